@@ -1,0 +1,144 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+// One settings value for every target: Swift 6 language mode comes with the tools version; warnings
+// become errors where CI asks for it, so that a newer compiler's new warning never breaks a user's build.
+let strict = Context.environment["WANSPEC_WARNINGS_AS_ERRORS"] == "1"
+let settings: [SwiftSetting] = strict ? [.unsafeFlags(["-warnings-as-errors"])] : []
+
+let package = Package(
+  name: "wanspec",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "wanspec", targets: ["wanspec"]),
+    .library(name: "SpeculationCore", targets: ["SpeculationCore"]),
+    .library(name: "ModelBackend", targets: ["ModelBackend"]),
+    .library(name: "LlamaBackend", targets: ["LlamaBackend"]),
+    .library(name: "NodeRuntime", targets: ["NodeRuntime"]),
+    .library(name: "DraftExchange", targets: ["DraftExchange"]),
+    .library(name: "WideArea", targets: ["WideArea"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto", "3.12.3"..<"5.0.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+    .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
+  ],
+  targets: [
+    // The decisions. Pure: only the standard library and swift-collections (checked by dev/check-imports).
+    .target(
+      name: "SpeculationCore",
+      dependencies: [.product(name: "Collections", package: "swift-collections")],
+      swiftSettings: settings),
+    // What a model engine is: protocols and values, and the keyed choice of a token.
+    .target(
+      name: "ModelBackend",
+      dependencies: ["SpeculationCore", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: settings),
+    // llama.cpp's C interface. `llama.pc` comes from dev/bootstrap or from the system.
+    .systemLibrary(name: "CLlama", pkgConfig: "llama"),
+    .target(
+      name: "LlamaBackend",
+      dependencies: ["ModelBackend", "CLlama"],
+      swiftSettings: settings),
+    .target(
+      name: "NodeRuntime",
+      dependencies: [
+        "SpeculationCore", "ModelBackend",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    .target(
+      name: "DraftExchange",
+      dependencies: [
+        "SpeculationCore",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+        .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      exclude: ["Protos", "Generated/SOURCES.sha256"],
+      swiftSettings: settings),
+    .target(
+      name: "WideArea",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ],
+      swiftSettings: settings),
+    // Programs that this one starts; those that watch their standard input end with it.
+    .target(
+      name: "ProcessControl",
+      dependencies: [
+        .product(name: "Subprocess", package: "swift-subprocess"),
+        .product(name: "SystemPackage", package: "swift-system", condition: .when(platforms: [.linux])),
+      ],
+      swiftSettings: settings),
+    // Model files: catalogue, download with resume, checksum, cache.
+    .target(
+      name: "ModelStore",
+      dependencies: [
+        "ProcessControl",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "wanspec",
+      dependencies: [
+        "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
+        "WideArea", "ModelStore", "ProcessControl",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    .target(
+      name: "SpeculationTesting",
+      dependencies: ["SpeculationCore", "ModelBackend"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "SpeculationCoreTests",
+      dependencies: ["SpeculationCore", "SpeculationTesting"], swiftSettings: settings),
+    .testTarget(
+      name: "ModelBackendTests",
+      dependencies: ["ModelBackend", "SpeculationTesting"], swiftSettings: settings),
+    .testTarget(
+      name: "LlamaBackendTests",
+      dependencies: ["LlamaBackend", "ModelStore", "SpeculationTesting"], swiftSettings: settings),
+    .testTarget(
+      name: "NodeRuntimeTests",
+      dependencies: ["NodeRuntime", "SpeculationTesting"], swiftSettings: settings),
+    .testTarget(
+      name: "DraftExchangeTests",
+      dependencies: [
+        "DraftExchange", "SpeculationTesting",
+        .product(name: "GRPCCore", package: "grpc-swift-2"),
+        .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ], swiftSettings: settings),
+    .testTarget(
+      name: "WideAreaTests",
+      dependencies: ["WideArea"], swiftSettings: settings),
+    .testTarget(
+      name: "ProcessControlTests",
+      dependencies: ["ProcessControl"], swiftSettings: settings),
+    .testTarget(
+      name: "ModelStoreTests",
+      dependencies: ["ModelStore"], swiftSettings: settings),
+    .testTarget(
+      name: "CommandLineTests",
+      dependencies: ["wanspec", "ModelStore", "ProcessControl", "SpeculationTesting"], swiftSettings: settings
+    ),
+  ]
+)
