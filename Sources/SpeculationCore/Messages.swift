@@ -1,0 +1,75 @@
+/// One likely next token and how likely it is.
+public struct Candidate: Hashable, Sendable {
+  public var token: TokenID
+  /// The draft's confidence that the target will choose this token, in 0...1. For greedy sampling it is the
+  /// draft's probability; under a temperature it is the softmax of the keyed scores (logit over temperature
+  /// plus noise), which is what decides the choice on both sides.
+  public var probability: Float
+
+  public init(token: TokenID, probability: Float) {
+    self.token = token
+    self.probability = probability
+  }
+}
+
+/// What one draft forward pass of one node says.
+public struct Distribution: Hashable, Sendable {
+  /// Shannon entropy of the whole next-token distribution at temperature 1, in nats.
+  public var entropy: Float
+  /// The most likely next tokens, best first, tokens distinct.
+  public var candidates: [Candidate]
+
+  public init(entropy: Float, candidates: [Candidate]) {
+    self.entropy = entropy
+    self.candidates = candidates
+  }
+}
+
+/// A worker's name for a node that it announced as somebody's child: 1, 2, 3... per session, in the order of
+/// announcement. Consecutive numbers let the controller tell an id it has not been told from one it pruned.
+public typealias RemoteNodeID = UInt64
+
+/// The node that an expansion belongs to.
+public enum ExpansionSite: Hashable, Sendable {
+  /// The last committed position the worker knew of, when it was never announced as a child.
+  case root(position: Int)
+  /// A node announced earlier.
+  case node(RemoteNodeID)
+}
+
+/// A worker's report of one expanded node.
+///
+/// Its candidates get the ids `firstChild`, `firstChild + 1`... in order.
+public struct Expansion: Hashable, Sendable {
+  public var site: ExpansionSite
+  public var firstChild: RemoteNodeID
+  public var distribution: Distribution
+  /// The position of the last commit the worker had applied when it sent this: its acknowledgement.
+  public var knownPosition: Int
+
+  public init(
+    site: ExpansionSite, firstChild: RemoteNodeID, distribution: Distribution, knownPosition: Int
+  ) {
+    self.site = site
+    self.firstChild = firstChild
+    self.distribution = distribution
+    self.knownPosition = knownPosition
+  }
+}
+
+/// What a controller tells a worker about a session.
+public enum ControllerMessage: Hashable, Sendable {
+  /// Draft for this session. `context` is every token so far; its last one is the root.
+  case open(SessionID, context: [TokenID], sampling: SamplingSettings)
+  /// `tokens` follow the last commit (or the opening context); the last one is at `position`. With `pause` the
+  /// worker follows the text but does not draft, until a commit without it: its guesses do not pay at present.
+  case commit(SessionID, position: Int, tokens: [TokenID], pause: Bool = false)
+  case close(SessionID)
+}
+
+/// What a worker tells a controller about a session.
+public enum WorkerMessage: Hashable, Sendable {
+  case expansion(SessionID, Expansion)
+  /// The worker cannot draft for this session (its context is full, its engine failed). `reason` is for people.
+  case declined(SessionID, reason: String)
+}

@@ -1,0 +1,291 @@
+import Collections
+
+/// The worker's decisions: which nodes of which sessions the next draft pass expands, and what is sent.
+///
+/// A value without clock, I/O or threads. Every event is a method that changes the state and returns the
+/// actions the driver is to carry out, in order. At most one draft pass is under way at any time.
+///
+/// Events: `open`, `commit`, `close`, `passFinished`, `passFailed`, `closeAll`.
+public struct WorkerMachine: Sendable {
+  public struct Configuration: Hashable, Sendable {
+    public var limits: DraftLimits
+    /// Sessions at once.
+    public var maxSessions: Int
+    /// Tokens a session may hold, guesses included: the draft model's context.
+    public var contextLength: Int
+
+    public init(limits: DraftLimits = DraftLimits(), maxSessions: Int = 64, contextLength: Int) {
+      self.limits = limits
+      self.maxSessions = maxSessions
+      self.contextLength = contextLength
+    }
+  }
+
+  public enum Action: Sendable {
+    /// Run the draft model once over these nodes; answer with `passFinished` or `passFailed`.
+    case expand([DraftTask<NodeID>])
+    case send(WorkerMessage)
+    /// The session is over: free what the model keeps for it.
+    case release(SessionID)
+  }
+
+  /// What the worker keeps for each node.
+  public struct Note: Sendable {
+    /// 0 for a root that was never announced as a child.
+    var remoteID: RemoteNodeID
+    /// What the draft said of the node, before correction: the match estimator learns from it.
+    var confidence: Float
+  }
+  public typealias NodeID = TokenTree<Note>.NodeID
+
+  struct Session: Sendable {
+    var tree: TokenTree<Note>
+    var committed: [TokenID]
+    var sampling: SamplingSettings
+    var nextRemoteID: RemoteNodeID = 1
+    /// Tells this session from an earlier one of the same id, whose pass may still be under way.
+    var incarnation: Int64
+    /// The controller wants no drafts at present.
+    var isPaused = false
+  }
+
+  public let configuration: Configuration
+  private var sessions: OrderedDictionary<SessionID, Session> = [:]
+  /// The tasks of the pass under way.
+  private var pass: [(session: SessionID, incarnation: Int64, node: NodeID)]?
+  private var nextIncarnation: Int64 = 0
+  public private(set) var cost: CostCurve
+  private var match = MatchEstimator()
+  private var continuation = ContinuationEstimate()
+
+  /// - Parameter cost: measured d(b); empty when unknown
+  public init(configuration: Configuration, cost: CostCurve = CostCurve()) {
+    precondition(configuration.limits.problem == nil, configuration.limits.problem!)
+    self.configuration = configuration
+    self.cost = cost
+  }
+
+  public var sessionCount: Int { sessions.count }
+  public var isDrafting: Bool { pass != nil }
+
+  /// Number of nodes in a session's tree; nil for an unknown session.
+  public func nodeCount(of session: SessionID) -> Int? { sessions[session]?.tree.count }
+
+  // MARK: Events from the controller
+
+  /// A controller opens a session. Opening one that is open already is a violation.
+  public mutating func open(
+    _ id: SessionID, context: [TokenID], sampling: SamplingSettings
+  ) throws(ProtocolViolation) -> [Action] {
+    guard sessions[id] == nil else { throw ProtocolViolation("\(id) was opened twice") }
+    guard let last = context.last else { throw ProtocolViolation("\(id) was opened with an empty context") }
+    if let problem = sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
+    guard sessions.count < configuration.maxSessions else {
+      return [.send(.declined(id, reason: "all \(configuration.maxSessions) sessions are taken"))]
+    }
+    guard context.count < configuration.contextLength else {
+      return [.send(.declined(id, reason: contextIsFull(context.count)))]
+    }
+    sessions[id] = Session(
+      tree: TokenTree(root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
+      committed: context, sampling: sampling, incarnation: nextIncarnation)
+    nextIncarnation += 1
+    return startPass()
+  }
+
+  /// The target chose `tokens`; the last one is at `position`. A commit for a session that is not open is a
+  /// benign race (the worker declined it) and is ignored.
+  public mutating func commit(
+    _ id: SessionID, position: Int, tokens: [TokenID], pause: Bool = false
+  ) throws(ProtocolViolation) -> [Action] {
+    guard sessions[id] != nil else { return [] }
+    guard !tokens.isEmpty else { throw ProtocolViolation("\(id): a commit without tokens") }
+    let expected = sessions[id]!.tree.rootPosition + tokens.count
+    guard position == expected else {
+      throw ProtocolViolation("\(id): a commit ends at position \(position), not \(expected)")
+    }
+    sessions[id]!.committed.append(contentsOf: tokens)
+    guard sessions[id]!.committed.count < configuration.contextLength else {
+      sessions[id] = nil
+      return [.send(.declined(id, reason: contextIsFull(position + 1))), .release(id)]
+    }
+    Self.follow(tokens, in: &sessions[id]!, learning: &match)
+    sessions[id]!.isPaused = pause
+    return startPass()
+  }
+
+  /// The controller is done with a session. Unknown sessions are ignored.
+  public mutating func close(_ id: SessionID) -> [Action] {
+    guard sessions.removeValue(forKey: id) != nil else { return [] }
+    return [.release(id)] + startPass()
+  }
+
+  /// The controller is gone, and all its sessions with it.
+  public mutating func closeAll() -> [Action] {
+    let ids = sessions.keys
+    sessions.removeAll()
+    return ids.map { .release($0) }
+  }
+
+  // MARK: Events from the engine
+
+  /// The pass under way is done: one distribution for each task, in order.
+  ///
+  /// - Parameters:
+  ///   - duration: how long the engine computed
+  ///   - passTokens: how many new tokens the pass ran through the model, prefill included; nil when no more
+  ///     than the nodes themselves
+  public mutating func passFinished(
+    _ distributions: [Distribution], duration: Duration, passTokens: Int? = nil
+  ) -> [Action] {
+    guard let tasks = pass else { preconditionFailure("a pass finished that was not started") }
+    precondition(tasks.count == distributions.count, "a pass must answer every task")
+    pass = nil
+    cost.observe(size: passTokens ?? tasks.count, duration: duration)
+    var actions: [Action] = []
+    for ((id, incarnation, node), distribution) in zip(tasks, distributions) {
+      // Closed or pruned while it was computed: nobody can use it.
+      guard sessions[id]?.incarnation == incarnation, sessions[id]!.tree.contains(node) else { continue }
+      let expansion = Self.attach(
+        distribution, to: node, in: &sessions[id]!, limits: configuration.limits, match: match)
+      continuation.observe(
+        expansion.distribution.candidates.first.map { match.probability(confidence: $0.probability) })
+      actions.append(.send(.expansion(id, expansion)))
+    }
+    return actions + startPass()
+  }
+
+  /// The pass under way failed: its sessions are given up, the others go on.
+  public mutating func passFailed(reason: String) -> [Action] {
+    guard let tasks = pass else { preconditionFailure("a pass failed that was not started") }
+    pass = nil
+    var actions: [Action] = []
+    for (id, incarnation, _) in tasks where sessions[id]?.incarnation == incarnation {
+      sessions[id] = nil
+      actions.append(.send(.declined(id, reason: reason)))
+      actions.append(.release(id))
+    }
+    return actions + startPass()
+  }
+
+  // MARK: Private
+
+  private func contextIsFull(_ tokens: Int) -> String {
+    "\(tokens) tokens do not fit the draft model's context of \(configuration.contextLength)"
+  }
+
+  /// Moves the root along the committed tokens; starts a new tree where they leave the old one.
+  private static func follow(
+    _ tokens: [TokenID], in session: inout Session, learning match: inout MatchEstimator
+  ) {
+    var node: NodeID? = session.tree.root
+    for token in tokens {
+      guard let parent = node else { break }
+      let chosen = session.tree.child(of: parent, token: token)
+      if session.tree.isExpanded(parent) {
+        for child in session.tree.children(of: parent) {
+          match.observe(
+            confidence: session.tree.annotation(of: child).confidence, matched: child == chosen)
+        }
+      }
+      node = chosen
+    }
+    if let node {
+      session.tree.reroot(at: node) { _, _ in }
+    } else {
+      session.tree.restart(
+        root: tokens.last!, position: session.tree.rootPosition + tokens.count,
+        annotation: Note(remoteID: 0, confidence: 1)
+      ) { _, _ in }
+    }
+  }
+
+  private static func attach(
+    _ distribution: Distribution, to node: NodeID, in session: inout Session, limits: DraftLimits,
+    match: MatchEstimator
+  ) -> Expansion {
+    let note = session.tree.annotation(of: node)
+    let first = session.nextRemoteID
+    let kept = distribution.candidates.prefix(limits.candidates)
+      .filter { $0.probability >= limits.minProbability }
+    // The tree ranks by what the target is likely to choose; the wire carries the draft's own word, and the
+    // controller makes its own correction.
+    let corrected = kept.map {
+      Candidate(token: $0.token, probability: match.probability(confidence: $0.probability))
+    }
+    session.tree.expand(node, entropy: max(0, distribution.entropy), candidates: corrected) { index in
+      Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
+    }
+    session.nextRemoteID += RemoteNodeID(kept.count)
+    return Expansion(
+      site: note.remoteID == 0 ? .root(position: session.tree.position(of: node)) : .node(note.remoteID),
+      firstChild: first,
+      distribution: Distribution(entropy: max(0, distribution.entropy), candidates: Array(kept)),
+      knownPosition: session.tree.rootPosition)
+  }
+
+  /// Starts the next pass over the best nodes of all sessions, if there are any and none is under way.
+  private mutating func startPass() -> [Action] {
+    guard pass == nil else { return [] }
+    let limits = configuration.limits
+    var best: [(session: SessionID, node: NodeID, probability: Double)] = []
+    for (id, session) in sessions where !session.isPaused {
+      // Every expansion may bring that many children: the whole pass has to fit.
+      let fitting = (limits.maxNodes - session.tree.count) / limits.candidates
+      let room = configuration.contextLength - session.committed.count - 1
+      for (node, probability) in session.tree.frontier(
+        limit: min(limits.passWidth, fitting), minPathProbability: limits.minPathProbability,
+        maxDepth: min(limits.maxDepth, room))
+      {
+        best.append((id, node, probability))
+      }
+    }
+    guard !best.isEmpty else { return [] }
+    // Equals stay in the order of their sessions' opening and their nodes' creation.
+    let ranked = best.enumerated().sorted { a, b in
+      a.element.probability != b.element.probability
+        ? a.element.probability > b.element.probability : a.offset < b.offset
+    }
+    let width = limits.width(
+      probabilities: ranked.map(\.element.probability), cost: cost, continuation: continuation.mean)
+    let chosen = ranked.prefix(width).map(\.element)
+    pass = chosen.map { ($0.session, sessions[$0.session]!.incarnation, $0.node) }
+    return [
+      .expand(
+        chosen.map { id, node, _ in
+          let session = sessions[id]!
+          return DraftTask(
+            session: id, node: node, prefix: session.committed, path: session.tree.path(to: node),
+            sampling: session.sampling, candidates: limits.candidates)
+        })
+    ]
+  }
+}
+
+extension WorkerMachine {
+  /// Everything that must hold between events; the first breach as a sentence. For tests. O(n·c).
+  package var brokenInvariant: String? {
+    for (id, session) in sessions {
+      if let broken = session.tree.brokenInvariant { return "\(id): \(broken)" }
+      if session.tree.rootPosition != session.committed.count - 1 {
+        return "\(id): the root is at \(session.tree.rootPosition) of \(session.committed.count) tokens"
+      }
+    }
+    return nil
+  }
+
+  /// The tokens of a session that the worker takes for committed; nil for an unknown session. For tests.
+  package func committedTokens(of session: SessionID) -> [TokenID]? { sessions[session]?.committed }
+
+  /// The announced nodes of a session by id: tokens below the root, empty for the root itself. For tests.
+  package func announcedNodes(of session: SessionID) -> [RemoteNodeID: [TokenID]] {
+    var result: [RemoteNodeID: [TokenID]] = [:]
+    guard let tree = sessions[session]?.tree else { return result }
+    tree.visitBestFirst { node, _ in
+      let id = tree.annotation(of: node).remoteID
+      if id != 0 { result[id] = tree.path(to: node) }
+      return .descend
+    }
+    return result
+  }
+}

@@ -1,0 +1,146 @@
+import SpeculationCore
+import SpeculationTesting
+import Testing
+
+@Suite struct CostCurveTests {
+  private let curve = CostCurve(measured: [1: .milliseconds(10), 4: .milliseconds(16), 8: .milliseconds(32)])
+
+  @Test func knowsNothingAtFirst() {
+    #expect(!CostCurve().isKnown && CostCurve().seconds(for: 3) == nil && CostCurve().points.isEmpty)
+    let ignored = CostCurve(measured: [0: .seconds(1), -2: .seconds(1), 3: .zero])
+    #expect(!ignored.isKnown)
+  }
+
+  @Test(arguments: [(0, 10.0), (1, 10), (2, 12), (3, 14), (4, 16), (6, 24), (8, 32), (15, 54)])
+  func interpolates(_ size: Int, _ milliseconds: Double) {
+    #expect(abs(curve.seconds(for: size)! * 1000 - milliseconds) < 1e-6)
+  }
+
+  @Test func startsFromAnObservation() {
+    var curve = CostCurve()
+    curve.observe(size: 3, duration: .milliseconds(7))
+    #expect(curve.seconds(for: 100) == 0.007)
+    curve.observe(size: 0, duration: .seconds(1))
+    curve.observe(size: 3, duration: .zero)
+    #expect(curve.seconds(for: 3) == 0.007)
+  }
+
+  @Test func converges() {
+    var curve = curve
+    for _ in 0..<300 {
+      for size in [1, 2, 4, 8] { curve.observe(size: size, duration: .milliseconds(20 + 5 * size)) }
+    }
+    for size in [1, 2, 4, 8] { #expect(abs(curve.seconds(for: size)! * 1000 - Double(20 + 5 * size)) < 2) }
+  }
+
+  @Test func oneSlowPassMovesItLittle() {
+    var disturbed = curve
+    disturbed.observe(size: 4, duration: .seconds(60))
+    for size in 1...10 {
+      let ratio = disturbed.seconds(for: size)! / curve.seconds(for: size)!
+      #expect(ratio >= 1 && ratio < 1.11)
+    }
+    var prefilled = curve
+    prefilled.observe(size: 500, duration: .seconds(3))
+    #expect(prefilled == curve)
+  }
+
+  /// A pass over more tokens never takes less: the point that says so was measured at a bad moment.
+  @Test func aPointAboveALaterOneIsLowered() {
+    var curve = CostCurve(measured: [1: .milliseconds(280), 2: .milliseconds(195), 4: .milliseconds(250)])
+    #expect(curve.seconds(for: 1) == 0.195)
+    for _ in 0..<200 { curve.observe(size: 2, duration: .milliseconds(100)) }
+    #expect(abs(curve.seconds(for: 2)! - 0.1) < 0.001 && curve.seconds(for: 1)! <= curve.seconds(for: 2)!)
+  }
+
+  /// Whatever is observed, times stay positive and finite, and the table bounded.
+  @Test func staysSane() throws {
+    try forEachSeed(count: 100) { seed in
+      var random = SplitMix64(seed: seed)
+      var curve = CostCurve()
+      for _ in 0..<400 {
+        curve.observe(
+          size: Int.random(in: -2...300, using: &random), duration: random.duration(.zero...(.seconds(2))))
+        let seconds = curve.seconds(for: Int.random(in: 1...500, using: &random)) ?? 1
+        if !(seconds > 0 && seconds.isFinite) { throw CheckFailure("a pass takes \(seconds) s") }
+      }
+      if curve.points.count > 64 { throw CheckFailure("\(curve.points.count) points") }
+      if curve.points.map(\.duration) != curve.points.map(\.duration).sorted() {
+        throw CheckFailure("falls with the size")
+      }
+      if curve.points.map(\.size) != curve.points.map(\.size).sorted() { throw CheckFailure("out of order") }
+    }
+  }
+}
+
+@Suite struct MatchEstimatorTests {
+  @Test func startsAtTheDraftsOwnWord() {
+    let estimator = MatchEstimator()
+    for confidence: Float in [0.01, 0.3, 0.5, 0.99] {
+      #expect(abs(estimator.probability(confidence: confidence) - confidence) < 1e-6)
+    }
+    #expect(estimator.probability(confidence: 0) > 0 && estimator.probability(confidence: 1) < 1)
+  }
+
+  @Test(arguments: [0.05, 0.5, 0.95])
+  func learnsTheTruth(_ truth: Double) {
+    var estimator = MatchEstimator()
+    var random = SplitMix64(seed: 1)
+    for _ in 0..<5000 { estimator.observe(confidence: 0.75, matched: random.chance(truth)) }
+    #expect(abs(Double(estimator.probability(confidence: 0.75)) - truth) < 0.05)
+    // Other confidences are not touched.
+    #expect(abs(estimator.probability(confidence: 0.35) - 0.35) < 1e-6)
+  }
+
+  @Test func forgets() {
+    var estimator = MatchEstimator()
+    for _ in 0..<20_000 { estimator.observe(confidence: 0.75, matched: true) }
+    for _ in 0..<10_000 { estimator.observe(confidence: 0.75, matched: false) }
+    #expect(estimator.probability(confidence: 0.75) < 0.1)
+  }
+
+  @Test func staysAProbability() throws {
+    try forEachSeed(count: 100) { seed in
+      var random = SplitMix64(seed: seed)
+      var estimator = MatchEstimator(priorWeight: 1, memory: 10)
+      for _ in 0..<300 {
+        estimator.observe(confidence: Float(random.uniform()), matched: random.chance(0.5))
+        let confidence = Float(random.uniform())
+        let probability = estimator.probability(confidence: confidence)
+        if !(0.0005...0.9995).contains(probability) {
+          throw CheckFailure("\(confidence) gives \(probability)")
+        }
+      }
+    }
+  }
+}
+
+@Suite struct RoundTripEstimatorTests {
+  /// The worked rules of RFC 6298, section 2.
+  @Test func followsTheStandard() {
+    var estimator = RoundTripEstimator()
+    #expect(estimator.smoothed == nil && estimator.minimum == nil)
+    estimator.observe(.milliseconds(100))
+    #expect(estimator.smoothed == .milliseconds(100) && estimator.deviation == .milliseconds(50))
+    estimator.observe(.milliseconds(180))
+    #expect(estimator.deviation == .microseconds(57_500))
+    #expect(estimator.smoothed == .milliseconds(110))
+    #expect(estimator.minimum == .milliseconds(100))
+    let before = estimator
+    estimator.observe(.milliseconds(-1))
+    #expect(estimator == before)
+  }
+
+  @Test func settlesBetweenTheExtremes() throws {
+    try forEachSeed(count: 100) { seed in
+      var random = SplitMix64(seed: seed)
+      var estimator = RoundTripEstimator()
+      for _ in 0..<200 {
+        estimator.observe(random.duration(.milliseconds(40)...(.milliseconds(60))))
+        let smoothed = estimator.smoothed!
+        if smoothed < .milliseconds(40) || smoothed > .milliseconds(60) { throw CheckFailure("\(smoothed)") }
+        if estimator.minimum! > smoothed || estimator.deviation < .zero { throw CheckFailure("\(estimator)") }
+      }
+    }
+  }
+}
