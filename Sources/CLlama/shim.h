@@ -1,0 +1,35 @@
+// The C interface of llama.cpp and ggml, as one module. Only LlamaBackend imports it.
+#ifndef WANSPEC_CLLAMA_SHIM_H
+#define WANSPEC_CLLAMA_SHIM_H
+
+#include <ggml.h>
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+#include <gguf.h>
+#include <llama.h>
+
+#if defined(__linux__)
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The C library declares these only under _GNU_SOURCE, which Swift's view of it lacks; hence the system calls.
+// A mask has one bit per processor core, the lowest bit of the first byte being core 0.
+
+/// Cores that the calling thread may use. Returns 0, or -1 with errno set.
+static inline int wanspec_get_affinity(unsigned char *mask, size_t size) {
+  for (size_t i = 0; i < size; i++) mask[i] = 0;
+  return syscall(SYS_sched_getaffinity, 0, size, mask) < 0 ? -1 : 0;
+}
+
+/// Restricts the calling thread to cores. Returns 0, or -1 with errno set.
+static inline int wanspec_set_affinity(const unsigned char *mask, size_t size) {
+  return (int)syscall(SYS_sched_setaffinity, 0, size, mask);
+}
+
+/// Names the calling thread; 15 bytes are kept.
+static inline void wanspec_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+#endif
+
+#endif

@@ -1,0 +1,260 @@
+import CLlama
+import ModelBackend
+import SpeculationCore
+import Synchronization
+
+/// The owner of a llama.cpp context: its KV cache, its batch and its threads.
+///
+/// Not `Sendable`: it is made and used on the engine's thread only.
+final class LlamaContext {
+  /// Tokens per decode at most.
+  static let batchSize = 512
+
+  private let model: LlamaModel
+  private let handle: OpaquePointer
+  private let memory: llama_memory_t
+  private let threadPool: ggml_threadpool_t?
+  private let stop: StopFlag
+  /// Cells in the cache.
+  let cells: Int
+  /// Rows of logits per decode at most.
+  let outputs: Int
+  let lanes: Int
+  private let cores: [Int]
+  let threads: Int
+
+  private var tokens: UnsafeMutablePointer<llama_token>
+  private var positions: UnsafeMutablePointer<llama_pos>
+  private var laneCounts: UnsafeMutablePointer<Int32>
+  private var lanePointers: UnsafeMutablePointer<UnsafeMutablePointer<llama_seq_id>?>
+  private var laneIDs: UnsafeMutablePointer<llama_seq_id>
+  private var wantsLogits: UnsafeMutablePointer<Int8>
+  private(set) var count = 0
+  private(set) var outputCount = 0
+  private var usedLaneIDs = 0
+
+  /// - Parameter cells: room in tokens over all sessions; rounded up by the library
+  init(model: LlamaModel, options: LlamaOptions, cells: Int, stop: StopFlag) throws {
+    self.model = model
+    self.stop = stop
+    threads = LlamaContext.threadCount(options)
+    lanes = options.lanes
+    outputs = max(lanes, 64)
+
+    var parameters = llama_context_default_params()
+    parameters.n_ctx = UInt32(clamping: cells)
+    parameters.n_batch = UInt32(LlamaContext.batchSize)
+    parameters.n_ubatch = UInt32(LlamaContext.batchSize)
+    parameters.n_seq_max = UInt32(lanes)
+    parameters.n_outputs_max = UInt32(outputs)
+    parameters.n_threads = Int32(threads)
+    parameters.n_threads_batch = Int32(threads)
+    parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO
+    // One buffer for all lanes, so that a cell can belong to several of them; and all positions of it kept,
+    // so that models with a sliding window can roll back as well.
+    parameters.kv_unified = true
+    parameters.swa_full = true
+    parameters.no_perf = true
+    parameters.abort_callback = { context in
+      guard let context else { return false }
+      return Unmanaged<StopFlag>.fromOpaque(context).takeUnretainedValue().isSet
+    }
+    parameters.abort_callback_data = Unmanaged.passUnretained(stop).toOpaque()
+
+    LlamaLog.clear()
+    guard let handle = llama_init_from_model(model.handle, parameters), let memory = llama_get_memory(handle)
+    else {
+      throw ModelError(
+        .engineFailed,
+        "cannot open a context of \(cells) tokens for \(model.path): "
+          + (LlamaLog.cause() ?? "no reason given"),
+        hint: "lower the context length or the number of sessions")
+    }
+    self.handle = handle
+    self.memory = memory
+    self.cells = Int(llama_n_ctx(handle))
+    cores = options.cores
+    threadPool = pinned(to: options.cores) { [threads] in
+      LlamaContext.makeThreadPool(threads: threads, cores: options.cores)
+    }
+    if let threadPool { llama_attach_threadpool(handle, threadPool, threadPool) }
+
+    let size = LlamaContext.batchSize
+    tokens = .allocate(capacity: size)
+    positions = .allocate(capacity: size)
+    laneCounts = .allocate(capacity: size)
+    lanePointers = .allocate(capacity: size)
+    laneIDs = .allocate(capacity: size * lanes)
+    wantsLogits = .allocate(capacity: size)
+  }
+
+  deinit {
+    llama_detach_threadpool(handle)
+    llama_free(handle)
+    if let threadPool { ggml_threadpool_free(threadPool) }
+    tokens.deallocate()
+    positions.deallocate()
+    laneCounts.deallocate()
+    lanePointers.deallocate()
+    laneIDs.deallocate()
+    wantsLogits.deallocate()
+  }
+
+  private static func threadCount(_ options: LlamaOptions) -> Int {
+    if options.threads > 0 { return options.threads }
+    if !options.cores.isEmpty { return options.cores.count }
+    return max(1, processorCount() / 2)
+  }
+
+  /// Threads that live as long as the context; one thread needs none, since the caller computes.
+  private static func makeThreadPool(threads: Int, cores: [Int]) -> ggml_threadpool_t? {
+    guard threads > 1 else { return nil }
+    var parameters = ggml_threadpool_params_default(Int32(threads))
+    withUnsafeMutableBytes(of: &parameters.cpumask) { mask in
+      for core in cores where core < mask.count { mask[core] = 1 }
+    }
+    parameters.strict_cpu = cores.count >= threads
+    return ggml_threadpool_new(&parameters)
+  }
+}
+
+/// Set once, from any thread, to make a running decode give up.
+final class StopFlag: Sendable {
+  private let flag = Atomic<Bool>(false)
+  var isSet: Bool { flag.load(ordering: .relaxed) }
+  func set() { flag.store(true, ordering: .relaxed) }
+}
+
+// MARK: Batches
+
+extension LlamaContext {
+  func beginBatch() {
+    count = 0
+    outputCount = 0
+    usedLaneIDs = 0
+  }
+
+  /// Whether another token fits, with or without its logits.
+  func hasRoom(output: Bool) -> Bool {
+    count < LlamaContext.batchSize && (!output || outputCount < outputs)
+  }
+
+  /// - Parameter lanes: the lanes that hold the token; it attends to the cells of the first
+  func append(token: TokenID, position: Int, lanes: some Collection<Int32>, output: Bool) {
+    tokens[count] = token
+    positions[count] = llama_pos(position)
+    laneCounts[count] = Int32(lanes.count)
+    lanePointers[count] = laneIDs + usedLaneIDs
+    for lane in lanes {
+      laneIDs[usedLaneIDs] = lane
+      usedLaneIDs += 1
+    }
+    wantsLogits[count] = output ? 1 : 0
+    if output { outputCount += 1 }
+    count += 1
+  }
+
+  /// Runs the batch through the model.
+  ///
+  /// - Throws: `ModelError` (`contextFull`, `cancelled`, `engineFailed`). Some of the batch may then be in the
+  ///   cache; the caller removes it.
+  func decode() throws {
+    let batch = llama_batch(
+      n_tokens: Int32(count), token: tokens, embd: nil, pos: positions, n_seq_id: laneCounts,
+      seq_id: lanePointers, logits: wantsLogits)
+    LlamaLog.clear()
+    let status = pinned(to: cores) { llama_decode(handle, batch) }
+    if status == 0 { return }
+    if status == 1 {
+      throw ModelError(
+        .contextFull, "no room for \(count) tokens in a cache of \(cells)",
+        hint: "raise the context length or close sessions")
+    }
+    if status == 2 || stop.isSet { throw ModelError(.cancelled, "the engine was shut down", hint: nil) }
+    throw ModelError(
+      .engineFailed,
+      "llama.cpp failed to evaluate \(count) tokens (status \(status)): "
+        + (LlamaLog.cause() ?? "no reason given"), hint: nil)
+  }
+
+  /// The logits after the batch's token `index`, valid until the next decode.
+  func logits(_ index: Int) throws -> UnsafeBufferPointer<Float> {
+    guard let row = llama_get_logits_ith(handle, Int32(index)) else {
+      throw ModelError(.engineFailed, "llama.cpp returned no logits for token \(index) of a batch", hint: nil)
+    }
+    return UnsafeBufferPointer(start: row, count: model.vocabularySize)
+  }
+}
+
+// MARK: Memory
+
+extension LlamaContext: LaneMemory {
+  func remove(lane: Int32, from position: Int) {
+    // Cannot fail: models whose memory cannot be cut (recurrent ones) are refused when they are loaded.
+    _ = llama_memory_seq_rm(memory, lane, llama_pos(position), -1)
+  }
+
+  func share(from source: Int32, to target: Int32, positions: Range<Int>) {
+    llama_memory_seq_cp(
+      memory, source, target, llama_pos(positions.lowerBound), llama_pos(positions.upperBound))
+  }
+}
+
+/// A used cell of the cache: one token's keys and values.
+public struct CachedCell: Hashable, Comparable, Sendable {
+  public var position: Int
+  /// The lanes that hold it, ascending.
+  public var lanes: [Int32]
+
+  public static func < (a: Self, b: Self) -> Bool {
+    a.position != b.position ? a.position < b.position : a.lanes.lexicographicallyPrecedes(b.lanes)
+  }
+}
+
+extension LlamaContext {
+  /// The cells as llama.cpp itself has them, read from the state it would save. Copies the whole cache: for
+  /// checks, not for serving.
+  func storedCells() throws -> [CachedCell] {
+    let size = llama_state_get_size(handle)
+    let state = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      count = llama_state_get_data(handle, buffer.baseAddress, size)
+    }
+    var reader = StateReader(bytes: state)
+    let unreadable = ModelError(
+      .engineFailed, "cannot read the saved state of llama.cpp \(LlamaSystem.version)",
+      hint: "its layout has changed; this check needs to follow")
+    guard let nameLength = reader.next(), reader.skip(Int(nameLength)), reader.next() == 1,
+      let cellCount = reader.next()
+    else { throw unreadable }
+    var result: [CachedCell] = []
+    for _ in 0..<cellCount {
+      guard let position = reader.next(), let laneCount = reader.next(), laneCount <= 256 else {
+        throw unreadable
+      }
+      var lanes: [Int32] = []
+      for _ in 0..<laneCount {
+        guard let lane = reader.next() else { throw unreadable }
+        lanes.append(Int32(bitPattern: lane))
+      }
+      result.append(CachedCell(position: Int(position), lanes: lanes.sorted()))
+    }
+    return result.sorted()
+  }
+}
+
+private struct StateReader {
+  var bytes: [UInt8]
+  var offset = 0
+
+  /// The next 32-bit number.
+  mutating func next() -> UInt32? {
+    guard offset + 4 <= bytes.count else { return nil }
+    defer { offset += 4 }
+    return bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) }
+  }
+
+  mutating func skip(_ count: Int) -> Bool {
+    offset += count
+    return offset <= bytes.count
+  }
+}

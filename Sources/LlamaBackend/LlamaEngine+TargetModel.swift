@@ -1,0 +1,49 @@
+import ModelBackend
+import SpeculationCore
+
+extension LlamaEngine: TargetModel {
+  public func verify(_ requests: [VerificationRequest]) throws -> PassResult<VerificationResult> {
+    let start = ContinuousClock.now
+    var works: [SessionWork] = []
+    // The owner of each result: its request and the index of its choice.
+    var first: [Int] = []
+    var settings: [SamplingSettings] = []
+    var seen: Set<SessionID> = []
+    for request in requests {
+      try check(request, &seen)
+      first.append(settings.count)
+      let root = settings.count
+      works.append(
+        SessionWork(
+          session: request.session, prefix: request.prefix, tokens: request.draft.tokens,
+          parents: request.draft.parents.map(Int.init),
+          owners: request.draft.tokens.indices.map { [root + 1 + $0] }, rootOwners: [root]))
+      settings += Array(repeating: request.sampling, count: request.draft.count + 1)
+    }
+    let pass = try run(works, keepsGuesses: false, results: settings.count) { owner, position, logits in
+      try TokenChooser.choose(logits, settings: settings[owner], position: position)
+    }
+    let results = try requests.enumerated().map { index, request in
+      let choices = pass.results[first[index]..<(first[index] + request.draft.count + 1)].compactMap { $0 }
+      guard choices.count == request.draft.count + 1 else { throw LlamaEngine.incomplete }
+      return VerificationResult(session: request.session, choices: choices)
+    }
+    return PassResult(results: results, duration: ContinuousClock.now - start, tokens: pass.tokens)
+  }
+
+  private func check(_ request: VerificationRequest, _ seen: inout Set<SessionID>) throws {
+    if !seen.insert(request.session).inserted {
+      throw ModelError(.invalidRequest, "\(request.session) is twice in one pass", hint: nil)
+    }
+    for (index, parent) in request.draft.parents.enumerated() where parent < -1 || Int(parent) >= index {
+      throw ModelError(
+        .invalidRequest, "node \(index) of the draft of \(request.session) comes before its parent \(parent)",
+        hint: nil)
+    }
+    if let problem = request.sampling.problem { throw ModelError(.invalidRequest, problem, hint: nil) }
+  }
+
+  static var incomplete: ModelError {
+    ModelError(.engineFailed, "a pass left a result out", hint: "this is a bug; please report it")
+  }
+}

@@ -1,0 +1,62 @@
+import SpeculationCore
+
+/// One node to expand: the tokens of the session, then the guessed tokens down to the node.
+public struct ExpansionRequest: Sendable {
+  public var session: SessionID
+  /// Every committed token of the session, the root included.
+  public var prefix: [TokenID]
+  /// Guessed tokens from below the root down to and including the node; empty expands the root itself.
+  public var path: [TokenID]
+  public var sampling: SamplingSettings
+  /// How many candidates to return at most.
+  public var candidates: Int
+
+  public init(
+    session: SessionID, prefix: [TokenID], path: [TokenID], sampling: SamplingSettings, candidates: Int
+  ) {
+    self.session = session
+    self.prefix = prefix
+    self.path = path
+    self.sampling = sampling
+    self.candidates = candidates
+  }
+}
+
+/// The model that guesses. One pass expands nodes of several sessions.
+public protocol DraftModel: Sendable {
+  var model: ModelDescription { get }
+
+  /// - Returns: one distribution for each request, in the same order. All requests of a session in one call
+  ///   have the same prefix.
+  /// - Throws: `ModelError`. A failed pass leaves the sessions as they were before.
+  func expand(_ requests: [ExpansionRequest]) async throws -> PassResult<Distribution>
+
+  /// Forget a session and free what was cached for it. Unknown sessions are ignored.
+  func release(_ session: SessionID) async
+}
+
+/// Text to tokens and back.
+public protocol Tokenizer: Sendable {
+  /// - Parameters:
+  ///   - addSpecial: add the model's beginning-of-text token if it wants one
+  ///   - parseSpecial: read special tokens such as `<|im_start|>` in the text as tokens, not as letters
+  /// - Throws: `ModelError` when the text cannot be tokenized.
+  func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) throws -> [TokenID]
+
+  /// The bytes a token adds to the text. May end in the middle of a character. Empty for control tokens.
+  func bytes(of token: TokenID) -> [UInt8]
+
+  /// Renders a conversation with the model's chat template, ending where the assistant's answer begins.
+  func chatPrompt(_ messages: [ChatMessage]) throws -> String
+}
+
+public struct ChatMessage: Hashable, Sendable {
+  /// "system", "user" or "assistant".
+  public var role: String
+  public var content: String
+
+  public init(role: String, content: String) {
+    self.role = role
+    self.content = content
+  }
+}

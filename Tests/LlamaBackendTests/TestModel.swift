@@ -1,0 +1,102 @@
+import Foundation
+import LlamaBackend
+import ModelBackend
+import ModelStore
+import SpeculationCore
+import SpeculationTesting
+import Testing
+
+/// The small real model that these tests run: SmolLM2-135M-Instruct, from the user's model cache.
+enum TestModel {
+  static let fileName = "smollm2-135m-instruct-q4_1.gguf"
+
+  static var path: String { ModelStore.cacheDirectory().appending(path: "models/\(fileName)").path }
+
+  static var isAvailable: Bool { FileManager.default.fileExists(atPath: path) }
+
+  static let absence: Comment = "SmolLM2-135M is not in the model cache; fetch it with `wanspec models pull`"
+
+  static func load(
+    contextLength: Int = 512, sessions: Int = 4, treeNodes: Int = 128, lanes: Int = 64
+  ) async throws -> LlamaEngine {
+    try await LlamaEngine.load(
+      path: path,
+      options: LlamaOptions(
+        contextLength: contextLength, sessions: sessions, treeNodes: treeNodes, lanes: lanes, threads: 1))
+  }
+
+  /// The model in 32-bit floats, shared by the tests that compare choices. Quantised formats round activations,
+  /// so that another batch shape may change logits by tenths; here it changes them by less than a thousandth.
+  static func exact() async throws -> LlamaEngine { try await exactEngine.value }
+
+  private static let exactEngine = Task {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("wanspec-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    // The file can go as soon as it is mapped.
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let output = folder.appendingPathComponent("exact.gguf").path
+    try LlamaQuantizer.quantize(input: path, output: output, format: "f32")
+    return try await LlamaEngine.load(
+      path: output, options: LlamaOptions(contextLength: 512, sessions: 8, threads: 1))
+  }
+
+  static func tokens(_ engine: LlamaEngine, _ text: String = "The capital of France is") throws -> [TokenID] {
+    try engine.tokenizer.encode(text, addSpecial: true, parseSpecial: false)
+  }
+}
+
+extension SplitMix64 {
+  /// Tokens from a small alphabet, so that paths often meet again.
+  mutating func token() -> TokenID { TokenID(100 + Int.random(in: 0..<4, using: &self)) }
+
+  mutating func tree(_ count: Int) -> DraftTree {
+    DraftTree(
+      tokens: (0..<count).map { _ in token() },
+      parents: (0..<count).map { Int32.random(in: -1..<Int32($0), using: &self) })
+  }
+}
+
+extension DraftTree {
+  /// Tokens from below the root to each node.
+  var paths: [[TokenID]] {
+    var result: [[TokenID]] = []
+    for index in 0..<count {
+      let parent = Int(parents[index])
+      result.append((parent < 0 ? [] : result[parent]) + [tokens[index]])
+    }
+    return result
+  }
+}
+
+extension LlamaEngine {
+  /// One session's verification.
+  func choices(
+    _ session: UInt64, _ prefix: [TokenID], _ draft: DraftTree = DraftTree(),
+    sampling: SamplingSettings = .greedy
+  ) async throws -> [TargetChoice] {
+    let request = VerificationRequest(
+      session: SessionID(session), prefix: prefix, draft: draft, sampling: sampling)
+    return try verify([request]).results[0].choices
+  }
+
+  func expansions(
+    _ session: UInt64, _ prefix: [TokenID], _ paths: [[TokenID]], candidates: Int = 4
+  ) async throws -> [Distribution] {
+    try expand(
+      paths.map {
+        ExpansionRequest(
+          session: SessionID(session), prefix: prefix, path: $0, sampling: .greedy, candidates: candidates)
+      }
+    ).results
+  }
+}
+
+/// Two choices are the same, or the difference is a near-tie that batch shapes may round either way.
+func expectSame(
+  _ a: TargetChoice, _ b: TargetChoice, _ note: @autoclosure () -> String,
+  sourceLocation: SourceLocation = #_sourceLocation
+) {
+  let nearTie = a.token != b.token && min(a.margin, b.margin) < 0.005
+  if nearTie { print("near-tie, margins \(a.margin) and \(b.margin): \(note())") }
+  #expect(a.token == b.token || nearTie, "\(note()): \(a) and \(b)", sourceLocation: sourceLocation)
+}
