@@ -1,0 +1,55 @@
+import SpeculationCore
+
+/// What to generate.
+public struct GenerationRequest: Sendable {
+  /// Tokens of the prompt, at least one.
+  public var prompt: [TokenID]
+  public var sampling: SamplingSettings
+  /// Tokens to generate at most.
+  public var maxTokens: Int
+  public var speculation: SpeculationSettings
+
+  public init(
+    prompt: [TokenID], sampling: SamplingSettings = .greedy, maxTokens: Int,
+    speculation: SpeculationSettings
+  ) {
+    self.prompt = prompt
+    self.sampling = sampling
+    self.maxTokens = maxTokens
+    self.speculation = speculation
+  }
+}
+
+public enum GenerationEvent: Sendable {
+  /// Tokens of one step, decided and final.
+  case tokens([ControllerMachine.CommittedToken])
+  /// Something an operator would want to know: a worker joined, left, was disconnected.
+  case note(String)
+  /// The last event.
+  case finished(GenerationSummary)
+}
+
+/// Figures of one finished generation.
+public struct GenerationSummary: Sendable {
+  public var reason: ControllerMachine.FinishReason
+  public var statistics: SessionStatistics
+  public var promptTokens: Int
+  /// From the request to the first committed token; nil when there was none.
+  public var timeToFirstToken: Duration?
+  /// From the first committed token to the last.
+  public var decodeTime: Duration
+  /// For each step but the first: wall time from the end of one target pass to the end of the next, less what
+  /// the engine computed for it (decide, map, send, commit, change threads both ways).
+  public var stepOverheads: [Duration]
+
+  /// Wall time from first to last committed token over tokens - 1, in milliseconds; nil below two tokens.
+  public var millisecondsPerToken: Double? {
+    statistics.tokens > 1 ? decodeTime.inMilliseconds / Double(statistics.tokens - 1) : nil
+  }
+}
+
+/// A generation that could not be done.
+public struct GenerationError: Error, Sendable, CustomStringConvertible {
+  public var description: String
+  public init(_ description: String) { self.description = description }
+}
