@@ -1,0 +1,196 @@
+internal import GRPCCore
+internal import NIOCore
+import SpeculationCore
+import Synchronization
+
+/// `wanspec.v1.DraftExchange` as a controller serves it: one call of `attach` is one attachment.
+struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
+  /// Time for the last status to reach the worker before its connection is closed under it.
+  private static let closingGrace = TimeAmount.seconds(1)
+  /// Bytes of one frame, unless a single message is longer.
+  private static let frameBudget = 256 << 10
+
+  let configuration: WorkerListener.Configuration
+  let registry: WorkerRegistry
+  let onEvent: @Sendable (WorkerListener.Event) -> Void
+
+  func attach(
+    request: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>,
+    response: RPCWriter<Wanspec_V1_ControllerFrame>, context: ServerContext
+  ) async throws {
+    guard let connection = registry.connection(of: context.remotePeer) else {
+      throw RPCError(code: .internalError, message: "no connection is known for \(context.remotePeer)")
+    }
+    connection.noteCall()
+    // A worker closes its connection when the call is over. A frozen or a hostile one has it closed.
+    defer { connection.close(after: Self.closingGrace) }
+    let attachment = Attachment()
+    let ending: Ending
+    do {
+      try await withThrowingTaskGroup(of: Void.self) { tasks in
+        let (attached, announce) = AsyncStream.makeStream(of: AttachedWorker.self)
+        tasks.addTask {
+          defer { announce.finish() }
+          try await read(request, connection, attachment, announce)
+        }
+        tasks.addTask {
+          let worker = try await handshake(attached)
+          try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await write(worker, to: response) }
+            tasks.addTask { try await ping(worker) }
+            tasks.addTask { try await watch(worker) }
+            tasks.addTask { try await worker.waitForEnding() }
+            try await tasks.next()
+          }
+        }
+        try await tasks.next()
+      }
+      ending = Task.isCancelled ? .stopping : .left("the worker closed the stream")
+    } catch let error as Ending {
+      ending = error
+    } catch let error as ProtocolViolation {
+      ending = .violation(error)
+    } catch let error as RPCError where error.code == .invalidArgument {
+      ending = .violation(
+        ProtocolViolation(field: "frame", problem: "is not a WorkerFrame: \(error.message)"))
+    } catch {
+      ending = Task.isCancelled ? .stopping : .lost(Self.describe(error))
+    }
+    if let worker = attachment.worker {
+      registry.detach(worker)
+      worker.outbox.finish()
+      onEvent(.detached(worker.id, reason: ending.reason))
+    } else {
+      onEvent(.refused(peer: context.remotePeer, reason: ending.reason))
+    }
+    if case .left = ending { return }
+    throw RPCError(code: ending.code, message: ending.reason)
+  }
+
+  // MARK: The tasks of one attachment
+
+  private func read(
+    _ frames: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>, _ connection: Connection,
+    _ attachment: Attachment, _ announce: AsyncStream<AttachedWorker>.Continuation
+  ) async throws {
+    let codec = WorkerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
+    for try await frame in frames {
+      guard let worker = attachment.worker else {
+        let worker = try admit(frame, connection)
+        attachment.worker = worker
+        onEvent(.attached(worker.id, worker.introduction))
+        announce.yield(worker)
+        continue
+      }
+      for item in try codec.read(frame) {
+        switch item {
+        case .pong(let sequence): onEvent(.roundTrip(worker.id, try worker.pong(sequence)))
+        case .message(let message): onEvent(.message(worker.id, message))
+        case .goodbye(let reason): throw Ending.left("the worker left: \(reason)")
+        }
+      }
+    }
+  }
+
+  /// - Throws: ``Ending`` or ``ProtocolViolation`` when the worker cannot be used
+  private func admit(_ frame: Wanspec_V1_WorkerFrame, _ connection: Connection) throws -> AttachedWorker {
+    guard frame.hasHello else {
+      throw ProtocolViolation(field: "hello", problem: "is missing: the first frame introduces the worker")
+    }
+    if let mismatch = Handshake.mismatch(controller: .current, worker: Handshake.version(of: frame.hello)) {
+      throw Ending.refused(.failedPrecondition, mismatch)
+    }
+    let isAlone = !frame.hasPong && frame.expansions.isEmpty && frame.declined.isEmpty && !frame.hasGoodbye
+    try FieldChecks.require(isAlone, "hello", "is not alone in its frame")
+    let (introduction, vocabulary) = try Handshake.read(frame.hello, configuration.limits)
+    let mismatch = Handshake.mismatch(
+      target: configuration.modelName, configuration.vocabulary, draft: introduction.modelName, vocabulary)
+    if let mismatch { throw Ending.refused(.failedPrecondition, mismatch) }
+    let codec = ControllerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
+    let worker = registry.attach { id in
+      AttachedWorker(
+        id: id, introduction: introduction, connection: connection, codec: codec, onEvent: onEvent)
+    }
+    guard let worker else {
+      throw Ending.refused(
+        .resourceExhausted, "the controller has its limit of \(configuration.limits.maximumWorkers) workers")
+    }
+    return worker
+  }
+
+  private func handshake(_ attached: AsyncStream<AttachedWorker>) async throws -> AttachedWorker {
+    let timeout = configuration.limits.handshakeTimeout
+    return try await withThrowingTaskGroup(of: AttachedWorker?.self) { tasks in
+      tasks.addTask { await attached.first { _ in true } }
+      tasks.addTask {
+        try await Task.sleep(for: timeout)
+        throw Ending.noHandshake(timeout)
+      }
+      defer { tasks.cancelAll() }
+      if let worker = try await tasks.next() ?? nil { return worker }
+      // Reading failed before there was a worker. The reading task knows why, so it must be the one to end
+      // the attachment.
+      while true { try await Task.sleep(for: timeout) }
+    }
+  }
+
+  private func write(
+    _ worker: AttachedWorker, to response: RPCWriter<Wanspec_V1_ControllerFrame>
+  ) async throws {
+    try await response.write(Handshake.welcome(introduction(to: worker), configuration.vocabulary))
+    let codec = ControllerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
+    for await _ in worker.outbox.wakeups {
+      while true {
+        let items = worker.outbox.take(budget: Self.frameBudget)
+        if items.isEmpty { break }
+        try await response.write(contentsOf: codec.frames(items))
+      }
+    }
+    throw CancellationError()
+  }
+
+  private func introduction(to worker: AttachedWorker) -> ControllerIntroduction {
+    ControllerIntroduction(
+      name: configuration.controllerName, modelName: configuration.modelName,
+      modelSummary: configuration.modelSummary, softwareVersion: configuration.softwareVersion,
+      worker: worker.id, pingInterval: configuration.pingInterval,
+      livenessTimeout: configuration.livenessTimeout,
+      maximumCandidates: configuration.limits.maximumCandidates,
+      maximumContextLength: configuration.limits.maximumContextLength)
+  }
+
+  private func ping(_ worker: AttachedWorker) async throws {
+    while true {
+      worker.ping()
+      try await Task.sleep(for: configuration.pingInterval)
+    }
+  }
+
+  private func watch(_ worker: AttachedWorker) async throws {
+    try await worker.connection.waitForSilence(of: configuration.livenessTimeout)
+    throw Ending.silent(configuration.livenessTimeout)
+  }
+
+  private static func describe(_ error: any Error) -> String {
+    switch error {
+    case let error as RPCError:
+      "the connection to the worker was lost: \(error.message)"
+    case is ChannelError, is IOError:
+      "the connection to the worker was lost: \(error)"
+    case is CancellationError:
+      "the worker cancelled the stream or its connection was lost"
+    default:
+      "the connection to the worker was lost: \(error)"
+    }
+  }
+
+  /// The worker of one call, once it is admitted. Only the listener's thread touches it.
+  private final class Attachment: Sendable {
+    private let state = Mutex<AttachedWorker?>(nil)
+
+    var worker: AttachedWorker? {
+      get { state.withLock { $0 } }
+      set { state.withLock { $0 = newValue } }
+    }
+  }
+}

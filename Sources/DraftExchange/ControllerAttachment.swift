@@ -1,0 +1,279 @@
+internal import GRPCCore
+internal import GRPCNIOTransportHTTP2
+internal import NIOCore
+internal import NIOPosix
+import SpeculationCore
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// One attempt of a worker to attach to its controller, and the attachment that comes of it.
+final class ControllerAttachment: Sendable {
+  /// Bytes of one frame, unless a single message is longer.
+  private static let frameBudget = 256 << 10
+  /// Time for a goodbye to leave before the connection is closed.
+  private static let goodbyeGrace = Duration.milliseconds(100)
+
+  private let configuration: ControllerConnection.Configuration
+  private let total: ByteCounter
+  private let onEvent: @Sendable (ControllerConnection.Event) -> Void
+  private let outbox: Outbox<OutgoingWorkerItem>
+  private let codec: WorkerCodec
+  private let welcomed = Mutex<ContinuousClock.Instant?>(nil)
+  /// Known from the welcome on.
+  private let silenceTimeout = Mutex<Duration?>(nil)
+  private let connection = Mutex<Connection?>(nil)
+  private let givenUp = OneShot<Lost>()
+
+  init(
+    configuration: ControllerConnection.Configuration, total: ByteCounter,
+    onEvent: @escaping @Sendable (ControllerConnection.Event) -> Void
+  ) {
+    self.configuration = configuration
+    self.total = total
+    self.onEvent = onEvent
+    codec = WorkerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
+    outbox = Outbox(
+      maximumItems: configuration.limits.maximumQueuedMessages,
+      maximumBytes: configuration.limits.maximumQueuedBytes, cost: WorkerCodec.cost)
+  }
+
+  /// Time since the welcome; zero when there was none.
+  var age: Duration { welcomed.withLock { $0.map { .now - $0 } } ?? .zero }
+
+  func send(_ messages: some Collection<WorkerMessage>) {
+    guard welcomed.withLock({ $0 != nil }) else { return }
+    add(
+      messages.map { message in
+        guard let problem = codec.problem(with: message) else { return .message(message) }
+        return .message(
+          .declined(message.session, reason: "not sent: \(problem.field) \(problem.problem)"))
+      })
+  }
+
+  private func add(_ items: [OutgoingWorkerItem]) {
+    if outbox.add(items) == .overflow {
+      givenUp.resolve(.success(Lost("too slow: \(outbox.count) messages wait to be sent")))
+    }
+  }
+
+  /// Ends the attachment for a reason that only its user can see.
+  func giveUp(reason: String) {
+    givenUp.resolve(.success(Lost(reason)))
+  }
+
+  // MARK: Running
+
+  /// An attempt that ended in a way that the next one may not.
+  private struct Lost: Error {
+    var reason: String
+    init(_ reason: String) { self.reason = reason }
+  }
+
+  /// Attaches, and stays until the connection ends.
+  ///
+  /// - Returns: why it ended
+  /// - Throws: ``ExchangeError`` when another attempt would end the same way
+  func run(dialling address: HostAddress, on group: MultiThreadedEventLoopGroup) async throws -> String {
+    defer { outbox.finish() }
+    do {
+      try await attach(dialling: address, on: group)
+      return "the controller ended the connection"
+    } catch let error as ExchangeError {
+      throw error
+    } catch let lost as Lost {
+      return lost.reason
+    } catch let violation as ProtocolViolation {
+      return "the controller broke the protocol: \(violation)"
+    } catch let error as RPCError {
+      return try reason(of: error)
+    } catch {
+      return "the connection was lost: \(error)"
+    }
+  }
+
+  private func attach(dialling address: HostAddress, on group: MultiThreadedEventLoopGroup) async throws {
+    let client = GRPCClient(
+      transport: try HTTP2ClientTransport.Posix(
+        target: address.target(port: configuration.port), transportSecurity: .plaintext,
+        config: transportConfiguration, eventLoopGroup: group))
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      tasks.addTask {
+        // Ends when it is cancelled: it has nothing to say about the attachment.
+        try? await client.runConnections()
+        try await Task.sleep(for: .seconds(3600))
+      }
+      tasks.addTask { try await self.converse(over: client) }
+      tasks.addTask { try await self.watch() }
+      tasks.addTask { throw try await self.givenUp.value }
+      defer {
+        tasks.cancelAll()
+        connection.withLock { $0 }?.close()
+      }
+      try await tasks.next()
+    }
+  }
+
+  private var transportConfiguration: HTTP2ClientTransport.Posix.Config {
+    .defaults { config in
+      config.http2.targetWindowSize = 4 << 20
+      // A frame is complete when it is written; waiting for more would only add delay.
+      config.connection.flushCoalescing = nil
+      config.connection.keepalive = .init(time: .seconds(10), timeout: .seconds(5), allowWithoutCalls: true)
+      config.channelDebuggingCallbacks.onCreateTCPConnection = { [self] channel in
+        let connection = Connection(channel: channel, total: total)
+        self.connection.withLock { $0 = connection }
+        return connection.install()
+      }
+    }
+  }
+
+  private func converse(over client: GRPCClient<HTTP2ClientTransport.Posix>) async throws {
+    var options = CallOptions.defaults
+    options.waitForReady = false
+    options.maxResponseMessageBytes = configuration.limits.maximumControllerMessageBytes
+    try await Wanspec_V1_DraftExchange.Client(wrapping: client).attach(options: options) { writer in
+      try await self.write(to: writer)
+    } onResponse: { response in
+      do {
+        try await self.read(response.messages)
+      } catch let violation as ProtocolViolation {
+        await self.leave(violation)
+        throw violation
+      }
+    }
+  }
+
+  private func write(to writer: RPCWriter<Wanspec_V1_WorkerFrame>) async throws {
+    try await writer.write(Handshake.hello(configuration.introduction, configuration.vocabulary))
+    for await _ in outbox.wakeups {
+      while true {
+        let items = outbox.take(budget: Self.frameBudget)
+        if items.isEmpty { break }
+        try await writer.write(contentsOf: codec.frames(items))
+      }
+    }
+  }
+
+  private func read(_ frames: RPCAsyncSequence<Wanspec_V1_ControllerFrame, any Error>) async throws {
+    let codec = ControllerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
+    var isWelcome = false
+    for try await frame in frames {
+      guard isWelcome else {
+        let controller = try accept(frame)
+        isWelcome = true
+        welcomed.withLock { $0 = .now }
+        onEvent(.connected(controller))
+        continue
+      }
+      for item in try codec.read(frame) {
+        switch item {
+        case .ping(let sequence): add([.pong(sequence)])
+        case .message(let message):
+          if case .close(let session) = message { drop(session) }
+          onEvent(.message(message))
+        }
+      }
+    }
+  }
+
+  /// - Throws: ``ExchangeError`` or ``ProtocolViolation`` when the controller cannot be used
+  private func accept(_ frame: Wanspec_V1_ControllerFrame) throws -> ControllerIntroduction {
+    guard frame.hasWelcome else {
+      throw ProtocolViolation(field: "welcome", problem: "is missing: the first frame welcomes the worker")
+    }
+    if let mismatch = Handshake.mismatch(controller: Handshake.version(of: frame.welcome), worker: .current) {
+      throw ExchangeError(code: .refused, message: mismatch)
+    }
+    let isAlone = !frame.hasPing && frame.opens.isEmpty && frame.commits.isEmpty && frame.closes.isEmpty
+    try FieldChecks.require(isAlone, "welcome", "is not alone in its frame")
+    let (controller, vocabulary) = try Handshake.read(frame.welcome, configuration.limits)
+    let mismatch = Handshake.mismatch(
+      target: controller.modelName, vocabulary, draft: configuration.introduction.modelName,
+      configuration.vocabulary)
+    if let mismatch { throw ExchangeError(code: .refused, message: mismatch) }
+    silenceTimeout.withLock { $0 = max(configuration.controllerSilenceTimeout, controller.pingInterval * 3) }
+    return controller
+  }
+
+  /// Expansions of a closed session that still wait would only cost bandwidth.
+  private func drop(_ session: SessionID) {
+    outbox.removeAll { item in
+      if case .message(let message) = item { message.session == session } else { false }
+    }
+  }
+
+  // MARK: Ending
+
+  /// Says goodbye, because only a server can end a call with a reason, and gives that a moment to arrive.
+  private func leave(_ violation: ProtocolViolation) async {
+    _ = outbox.add([.goodbye(violation.description)])
+    outbox.finish()
+    try? await Task.sleep(for: Self.goodbyeGrace)
+  }
+
+  private func watch() async throws {
+    let handshakeTimeout = configuration.limits.handshakeTimeout
+    let start = ContinuousClock.now
+    while silenceTimeout.withLock({ $0 }) == nil {
+      if .now - start >= handshakeTimeout {
+        throw Lost(
+          "no welcome from \(configuration.host):\(configuration.port) within \(handshakeTimeout.inSeconds) s"
+        )
+      }
+      try await Task.sleep(for: min(.milliseconds(100), handshakeTimeout))
+    }
+    guard let limit = silenceTimeout.withLock({ $0 }), let connection = connection.withLock({ $0 }) else {
+      return
+    }
+    try await connection.waitForSilence(of: limit)
+    throw Lost("the controller sent nothing for \(limit.inSeconds) s")
+  }
+
+  /// - Throws: ``ExchangeError`` when the controller does not want this worker at all
+  private func reason(of error: RPCError) throws -> String {
+    let said = FieldChecks.presentable(error.message, atMost: configuration.limits.maximumReasonBytes)
+    switch error.code {
+    case .failedPrecondition:
+      throw ExchangeError(code: .refused, message: said)
+    case .unimplemented:
+      throw ExchangeError(
+        code: .refused,
+        message: "\(configuration.host):\(configuration.port) is no wanspec controller of protocol version "
+          + "\(ProtocolVersion.current): \(said)")
+    default:
+      if welcomed.withLock({ $0 == nil }) {
+        return "cannot attach to \(configuration.host):\(configuration.port): \(Self.innermost(error))"
+      }
+      // A controller says why, with one of these; anything else is gRPC's word for a broken connection.
+      let isSaid = [.invalidArgument, .deadlineExceeded, .resourceExhausted, .aborted].contains(error.code)
+      return "\(isSaid ? "the controller ended the connection" : "the connection was lost"): \(said)"
+    }
+  }
+
+  private static func innermost(_ error: RPCError) -> String {
+    var innermost: any Error = error
+    while let cause = (innermost as? RPCError)?.cause { innermost = cause }
+    // The system's own words, without the library's around them.
+    if let error = innermost as? IOError { return String(cString: strerror(error.errnoCode)) }
+    if let error = innermost as? RPCError { return FieldChecks.presentable(error.message, atMost: 1024) }
+    return FieldChecks.presentable("\(innermost)", atMost: 1024)
+  }
+}
+
+extension HostAddress {
+  /// For gRPC's resolver.
+  func target(port: Int) -> any ResolvableTarget {
+    switch literal {
+    case .v4: ResolvableTargets.IPv4(addresses: [.init(host: host, port: port)])
+    case .v6: ResolvableTargets.IPv6(addresses: [.init(host: host, port: port)])
+    case nil: ResolvableTargets.DNS(host: host, port: port)
+    }
+  }
+}

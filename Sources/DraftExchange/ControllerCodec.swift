@@ -1,0 +1,190 @@
+import SpeculationCore
+
+/// What a controller sends after its welcome, and what a worker reads, in order.
+package enum ControllerItem: Hashable, Sendable {
+  case ping(UInt64)
+  case message(ControllerMessage)
+}
+
+/// Controller messages to frames and back.
+package struct ControllerCodec: Sendable {
+  package var limits: ExchangeLimits
+  package var vocabularySize: Int
+
+  package init(limits: ExchangeLimits, vocabularySize: Int) {
+    self.limits = limits
+    self.vocabularySize = vocabularySize
+  }
+
+  // MARK: Sending
+
+  /// What would make the peer refuse this message; nil when it is fit to send.
+  package func problem(with message: ControllerMessage) -> ProtocolViolation? {
+    do throws(ProtocolViolation) {
+      switch message {
+      case .open(let session, let context, let sampling):
+        _ = try FieldChecks.session(session.rawValue, "session")
+        try check(context: context.count, "context")
+        try checkOwn(context, "context")
+        if let problem = sampling.problem { throw ProtocolViolation(field: "sampling", problem: problem) }
+      case .commit(let session, let position, let tokens, _):
+        _ = try FieldChecks.session(session.rawValue, "session")
+        try FieldChecks.require(
+          position >= 0 && position < limits.maximumContextLength, "position",
+          "is \(position): positions are below \(limits.maximumContextLength)")
+        try check(commit: tokens.count, at: position, "tokens")
+        try checkOwn(tokens, "tokens")
+      case .close(let session):
+        _ = try FieldChecks.session(session.rawValue, "session")
+      }
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  private func checkOwn(_ tokens: [TokenID], _ field: String) throws(ProtocolViolation) {
+    for token in tokens where token < 0 || Int(token) >= vocabularySize {
+      throw ProtocolViolation(
+        field: field, problem: "has token \(token): the vocabulary has \(vocabularySize) tokens")
+    }
+  }
+
+  /// An upper bound, in bytes, for what a message adds to a frame.
+  package static func cost(of item: ControllerItem) -> Int {
+    switch item {
+    case .ping: 16
+    case .message(.open(_, let context, _)): 64 + 4 * context.count
+    case .message(.commit(_, _, let tokens, _)): 32 + 4 * tokens.count
+    case .message(.close): 16
+    }
+  }
+
+  /// As few frames as keep the order, since a reader takes a frame's fields in the order of their numbers.
+  package func frames(_ items: [ControllerItem]) -> [Wanspec_V1_ControllerFrame] {
+    var frames: [Wanspec_V1_ControllerFrame] = []
+    var frame = Wanspec_V1_ControllerFrame()
+    var rank = 0
+    var count = 0
+    for item in items {
+      let itemRank =
+        switch item {
+        case .ping: 1
+        case .message(.open): 2
+        case .message(.commit): 3
+        case .message(.close): 4
+        }
+      if itemRank < rank || (itemRank == 1 && rank == 1) || count == limits.maximumMessagesPerFrame {
+        frames.append(frame)
+        frame = Wanspec_V1_ControllerFrame()
+        count = 0
+      }
+      rank = itemRank
+      count += 1
+      switch item {
+      case .ping(let sequence): frame.ping = .with { $0.sequence = sequence }
+      case .message(.open(let session, let context, let sampling)):
+        frame.opens.append(
+          .with {
+            $0.session = session.rawValue
+            $0.context = context.map { UInt32(bitPattern: $0) }
+            if sampling != .greedy { $0.sampling = Self.wire(sampling) }
+          })
+      case .message(.commit(let session, let position, let tokens, let pause)):
+        frame.commits.append(
+          .with {
+            $0.session = session.rawValue
+            $0.position = UInt32(clamping: position)
+            $0.tokens = tokens.map { UInt32(bitPattern: $0) }
+            $0.pause = pause
+          })
+      case .message(.close(let session)): frame.closes.append(session.rawValue)
+      }
+    }
+    if rank > 0 { frames.append(frame) }
+    return frames
+  }
+
+  // MARK: Receiving
+
+  /// Everything in a frame after the welcome, in order.
+  ///
+  /// - Throws: the first breach of a limit; nothing of the frame may be used then
+  package func read(_ frame: Wanspec_V1_ControllerFrame) throws(ProtocolViolation) -> [ControllerItem] {
+    try FieldChecks.require(!frame.hasWelcome, "welcome", "came twice: it is only allowed in the first frame")
+    let count = frame.opens.count + frame.commits.count + frame.closes.count
+    try FieldChecks.count(count, atMost: limits.maximumMessagesPerFrame, "frame")
+    var items: [ControllerItem] = []
+    items.reserveCapacity(count + 1)
+    if frame.hasPing { items.append(.ping(frame.ping.sequence)) }
+    for (index, open) in frame.opens.enumerated() {
+      items.append(.message(try read(open, "opens[\(index)]")))
+    }
+    for (index, commit) in frame.commits.enumerated() {
+      items.append(.message(try read(commit, "commits[\(index)]")))
+    }
+    for (index, session) in frame.closes.enumerated() {
+      items.append(.message(.close(try FieldChecks.session(session, "closes[\(index)]"))))
+    }
+    return items
+  }
+
+  private func read(
+    _ open: Wanspec_V1_Open, _ field: @autoclosure () -> String
+  ) throws(ProtocolViolation) -> ControllerMessage {
+    let session = try FieldChecks.session(open.session, "\(field()).session")
+    try check(context: open.context.count, "\(field()).context")
+    let context = try FieldChecks.tokens(
+      open.context, vocabularySize: vocabularySize, "\(field()).context")
+    var sampling = SamplingSettings.greedy
+    if open.hasSampling {
+      try FieldChecks.require(
+        open.sampling.topK <= UInt32(Int32.max), "\(field()).sampling.top_k",
+        "is \(open.sampling.topK): at most \(Int32.max) is allowed")
+      sampling = SamplingSettings(
+        temperature: open.sampling.temperature, topK: Int32(open.sampling.topK), topP: open.sampling.topP,
+        minP: open.sampling.minP, seed: open.sampling.seed)
+      if let problem = sampling.problem {
+        throw ProtocolViolation(field: "\(field()).sampling", problem: "is invalid: \(problem)")
+      }
+    }
+    return .open(session, context: context, sampling: sampling)
+  }
+
+  private func read(
+    _ commit: Wanspec_V1_Commit, _ field: @autoclosure () -> String
+  ) throws(ProtocolViolation) -> ControllerMessage {
+    let session = try FieldChecks.session(commit.session, "\(field()).session")
+    let position = try FieldChecks.position(commit.position, limits, "\(field()).position")
+    try check(commit: commit.tokens.count, at: position, "\(field()).tokens")
+    let tokens = try FieldChecks.tokens(
+      commit.tokens, vocabularySize: vocabularySize, "\(field()).tokens")
+    return .commit(session, position: position, tokens: tokens, pause: commit.pause)
+  }
+
+  private func check(context count: Int, _ field: @autoclosure () -> String) throws(ProtocolViolation) {
+    try FieldChecks.require(count >= 1, field(), "is empty: the last token is the root")
+    try FieldChecks.count(count, atMost: limits.maximumContextLength, field())
+  }
+
+  /// A commit follows an opening context of at least one token, so its first token is at position 1 or later.
+  private func check(
+    commit count: Int, at position: Int, _ field: @autoclosure () -> String
+  ) throws(ProtocolViolation) {
+    try FieldChecks.require(count >= 1, field(), "is empty: a commit has a token")
+    try FieldChecks.count(count, atMost: limits.maximumCommitTokens, field())
+    try FieldChecks.require(
+      count <= position, field(),
+      "has \(count) entries up to position \(position): a context comes before them")
+  }
+
+  private static func wire(_ sampling: SamplingSettings) -> Wanspec_V1_Sampling {
+    .with {
+      $0.temperature = sampling.temperature
+      $0.topK = UInt32(clamping: sampling.topK)
+      $0.topP = sampling.topP
+      $0.minP = sampling.minP
+      $0.seed = sampling.seed
+    }
+  }
+}

@@ -1,0 +1,91 @@
+internal import NIOCore
+import SpeculationCore
+import Synchronization
+
+/// Who is connected and who is attached to a listener.
+final class WorkerRegistry: Sendable {
+  private struct State {
+    var lastID: UInt64 = 0
+    var workers: [WorkerID: AttachedWorker] = [:]
+    var connections: [String: Connection] = [:]
+    /// Final traffic of workers that left, oldest first.
+    var departed: [(worker: WorkerID, received: Int, sent: Int)] = []
+    var isFinished = false
+  }
+
+  private static let departedLimit = 1024
+
+  let total = ByteCounter()
+  private let limits: ExchangeLimits
+  private let state = Mutex(State())
+
+  init(limits: ExchangeLimits) { self.limits = limits }
+
+  // MARK: TCP connections
+
+  /// Counts a new connection's bytes, or closes it when there are too many.
+  func accept(_ channel: any Channel) -> EventLoopFuture<Void> {
+    guard let peer = channel.remoteAddress?.grpcPeerName else {
+      return channel.eventLoop.makeFailedFuture(ChannelError.unknownLocalAddress)
+    }
+    let connection = Connection(channel: channel, total: total)
+    let isAllowed = state.withLock { state in
+      if state.connections.count >= limits.maximumConnections { return false }
+      state.connections[peer] = connection
+      return true
+    }
+    guard isAllowed else { return channel.close() }
+    channel.closeFuture.whenComplete { [weak self] _ in
+      self?.state.withLock { state in
+        // The port may already belong to a new connection.
+        if state.connections[peer] === connection { state.connections[peer] = nil }
+      }
+    }
+    connection.requireCall(within: limits.handshakeTimeout)
+    return connection.install()
+  }
+
+  func connection(of peer: String) -> Connection? {
+    state.withLock { $0.connections[peer] }
+  }
+
+  // MARK: Workers
+
+  /// Attaches a worker under a new id.
+  ///
+  /// - Returns: nil when there are too many
+  func attach(_ make: (WorkerID) -> AttachedWorker) -> AttachedWorker? {
+    state.withLock { state in
+      guard state.workers.count < limits.maximumWorkers, !state.isFinished else { return nil }
+      state.lastID += 1
+      let worker = make(WorkerID(state.lastID))
+      state.workers[worker.id] = worker
+      return worker
+    }
+  }
+
+  func detach(_ worker: AttachedWorker) {
+    let bytes = worker.connection.bytes
+    state.withLock { state in
+      state.workers[worker.id] = nil
+      state.departed.append((worker.id, bytes.received, bytes.sent))
+      if state.departed.count > Self.departedLimit { state.departed.removeFirst() }
+    }
+  }
+
+  func worker(_ id: WorkerID) -> AttachedWorker? {
+    state.withLock { $0.workers[id] }
+  }
+
+  func traffic(of id: WorkerID) -> (received: Int, sent: Int) {
+    state.withLock { state in
+      if let bytes = state.workers[id]?.connection.bytes { return (bytes.received, bytes.sent) }
+      guard let departed = state.departed.last(where: { $0.worker == id }) else { return (0, 0) }
+      return (departed.received, departed.sent)
+    }
+  }
+
+  func finish() {
+    state.withLock { $0.isFinished = true }
+  }
+}

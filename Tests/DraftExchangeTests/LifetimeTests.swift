@@ -1,0 +1,273 @@
+import DraftExchange
+import GRPCCore
+import SpeculationCore
+import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension ExchangeTests {
+  @Suite struct LifetimeTests {
+    @Test func aFrozenPeerIsNoticedOnBothSides() async throws {
+      let configuration = WorkerListener.Configuration.test {
+        $0.pingInterval = .milliseconds(100)
+        $0.livenessTimeout = .milliseconds(600)
+      }
+      try await withListener(configuration) { _, log, port in
+        let proxy = try await FreezableProxy.start(to: port)
+        let worker = ControllerConnection.Configuration.test(port: proxy.port) {
+          $0.controllerSilenceTimeout = .milliseconds(800)
+          $0.backoff.initial = .seconds(5)
+        }
+        try await withWorker(worker) { _, workerLog in
+          _ = try await workerLog.welcome()
+          let id = try await log.attachedWorker()
+          try await Task.sleep(for: .milliseconds(1500))
+          #expect(!log.all.contains { if case .detached = $0 { true } else { false } }, "pings keep it alive")
+          let frozen = ContinuousClock.now
+          try await proxy.freeze()
+          let reason = try await log.detachReason(of: id)
+          let noticed = ContinuousClock.now - frozen
+          #expect(reason.contains("sent nothing for 0.6 s"))
+          #expect(noticed > .milliseconds(450) && noticed < .milliseconds(1500), "\(noticed)")
+          let observed1 = try await workerLog.disconnection()
+          #expect(observed1.contains("sent nothing for 0.8 s"))
+        }
+        try await proxy.stop()
+      }
+    }
+
+    @Test func aWorkerThatNeverAnswersPingsCountsAsGone() async throws {
+      let configuration = WorkerListener.Configuration.test {
+        $0.pingInterval = .milliseconds(100)
+        $0.livenessTimeout = .milliseconds(500)
+      }
+      try await withListener(configuration) { _, _, port in
+        let error = try await attachRaw(port: port, [.hello()])
+        #expect(error?.code == .deadlineExceeded)
+      }
+    }
+
+    @Test func aWorkerComesBackWhenTheControllerDoes() async throws {
+      let port = try await withListener { _, _, port in port }
+      let worker = try ControllerConnection(.test(port: port))
+      let log = WorkerLog()
+      try await running({ try await worker.run { log.append($0) } }) {
+        let reason = try await log.disconnection()
+        #expect(reason.contains("cannot attach to 127.0.0.1:\(port)"), "\(reason)")
+        for round in 1...3 {
+          try await withListener(.test(port: port)) { listener, controllerLog, _ in
+            let id = try await controllerLog.attachedWorker()
+            listener.send(.close(SessionID(UInt64(round))), to: id)
+            _ = try await log.first("message of round \(round)") { event -> Bool? in
+              if case .message(.close(SessionID(UInt64(round)))) = event { true } else { nil }
+            }
+          }
+        }
+      }
+      let waits = log.all.compactMap { event -> Duration? in
+        if case .disconnected(_, let wait) = event { wait } else { nil }
+      }
+      #expect(waits.count >= 3)
+      #expect(waits.allSatisfy { $0 >= .milliseconds(50) && $0 <= .seconds(5) })
+    }
+
+    @Test func aLostConnectionIsReportedAsSuch() async throws {
+      try await withListener { _, log, port in
+        let proxy = try await FreezableProxy.start(to: port)
+        let worker = ControllerConnection.Configuration.test(port: proxy.port) {
+          $0.backoff.initial = .seconds(5)
+        }
+        try await withWorker(worker) { _, workerLog in
+          _ = try await workerLog.welcome()
+          let id = try await log.attachedWorker()
+          try await proxy.stop()
+          let reason = try await log.detachReason(of: id, within: .seconds(1))
+          #expect(reason.contains("lost"), "\(reason)")
+          let workersReason = try await workerLog.disconnection()
+          #expect(workersReason.contains("lost"), "\(workersReason)")
+        }
+      }
+    }
+
+    @Test func theControllerCanDisconnectAWorker() async throws {
+      try await withListener { listener, log, port in
+        try await withWorker(.test(port: port)) { _, workerLog in
+          let id = try await log.attachedWorker()
+          listener.disconnect(id, reason: "maintenance")
+          let observed2 = try await log.detachReason(of: id)
+          #expect(observed2 == "maintenance")
+          let observed3 = try await workerLog.disconnection()
+          #expect(observed3.contains("maintenance"))
+          // It is another attachment under another id when it comes back.
+          let observed4 = try await log.attachedWorker(number: 2)
+          #expect(observed4 != id)
+          listener.send(.close(SessionID(1)), to: id)
+          listener.disconnect(id, reason: "again")
+        }
+      }
+    }
+
+    @Test func aWorkerThatDoesNotReadIsGivenUp() async throws {
+      let configuration = WorkerListener.Configuration.test {
+        $0.pingInterval = .seconds(30)
+        $0.livenessTimeout = .seconds(60)
+      }
+      try await withListener(configuration) { listener, log, port in
+        let proxy = try await FreezableProxy.start(to: port)
+        try await withWorker(.test(port: proxy.port)) { _, workerLog in
+          _ = try await workerLog.welcome()
+          let id = try await log.attachedWorker()
+          try await proxy.freeze()
+          let context = [TokenID](repeating: 999, count: 200_000)
+          for session in 1...1000
+          where !log.all.contains(where: { if case .detached = $0 { true } else { false } }) {
+            listener.send(.open(SessionID(UInt64(session)), context: context, sampling: .greedy), to: id)
+            try await Task.sleep(for: .milliseconds(1))
+          }
+          let observed5 = try await log.detachReason(of: id)
+          #expect(observed5.contains("too slow"))
+        }
+        try await proxy.stop()
+      }
+    }
+
+    @Test func aWorkerGivesUpAControllerThatDoesNotRead() async throws {
+      let configuration = WorkerListener.Configuration.test {
+        $0.pingInterval = .seconds(30)
+        $0.livenessTimeout = .seconds(60)
+      }
+      try await withListener(configuration) { listener, log, port in
+        let proxy = try await FreezableProxy.start(to: port)
+        let worker = ControllerConnection.Configuration.test(port: proxy.port) {
+          $0.backoff.initial = .seconds(5)
+        }
+        try await withWorker(worker) { worker, workerLog in
+          _ = try await workerLog.welcome()
+          try await proxy.freeze()
+          let expansions = (1...100).map { node in
+            WorkerMessage.expansion(SessionID(1), .test(node: RemoteNodeID(node), candidates: 64))
+          }
+          let isOver = { workerLog.all.contains { if case .disconnected = $0 { true } else { false } } }
+          for _ in 1...5000 where !isOver() {
+            worker.send(expansions)
+            try await Task.sleep(for: .microseconds(200))
+          }
+          let observed6 = try await workerLog.disconnection()
+          #expect(observed6.contains("too slow"))
+        }
+        try await proxy.stop()
+      }
+    }
+
+    @Test func roundTripsAreMeasured() async throws {
+      try await withListener(.test { $0.pingInterval = .milliseconds(20) }) { _, log, port in
+        try await withWorker(.test(port: port)) { _, _ in
+          try await Task.sleep(for: .milliseconds(500))
+          let trips = log.all.compactMap { event -> Duration? in
+            if case .roundTrip(_, let trip) = event { trip } else { nil }
+          }
+          #expect(trips.count >= 10)
+          #expect(trips.allSatisfy { $0 > .zero && $0 < .seconds(1) })
+        }
+      }
+    }
+
+    @Test func bothSidesCountTheSameBytes() async throws {
+      let configuration = WorkerListener.Configuration.test {
+        $0.pingInterval = .seconds(30)
+        $0.livenessTimeout = .seconds(60)
+      }
+      try await withListener(configuration) { listener, log, port in
+        let id = try await withWorker(.test(port: port)) { worker, workerLog in
+          _ = try await workerLog.welcome()
+          let id = try await log.attachedWorker()
+          try await Task.sleep(for: .milliseconds(100))
+          let before = listener.traffic(of: id)
+          #expect(before.received > 100 && before.sent > 100)
+          for node in 1...100 {
+            worker.send(.expansion(SessionID(1), .test(node: RemoteNodeID(node))))
+            listener.send(.commit(SessionID(1), position: 40 + node, tokens: [1, 2, 3]), to: id)
+            try await Task.sleep(for: .milliseconds(1))
+          }
+          try await Task.sleep(for: .milliseconds(200))
+          let after = listener.traffic(of: id)
+          let expansions = after.received - before.received
+          let commits = after.sent - before.sent
+          // An expansion of 4 candidates has some 30 bytes, a commit 10, framing 14 each if it travels alone.
+          #expect(expansions > 100 * 20 && expansions < 100 * 64, "\(expansions)")
+          #expect(commits > 100 * 8 && commits < 100 * 40, "\(commits)")
+          #expect(worker.totalTraffic.sent == after.received)
+          #expect(worker.totalTraffic.received == after.sent)
+          return id
+        }
+        _ = try await log.detachReason(of: id)
+        #expect(listener.traffic(of: id).received > 0, "known after the worker has left")
+        #expect(listener.totalTraffic.received >= listener.traffic(of: id).received)
+        #expect(listener.traffic(of: WorkerID(77)) == (0, 0))
+      }
+    }
+
+    @Test func cancellationIsPromptAndLeavesNothingBehind() async throws {
+      func openFiles() -> Int {
+        var count = 0
+        for descriptor in Int32(0)..<1024 where fcntl(descriptor, F_GETFD) != -1 { count += 1 }
+        return count
+      }
+      var baseline = 0
+      for round in 1...12 {
+        let listener = try WorkerListener(.test())
+        let log = ListenerLog()
+        let serving = Task { try await listener.run { log.append($0) } }
+        let port = try await listener.boundPort
+        let worker = try ControllerConnection(.test(port: port))
+        let working = Task { try await worker.run { _ in } }
+        let id = try await log.attachedWorker()
+        listener.send(.open(SessionID(1), context: [1, 2], sampling: .greedy), to: id)
+        // Either side first.
+        let (first, second) = round.isMultiple(of: 2) ? (serving, working) : (working, serving)
+        for task in [first, second] {
+          let start = ContinuousClock.now
+          task.cancel()
+          try await task.value
+          #expect(.now - start < .seconds(2))
+        }
+        let observed7 = try await log.detachReason(of: id)
+        #expect(observed7.isEmpty == false)
+        if round == 4 { baseline = openFiles() }
+      }
+      #expect(openFiles() <= baseline + 2, "descriptors leak")
+    }
+
+    @Test func aConnectionThatNeverWorksIsCancelledAtOnce() async throws {
+      let port = try await withListener { _, _, port in port }
+      for delay in [0, 30, 400] {
+        let worker = try ControllerConnection(.test(port: port))
+        let task = Task { try await worker.run { _ in } }
+        try await Task.sleep(for: .milliseconds(delay))
+        let start = ContinuousClock.now
+        task.cancel()
+        try await task.value
+        #expect(.now - start < .seconds(2))
+      }
+    }
+
+    @Test func backoffGrowsIsBoundedAndStartsAfresh() {
+      for seed: UInt64 in 0..<50 {
+        var sequence = BackoffSequence(Backoff(seed: seed))
+        var same = BackoffSequence(Backoff(seed: seed))
+        var ceiling = Duration.milliseconds(100)
+        for _ in 0..<12 {
+          let wait = sequence.next(afterConnectionOf: .seconds(1))
+          #expect(wait == same.next(afterConnectionOf: .seconds(1)))
+          #expect(wait >= ceiling / 2 && wait <= ceiling, "seed \(seed): \(wait)")
+          ceiling = min(.seconds(5), ceiling * 2)
+        }
+        #expect(sequence.next(afterConnectionOf: .seconds(11)) <= .milliseconds(100))
+      }
+    }
+  }
+}
