@@ -1,0 +1,231 @@
+import ArgumentParser
+import Foundation
+import NodeRuntime
+import SpeculationCore
+
+struct BenchCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measure modes and round-trip times against each other on a prompt file.",
+    discussion: """
+      Runs every prompt through every configuration in turn, in one process, so that all meet the same \
+      machine; ratios between rows are what counts. The worker and the emulated link are processes of their \
+      own on loopback. Local modes draft on the worker's cores (--worker-cpus), as if home had a second \
+      accelerator. Every text is compared with the plain one, token by token; a text that parts where the \
+      target's best two tokens were within \(TextComparison.nearTieMargin) logits is a near-tie and reported \
+      as such, with its gap.
+
+      The prompt file holds one JSON object a line: {"id": "...", "task": "...", "prompt": "..."}.
+
+      Exit code 0 when every text is the same, 3 when one differs.
+
+      Example:
+        wanspec bench --prompts prompts.jsonl --limit 24 --max-tokens 96 --cpus 0 --worker-cpus 1 \\
+          --rtt 0ms --rtt 30ms --rtt 100ms --json-file results.jsonl
+      """)
+
+  @Option(help: ArgumentHelp("Prompts, JSON lines.", valueName: "file"))
+  var prompts: String
+
+  @Option(help: ArgumentHelp("Prompts at most, spread over the tasks; 0: all.", valueName: "n"))
+  var limit = 24
+
+  @Option(
+    name: .customLong("max-tokens"), help: ArgumentHelp("Tokens to generate for each prompt.", valueName: "n")
+  )
+  var maxTokens = 96
+
+  @Option(
+    help: ArgumentHelp(
+      "Modes, separated by commas: plain, local-sequential, local-parallel, wan.", valueName: "modes"),
+    transform: ModeList.init(parsing:))
+  var modes = ModeList(GenerationMode.allCases)
+
+  @Option(
+    help: ArgumentHelp(
+      "A round-trip time for wan mode; may be repeated. (default: 0ms 30ms 100ms)", valueName: "duration"),
+    transform: DurationArgument.init(parsing:))
+  var rtt: [DurationArgument] = []
+
+  @Option(
+    name: .customLong("draft-lengths"),
+    help: ArgumentHelp("Lengths for local-sequential, separated by commas.", valueName: "lengths"),
+    transform: LengthList.init(parsing:))
+  var draftLengths = LengthList([5])
+
+  @Option(
+    help: ArgumentHelp(
+      "When to draft at home in wan mode: never, always or entropy:NATS; may be repeated. (default: never)",
+      valueName: "policy"),
+    transform: HomePolicyArgument.init(parsing:))
+  var policy: [HomePolicyArgument] = []
+
+  @Option(
+    name: .customLong("verify-width"),
+    help: ArgumentHelp("Guesses in one target pass at most.", valueName: "nodes"))
+  var verifyWidth = 16
+
+  @Option(
+    name: .customLong("min-gain"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "In wan mode, pause drafting while it gains less than this against plain; 0: never.", valueName: "ratio"
+    ))
+  var minGain = SpeculationSettings.defaultMinGain
+
+  @Option(
+    help: ArgumentHelp(
+      "How often to run every prompt through every configuration; the slowest prompt is then told by medians.",
+      valueName: "n"))
+  var repeats = 1
+
+  @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
+  var target: String?
+
+  @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
+  var draft: String?
+
+  @Option(
+    help: ArgumentHelp("Cores to pin the target to. (env: WANSPEC_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var cpus: CoreList?
+
+  @Option(
+    name: .customLong("worker-cpus"),
+    help: ArgumentHelp("Cores to pin the draft models to. (env: WANSPEC_WORKER_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var workerCPUs: CoreList?
+
+  @Option(
+    name: .customLong("worker-argument"), parsing: .unconditionalSingleValue,
+    help: ArgumentHelp("One more argument for `wanspec worker`; may be repeated.", valueName: "argument"))
+  var workerArgument: [String] = []
+
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Engine") var engine: EngineOptions
+
+  @Flag(help: "One JSON object a line on standard output: every row, then every summary.")
+  var json = false
+
+  @Option(
+    name: .customLong("json-file"), help: ArgumentHelp("Write those lines to a file too.", valueName: "file"))
+  var jsonFile: String?
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
+    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
+    cpus = try twins("WANSPEC_CPUS", cpus)
+    workerCPUs = try twins("WANSPEC_WORKER_CPUS", workerCPUs)
+    if rtt.isEmpty { rtt = [0, 30, 100].map { DurationArgument(nanoseconds: $0 * 1_000_000) } }
+    if policy.isEmpty { policy = [HomePolicyArgument(.never)] }
+    if limit < 0 { throw ValidationError("--limit must be 0 (all) or more, not \(limit).") }
+    if !(2...100_000).contains(maxTokens) {
+      throw ValidationError("--max-tokens must be between 2 and 100000, not \(maxTokens).")
+    }
+    if !(1...100).contains(repeats) {
+      throw ValidationError("--repeats must be between 1 and 100, not \(repeats).")
+    }
+    if let problem = SpeculationSettings.problem(minGain: minGain) { throw ValidationError(problem) }
+    if !(1...128).contains(verifyWidth) {
+      throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth).")
+    }
+    if let long = rtt.first(where: { $0.milliseconds > 60_000 }) {
+      throw ValidationError("--rtt must be at most 60s, not \(long).")
+    }
+  }
+
+  var configurations: [BenchmarkConfiguration] {
+    var result: [BenchmarkConfiguration] = []
+    for mode in modes.modes {
+      switch mode {
+      case .plain, .localParallel:
+        result.append(BenchmarkConfiguration(name: mode.rawValue, mode: mode, verifyWidth: verifyWidth))
+      case .localSequential:
+        for length in draftLengths.lengths {
+          result.append(
+            BenchmarkConfiguration(name: "\(mode.rawValue) k=\(length)", mode: mode, draftLength: length))
+        }
+      case .wan:
+        for policy in policy {
+          for rtt in rtt {
+            let suffix = policy.policy == .never ? "" : " \(policy)"
+            result.append(
+              BenchmarkConfiguration(
+                name: "wan \(rtt)\(suffix)", mode: mode, roundTrip: rtt.duration, policy: policy.policy,
+                verifyWidth: verifyWidth, minGain: minGain))
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  func run() async throws {
+    let all = try PromptFile.read(prompts)
+    let chosen = limit == 0 ? all : PromptFile.spread(all, limit: limit)
+    let configurations = self.configurations
+    let session = try BenchmarkSession(
+      target: target!, draft: draft!, engine: engine, cores: cpus, workerCores: workerCPUs,
+      workerArguments: workerArgument, configurations: configurations)
+    let json = self.json
+    let progress = BenchmarkProgress(isShown: !json)
+    let (rows, costs) = try await session.run(
+      prompts: chosen, repeats: repeats, maxTokens: maxTokens, sampling: sampling.settings
+    ) { event in
+      progress.report(event)
+      if json, case .finished(let row) = event { JSONLine.print(row.object) }
+    }
+    progress.finish()
+    let summaries = BenchmarkSummary.summarize(rows, configurations)
+    if json {
+      for summary in summaries { JSONLine.print(summary.object(among: summaries)) }
+    } else {
+      print(costs)
+      print(summaries.table().rendered())
+      print(summaries.footnotes.joined(separator: "\n"))
+    }
+    if let jsonFile { try write(rows: rows, summaries: summaries, to: jsonFile) }
+    if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }
+  }
+
+  private func write(rows: [BenchmarkRow], summaries: [BenchmarkSummary], to path: String) throws {
+    let objects = rows.map(\.object) + summaries.map { $0.object(among: summaries) }
+    do {
+      try Data(objects.map(JSONLine.data).joined()).write(to: URL(filePath: path), options: .atomic)
+    } catch {
+      throw CommandFailure("cannot write the results to \(path): \(error.localizedDescription)")
+    }
+  }
+}
+
+/// "plain,wan".
+struct ModeList: TextArgument, CustomStringConvertible {
+  var modes: [GenerationMode]
+  init(_ modes: [GenerationMode]) { self.modes = modes }
+  init(parsing text: String) throws {
+    modes = try text.split(separator: ",", omittingEmptySubsequences: false).map { name in
+      guard let mode = GenerationMode(rawValue: String(name)) else {
+        throw ArgumentProblem(
+          "\"\(name)\" is not a mode; the modes are "
+            + GenerationMode.allCases.map(\.rawValue).joined(separator: ", "))
+      }
+      return mode
+    }
+  }
+  var description: String { modes.map(\.rawValue).joined(separator: ",") }
+}
+
+/// "3,5,8".
+struct LengthList: TextArgument, CustomStringConvertible {
+  var lengths: [Int]
+  init(_ lengths: [Int]) { self.lengths = lengths }
+  init(parsing text: String) throws {
+    lengths = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+      guard let length = Int(part), (1...64).contains(length) else {
+        throw ArgumentProblem("\"\(part)\" is not a draft length from 1 to 64")
+      }
+      return length
+    }
+  }
+  var description: String { lengths.map(String.init).joined(separator: ",") }
+}

@@ -1,0 +1,142 @@
+import ArgumentParser
+import Foundation
+import LlamaBackend
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+import Synchronization
+
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "See it work: worker, link and controller on this machine, then a table.",
+    discussion: """
+      Starts a worker and an emulated wide-area link as processes of their own on loopback, pins target and \
+      worker to a core each, and generates a few answers: by the target alone, with local drafting, and with \
+      the draft model 0, 30 and 100 ms away. Nothing leaves this machine, and nothing is left running.
+
+      The models come from `wanspec models pull` (`make demo` does that). Takes under two minutes.
+      """)
+
+  @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
+  var target: String?
+
+  @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
+  var draft: String?
+
+  @Option(
+    name: .customLong("max-tokens"), help: ArgumentHelp("Tokens for each answer.", valueName: "n"))
+  var maxTokens = 32
+
+  @Option(help: ArgumentHelp("Colour by origin: auto, always or never.", valueName: "when"))
+  var color: ColorChoice = .auto
+
+  @Flag(help: "One JSON object a line instead of text and table.")
+  var json = false
+
+  @OptionGroup(title: "Engine") var engine: EngineOptions
+
+  static let prompts = [
+    PromptRecord(
+      id: "code", task: "code",
+      prompt: "Write a Python function that returns the longest common prefix of a list of strings."),
+    PromptRecord(
+      id: "explain", task: "explain", prompt: "Explain in simple words why the sky is blue."),
+    PromptRecord(
+      id: "list", task: "list", prompt: "List the planets of the solar system with one fact about each."),
+  ]
+
+  /// The one whose text is shown as it comes.
+  static let shown = "wan 30 ms"
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
+    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
+    if !(8...1024).contains(maxTokens) {
+      throw ValidationError("--max-tokens must be between 8 and 1024, not \(maxTokens).")
+    }
+  }
+
+  func run() async throws {
+    let configurations =
+      [
+        BenchmarkConfiguration(name: "plain", mode: .plain),
+        BenchmarkConfiguration(name: "local sequential", mode: .localSequential, draftLength: 5),
+        BenchmarkConfiguration(name: "local parallel", mode: .localParallel),
+      ]
+      + [0, 30, 100].map {
+        BenchmarkConfiguration(name: "wan \($0) ms", mode: .wan, roundTrip: .milliseconds($0))
+      }
+    // One core each for target and worker, where there are two.
+    let hasCores = ProcessInfo.processInfo.activeProcessorCount >= 2
+    let session = try BenchmarkSession(
+      target: target!, draft: draft!, engine: engine, cores: hasCores ? CoreList([0]) : nil,
+      workerCores: hasCores ? CoreList([1]) : nil, workerArguments: [], configurations: configurations)
+    let display = DemoDisplay(colors: OriginColors(isOn: color.isOn && !json), isSilent: json)
+    display.begin()
+    let (rows, costs) = try await session.run(
+      prompts: Self.prompts, repeats: 1, maxTokens: maxTokens, sampling: .greedy,
+      report: { display.report($0) })
+    let summaries = BenchmarkSummary.summarize(rows, configurations)
+    if json {
+      for summary in summaries { JSONLine.print(summary.object(among: summaries)) }
+    } else {
+      print("\n" + costs)
+      print(summaries.table().rendered())
+      let ties = summaries.footnotes.filter { $0.hasPrefix("near-tie") || $0.hasPrefix("DIFFERENT") }
+      print(([""] + ties).joined(separator: "\n"))
+    }
+    if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }
+  }
+}
+
+/// The demo's output: the answer of one configuration as it is decided, a line for each of the others.
+private final class DemoDisplay: Sendable {
+  private struct State {
+    var text: TextStream?
+    var current: BenchmarkConfiguration?
+  }
+
+  private let state = Mutex(State())
+  private let colors: OriginColors
+  private let isSilent: Bool
+
+  init(colors: OriginColors, isSilent: Bool) {
+    self.colors = colors
+    self.isSilent = isSilent
+  }
+
+  func begin() {
+    write("Loading the models and measuring what a pass costs...\n")
+    if colors.isOn { write("Colours: \(colors.legend)\n") }
+  }
+
+  func report(_ event: Benchmark.Event) {
+    state.withLock { state in
+      switch event {
+      case .ready(let tokenizer):
+        state.text = TextStream(tokenizer)
+      case .started(let configuration, let prompt, _, _):
+        state.current = configuration
+        if configuration.mode == .plain { write("\n> \(prompt.prompt)\n") }
+        if configuration.name == DemoCommand.shown { write("\n") }
+      case .tokens(let tokens):
+        guard state.current?.name == DemoCommand.shown else { return }
+        for token in tokens { write(colors.paint(state.text?.append(token.token) ?? "", token.origin)) }
+      case .finished(let row):
+        if row.configuration.name == DemoCommand.shown { write((state.text?.finish() ?? "") + "\n\n") }
+        let name = row.configuration.name
+        write(
+          "  " + name + String(repeating: " ", count: max(0, 18 - name.count))
+            + "\(row.millisecondsPerToken.fixed(1)) ms/token, "
+            + "\(row.figures.summary.statistics.tokensPerStep.fixed(2)) tokens/step\n")
+      case .warning(let text): write("  note: \(text)\n")
+      }
+    }
+  }
+
+  private func write(_ text: String) {
+    if !isSilent { FileHandle.standardOutput.write(Data(text.utf8)) }
+  }
+}

@@ -1,0 +1,294 @@
+import ArgumentParser
+import DraftExchange
+import Foundation
+import LlamaBackend
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+import Synchronization
+
+struct GenerateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Generate text for one prompt, beside the target model.",
+    discussion: """
+      The text goes to standard output as it is decided, the figures to standard error at the end. On a \
+      terminal, colours show who guessed each token first: a worker (green), the draft model at home \
+      (yellow), nobody, so the target chose it alone (bold).
+
+      Modes:
+        plain             the target alone
+        local-sequential  draft at home, then verify (what llama.cpp and vLLM do)
+        local-parallel    draft at home while the target verifies
+        wan               workers draft; they dial --listen, see `wanspec worker --help`
+
+      In every mode the text is the same: the target decides each token. Without a worker, wan mode writes \
+      on as plain would.
+
+      Examples:
+        wanspec generate --mode plain "Write a haiku about the sea."
+        wanspec generate --listen 127.0.0.1:7070 "Write a haiku about the sea."
+        wanspec generate --temperature 0.8 --top-p 0.95 --seed 7 --prompt-file story.txt
+      """)
+
+  @Argument(help: ArgumentHelp("The prompt; - reads standard input.", valueName: "prompt"))
+  var prompt: String?
+
+  @Option(
+    name: .customLong("prompt-file"), help: ArgumentHelp("Read the prompt from a file.", valueName: "file"))
+  var promptFile: String?
+
+  @Option(help: ArgumentHelp("How to speculate. (env: WANSPEC_MODE; default: wan)", valueName: "mode"))
+  var mode: GenerationMode?
+
+  @Option(
+    help: ArgumentHelp(
+      "Target model: a name of `wanspec models list` or a GGUF file. (env: WANSPEC_TARGET; default: \(DefaultModels.target))",
+      valueName: "model"))
+  var target: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Draft model at home, for the local modes and for policies other than never. (env: WANSPEC_DRAFT; default: \(DefaultModels.draft))",
+      valueName: "model"))
+  var draft: String?
+
+  @Option(
+    name: .customLong("max-tokens"), parsing: .unconditional,
+    help: ArgumentHelp("Tokens to generate at most. (env: WANSPEC_MAX_TOKENS; default: 256)", valueName: "n"))
+  var maxTokens: Int?
+
+  @Option(help: ArgumentHelp("System message of the conversation. (env: WANSPEC_SYSTEM)", valueName: "text"))
+  var system: String?
+
+  @Flag(help: "Continue the prompt as it stands, without the model's chat template.")
+  var raw = false
+
+  @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+  @OptionGroup(title: "Speculation") var speculation: SpeculationOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Where workers dial in, in wan mode. (env: WANSPEC_LISTEN; default: 127.0.0.1:7070)",
+      valueName: "host:port"),
+    transform: HostPort.init(parsing:))
+  var listen: HostPort?
+
+  @Option(
+    name: .customLong("wait-worker"),
+    help: ArgumentHelp(
+      "How long to wait for a worker before generating without. (env: WANSPEC_WAIT_WORKER; default: 10s)",
+      valueName: "duration"),
+    transform: DurationArgument.init(parsing:))
+  var waitWorker: DurationArgument?
+
+  @Option(
+    name: .customLong("worker-timeout"),
+    help: ArgumentHelp(
+      "A worker silent for this long counts as gone. (env: WANSPEC_WORKER_TIMEOUT; default: 3s)",
+      valueName: "duration"),
+    transform: DurationArgument.init(parsing:))
+  var workerTimeout: DurationArgument?
+
+  @Flag(help: "Allow plaintext connections from other machines. (env: WANSPEC_INSECURE)")
+  var insecure = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Cores to pin the target to, such as 0 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var cpus: CoreList?
+
+  @Option(
+    name: .customLong("draft-cpus"),
+    help: ArgumentHelp("Cores to pin the home draft model to. (env: WANSPEC_DRAFT_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var draftCPUs: CoreList?
+
+  @OptionGroup(title: "Engine") var engine: EngineOptions
+
+  @Option(help: ArgumentHelp("Colour by origin: auto, always or never.", valueName: "when"))
+  var color: ColorChoice = .auto
+
+  @Flag(help: "One JSON object a line: tokens with their origin, then the figures. (env: WANSPEC_JSON)")
+  var json = false
+
+  @Flag(name: .shortAndLong, help: "Text only: no figures, no notes.")
+  var quiet = false
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    mode = try twins("WANSPEC_MODE", mode) ?? .wan
+    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
+    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
+    maxTokens = try twins("WANSPEC_MAX_TOKENS", maxTokens) ?? 256
+    system = try twins("WANSPEC_SYSTEM", system)
+    listen = try twins("WANSPEC_LISTEN", listen) ?? HostPort(host: "127.0.0.1", port: 7070)
+    waitWorker = try twins("WANSPEC_WAIT_WORKER", waitWorker) ?? DurationArgument(nanoseconds: 10_000_000_000)
+    workerTimeout = try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout)
+    insecure = try twins("WANSPEC_INSECURE", insecure)
+    cpus = try twins("WANSPEC_CPUS", cpus)
+    draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
+    json = try twins("WANSPEC_JSON", json)
+    if let maxTokens, !(1...1_048_576).contains(maxTokens) {
+      throw ValidationError("--max-tokens must be between 1 and 1048576, not \(maxTokens).")
+    }
+    if prompt != nil && promptFile != nil {
+      throw ValidationError("Give the prompt or --prompt-file, not both.")
+    }
+    if prompt == nil && promptFile == nil {
+      throw ValidationError("Give a prompt, - for standard input, or --prompt-file.")
+    }
+    if mode == .wan, let listen, !listen.isLoopback, !insecure {
+      throw ValidationError(
+        "workers would reach \(listen) from other machines in plaintext; add --insecure to allow it.")
+    }
+  }
+
+  func run() async throws {
+    let text = try promptText()
+    let resolver = ModelResolver()
+    let needsHome = mode!.needsHomeDraft || (mode == .wan && speculation.policy!.policy != .never)
+    let settings = ControllerHost.Settings(
+      target: (try resolver.path(for: target!), engine.llama(cores: cpus?.cores ?? [])),
+      home: needsHome
+        ? (try resolver.path(for: draft!), engine.llama(cores: draftCPUs?.cores ?? cpus?.cores ?? [])) : nil,
+      listen: mode == .wan ? listen : nil, allowInsecure: insecure,
+      livenessTimeout: workerTimeout?.duration)
+    let note = self.note
+    try await ControllerHost.run(
+      settings,
+      report: { event in
+        if case .refused(let peer, let reason) = event { note("refused a worker from \(peer): \(reason)") }
+      }
+    ) { host in
+      if mode == .wan { try await waitForWorker(host) }
+      let tokens = try host.target.tokenizer.promptTokens(text, system: system, raw: raw)
+      let trafficBefore = host.listener?.totalTraffic
+      let stream = await host.node.generate(
+        GenerationRequest(
+          prompt: tokens, sampling: sampling.settings, maxTokens: maxTokens!,
+          speculation: speculation.settings(for: mode!)))
+      let interrupted = Mutex(false)
+      let watcher = Task {
+        await TerminationSignals.first()
+        if Task.isCancelled { return }
+        interrupted.withLock { $0 = true }
+        await host.node.cancelAll()
+      }
+      defer { watcher.cancel() }
+      let summary = try await show(stream, tokenizer: host.target.tokenizer)
+      var bytes: Int?
+      if let before = trafficBefore, let after = host.listener?.totalTraffic {
+        bytes = after.received - before.received + after.sent - before.sent
+      }
+      finish(GenerationFigures(summary: summary, networkBytes: bytes, roundTrip: await host.node.roundTrip))
+      if interrupted.withLock({ $0 }) { throw Interrupted.exitCode }
+    }
+  }
+
+  private func promptText() throws -> String {
+    let data: Data
+    let source: String
+    if let promptFile {
+      guard let read = FileManager.default.contents(atPath: promptFile) else {
+        throw CommandFailure("cannot read the prompt file \(promptFile)", hint: "check the path")
+      }
+      (data, source) = (read, promptFile)
+    } else if prompt == "-" {
+      (data, source) = (FileHandle.standardInput.readDataToEndOfFile(), "standard input")
+    } else {
+      (data, source) = (Data(prompt!.utf8), "the prompt")
+    }
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw CommandFailure("\(source) is not valid UTF-8", hint: "convert it, such as with iconv -t UTF-8")
+    }
+    guard !text.allSatisfy(\.isWhitespace) else {
+      throw CommandFailure("\(source) is empty", hint: "give some text to answer or to continue")
+    }
+    return text
+  }
+
+  private func waitForWorker(_ host: ControllerHost) async throws {
+    let port = try await host.listener!.boundPort
+    let address = HostPort(host: listen!.host, port: port)
+    if json {
+      JSONLine.print(["event": "listening", "address": "\(address)", "port": port])
+    } else {
+      note("listening for workers on \(address)")
+    }
+    guard await host.node.waitForWorker(timeout: waitWorker!.duration) else {
+      note(
+        "no worker within \(waitWorker!): the target runs alone until one attaches"
+          + " (wanspec worker --connect \(address))")
+      return
+    }
+  }
+
+  @Sendable private func note(_ text: String) {
+    guard !quiet else { return }
+    if json {
+      JSONLine.print(["event": "note", "text": text])
+    } else {
+      FileHandle.standardError.write(Data("wanspec: \(text)\n".utf8))
+    }
+  }
+
+  /// Prints the text as it comes.
+  private func show(
+    _ stream: AsyncThrowingStream<GenerationEvent, any Error>, tokenizer: LlamaTokenizer
+  ) async throws -> GenerationSummary {
+    var text = TextStream(tokenizer)
+    let colors = OriginColors(isOn: color.isOn && !json)
+    for try await event in stream {
+      switch event {
+      case .tokens(let tokens):
+        var line = ""
+        for token in tokens {
+          let piece = text.append(token.token)
+          if json {
+            var object: [String: any Sendable] = [
+              "event": "token", "token": Int(token.token), "text": piece, "origin": token.origin.name,
+              "position": token.position,
+            ]
+            // Infinite when the sampling filters left no second candidate.
+            if token.margin.isFinite { object["margin"] = Double(token.margin) }
+            JSONLine.print(object)
+          } else {
+            line += colors.paint(piece, token.origin)
+          }
+        }
+        FileHandle.standardOutput.write(Data(line.utf8))
+      case .note(let text): note(text)
+      case .finished(let summary):
+        let rest = text.finish()
+        if !json { FileHandle.standardOutput.write(Data((rest + "\n").utf8)) }
+        return summary
+      }
+    }
+    throw CancellationError()
+  }
+
+  private func finish(_ figures: GenerationFigures) {
+    if json {
+      JSONLine.print(figures.object.merging(["event": "summary", "mode": mode!.rawValue]) { a, _ in a })
+    } else if !quiet {
+      let legend = OriginColors(isOn: color.isOn).legend
+      FileHandle.standardError.write(
+        Data((["", legend].filter { !$0.isEmpty } + figures.lines).map { "\($0)\n" }.joined().utf8))
+    }
+  }
+}
+
+/// `auto`, `always` or `never`.
+enum ColorChoice: String, CaseIterable, ExpressibleByArgument, Sendable {
+  case auto, always, never
+
+  var isOn: Bool {
+    switch self {
+    case .auto: Terminal.wantsColor(on: .standardOutput)
+    case .always: true
+    case .never: false
+    }
+  }
+}

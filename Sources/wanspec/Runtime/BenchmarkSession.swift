@@ -1,0 +1,94 @@
+import Foundation
+import NodeRuntime
+import SpeculationCore
+
+/// A benchmark with everything it needs around it: models loaded, listener, worker and link as processes. All
+/// of it is gone when `run` returns, also after SIGINT or SIGTERM.
+struct BenchmarkSession {
+  private let settings: ControllerHost.Settings
+  private let draft: String
+  private let workerCores: CoreList?
+  private let workerArguments: [String]
+  private let configurations: [BenchmarkConfiguration]
+
+  init(
+    target: String, draft: String, engine: EngineOptions, cores: CoreList?, workerCores: CoreList?,
+    workerArguments: [String], configurations: [BenchmarkConfiguration]
+  ) throws {
+    let resolver = ModelResolver()
+    let needsHome = configurations.contains { $0.mode.needsHomeDraft || $0.policy != .never }
+    let needsWorker = configurations.contains { $0.mode == .wan }
+    let draftPath = needsHome || needsWorker ? try resolver.path(for: draft) : draft
+    settings = ControllerHost.Settings(
+      target: (try resolver.path(for: target), engine.llama(cores: cores?.cores ?? [])),
+      home: needsHome ? (draftPath, engine.llama(cores: workerCores?.cores ?? cores?.cores ?? [])) : nil,
+      listen: needsWorker ? HostPort(host: "127.0.0.1", port: 0) : nil)
+    self.draft = draftPath
+    self.workerCores = workerCores
+    self.workerArguments = workerArguments
+    self.configurations = configurations
+  }
+
+  /// - Returns: the rows, and lines with the measured T(n) and d(b) and the growth of memory.
+  func run(
+    prompts: [PromptRecord], repeats: Int, maxTokens: Int, sampling: SamplingSettings,
+    report: @escaping @Sendable (Benchmark.Event) -> Void
+  ) async throws -> (rows: [BenchmarkRow], costs: String) {
+    let (draft, workerCores, workerArguments) = (self.draft, self.workerCores, self.workerArguments)
+    let (settings, configurations) = (self.settings, self.configurations)
+    return try await orInterrupted {
+      try await ControllerHost.run(settings) { host in
+        var rig: LoopbackRig?
+        if let listener = host.listener {
+          rig = LoopbackRig(
+            settings: LoopbackRig.Settings(
+              draft: draft, workerCores: workerCores, workerArguments: workerArguments,
+              controllerPort: try await listener.boundPort),
+            node: host.node)
+        }
+        let benchmark = Benchmark(
+          host: host, rig: rig, prompts: prompts, configurations: configurations, maxTokens: maxTokens,
+          sampling: sampling, repeats: repeats)
+        do {
+          let rows = try await benchmark.run(report)
+          await rig?.stop()
+          let growth = ResidentMemory.growth(rows.compactMap(\.residentBytes)).map { $0 + "\n" } ?? ""
+          return (rows, Self.describe(host) + growth)
+        } catch {
+          await rig?.stop()
+          throw error
+        }
+      }
+    }
+  }
+
+  private static func describe(_ host: ControllerHost) -> String {
+    func list(_ curve: CostCurve, _ name: String) -> String {
+      curve.points.filter { $0.size <= 16 }
+        .map { "\(name)(\($0.size)) \($0.duration.inMilliseconds.fixed(1))" }.joined(separator: ", ")
+    }
+    let home = host.homeCost.isKnown ? "\ndraft at home: \(list(host.homeCost, "d")) ms" : ""
+    return "target: \(list(host.targetCost, "T")) ms\(home)\n"
+  }
+}
+
+/// Runs `body`; on SIGINT or SIGTERM cancels it, waits for it to clean up, and ends with the shell's code.
+func orInterrupted<Result: Sendable>(
+  _ body: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+  try await withThrowingTaskGroup(of: Result?.self) { group in
+    group.addTask { try await body() }
+    group.addTask {
+      await TerminationSignals.first()
+      return nil
+    }
+    defer { group.cancelAll() }
+    guard let result = try await group.next()! else {
+      group.cancelAll()
+      // The other task ends what it started before it returns.
+      while let _ = await group.nextResult() {}
+      throw Interrupted.exitCode
+    }
+    return result
+  }
+}

@@ -1,0 +1,112 @@
+import DraftExchange
+import LlamaBackend
+import Logging
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+
+/// What a process beside the target model runs: the target, a draft model at home if one is wanted, and a
+/// listener for workers if there may be any.
+struct ControllerHost: Sendable {
+  struct Settings: Sendable {
+    /// Path of the target's file, and how to load it.
+    var target: (path: String, options: LlamaOptions)
+    /// The same for the home draft model; nil for none.
+    var home: (path: String, options: LlamaOptions)?
+    /// Where to listen for workers; nil for none.
+    var listen: HostPort?
+    var allowInsecure = false
+    var livenessTimeout: Duration?
+    /// Warnings go to the generation's notes; a command that wants more gives a logger.
+    var log = Logger(label: "wanspec") { _ in SwiftLogNoOpLogHandler() }
+
+    /// Without guesses from anywhere, what a larger pass costs is of no interest.
+    var speculates: Bool { home != nil || listen != nil }
+  }
+
+  let node: ControllerNode
+  let target: LlamaEngine
+  let home: LlamaEngine?
+  let listener: WorkerListener?
+  let targetCost: CostCurve
+  let homeCost: CostCurve
+
+  /// Loads the models, measures T(n) and d(b), listens, runs `body`, and takes everything down again.
+  static func run<Result: Sendable>(
+    _ settings: Settings, report: @escaping @Sendable (WorkerListener.Event) -> Void = { _ in },
+    body: @escaping @Sendable (ControllerHost) async throws -> Result
+  ) async throws -> Result {
+    let target = try await LlamaEngine.load(path: settings.target.path, options: settings.target.options)
+    defer { target.shutDown() }
+    let targetCost =
+      settings.speculates ? CostCurve(measured: try await target.measureCosts(maxBatch: 16)) : CostCurve()
+    var home: LlamaEngine?
+    var homeCost = CostCurve()
+    if let draft = settings.home {
+      let engine = try await LlamaEngine.load(path: draft.path, options: draft.options)
+      try requireSameVocabulary(target: target.model, draft: engine.model)
+      homeCost = CostCurve(measured: try await engine.measureCosts(maxBatch: 8, budget: .seconds(1)))
+      home = engine
+    }
+    defer { home?.shutDown() }
+    let listener = try settings.listen.map { address in
+      try WorkerListener(configuration(address, settings: settings, target: target.model))
+    }
+    let node = ControllerNode(
+      target: target, home: home, targetCost: targetCost, homeCost: homeCost, transport: listener,
+      log: settings.log)
+    let host = ControllerHost(
+      node: node, target: target, home: home, listener: listener, targetCost: targetCost,
+      homeCost: homeCost)
+    guard let listener else { return try await body(host) }
+
+    // Events go through one stream, so that the node sees them in the transport's order.
+    let (events, eventInput) = AsyncStream<WorkerListener.Event>.makeStream()
+    return try await withThrowingTaskGroup(of: Result?.self) { group in
+      group.addTask {
+        try await listener.run { eventInput.yield($0) }
+        try Task.checkCancellation()
+        throw CommandFailure("the listener for workers stopped")
+      }
+      group.addTask {
+        for await event in events {
+          report(event)
+          if let event = event.forRuntime { await node.handle(event) }
+        }
+        return nil
+      }
+      group.addTask {
+        _ = try await listener.boundPort
+        return try await body(host)
+      }
+      defer {
+        group.cancelAll()
+        eventInput.finish()
+      }
+      while let finished = try await group.next() {
+        if let result = finished { return result }
+      }
+      throw CancellationError()
+    }
+  }
+
+  private static func configuration(
+    _ address: HostPort, settings: Settings, target: ModelDescription
+  ) -> WorkerListener.Configuration {
+    var configuration = WorkerListener.Configuration(
+      host: address.host, port: address.port, controllerName: "controller", modelName: target.name,
+      modelSummary: target.summary, vocabulary: PeerVocabulary(target.vocabulary))
+    configuration.allowInsecure = settings.allowInsecure
+    if let timeout = settings.livenessTimeout { configuration.livenessTimeout = timeout }
+    return configuration
+  }
+
+  private static func requireSameVocabulary(target: ModelDescription, draft: ModelDescription) throws {
+    guard target.vocabulary == draft.vocabulary else {
+      throw CommandFailure(
+        "the draft model \(draft.name) (\(draft.vocabulary.size) tokens) and the target \(target.name)"
+          + " (\(target.vocabulary.size) tokens) have different vocabularies",
+        hint: "choose a draft model of the target's family")
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import ArgumentParser
+import NodeRuntime
+import SpeculationCore
+
+/// How a generation speculates, as the command line says it.
+enum GenerationMode: String, CaseIterable, ExpressibleByArgument, Sendable {
+  /// The target alone.
+  case plain
+  /// Draft at home, then verify: what llama.cpp and vLLM do.
+  case localSequential = "local-sequential"
+  /// Draft at home while the target verifies.
+  case localParallel = "local-parallel"
+  /// Workers draft, over the network.
+  case wan
+
+  var needsHomeDraft: Bool { self == .localSequential || self == .localParallel }
+
+  /// - Parameters:
+  ///   - draftLength: guesses before each verification, in sequential mode
+  ///   - policy: when to draft at home, in wan mode
+  ///   - verifyWidth: guesses in one target pass at most
+  ///   - minGain: speed against plain below which drafting pauses, in wan mode
+  func settings(
+    draftLength: Int, policy: HomeDraftPolicy, verifyWidth: Int, minGain: Double
+  ) -> SpeculationSettings {
+    let verification = VerificationPolicy(maxNodes: verifyWidth)
+    return switch self {
+    case .plain: .plain
+    case .localSequential: .localSequential(length: draftLength)
+    case .localParallel: .localParallel(verification: verification)
+    case .wan: .wideArea(homePolicy: policy, verification: verification, minGain: minGain)
+    }
+  }
+}
+
+/// `never`, `always` or `entropy:NATS`.
+struct HomePolicyArgument: TextArgument, CustomStringConvertible {
+  var policy: HomeDraftPolicy
+
+  init(_ policy: HomeDraftPolicy) { self.policy = policy }
+
+  init(parsing text: String) throws {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    switch (parts[0], parts.count == 2 ? Float(parts[1]) : nil) {
+    case ("never", nil) where parts.count == 1: policy = .never
+    case ("always", nil) where parts.count == 1: policy = .always
+    case ("entropy", let threshold?) where threshold.isFinite && threshold >= 0:
+      policy = .entropy(threshold: threshold)
+    default:
+      throw ArgumentProblem(
+        "\"\(text)\" is not a policy; write never, always or entropy:NATS, such as entropy:1.0")
+    }
+  }
+
+  var description: String {
+    switch policy {
+    case .never: "never"
+    case .always: "always"
+    case .entropy(let threshold): "entropy:\(threshold)"
+    }
+  }
+}
+
+/// Options that say how to speculate, for one generation or for a benchmark.
+struct SpeculationOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "When to draft at home beside the workers: never, always or entropy:NATS. (env: WANSPEC_POLICY; default: never)",
+      valueName: "policy"),
+    transform: HomePolicyArgument.init(parsing:))
+  var policy: HomePolicyArgument?
+
+  @Option(
+    name: .customLong("draft-length"),
+    help: ArgumentHelp(
+      "Guesses before each verification in local-sequential mode. (env: WANSPEC_DRAFT_LENGTH; default: 5)",
+      valueName: "tokens"))
+  var draftLength: Int?
+
+  @Option(
+    name: .customLong("verify-width"),
+    help: ArgumentHelp(
+      "Guesses in one target pass at most; the measured cost decides below that. (env: WANSPEC_VERIFY_WIDTH; default: 16)",
+      valueName: "nodes"))
+  var verifyWidth: Int?
+
+  @Option(
+    name: .customLong("min-gain"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "Pause drafting while it makes the text less than this many times as fast as plain; 0: never pause. (env: WANSPEC_MIN_GAIN; default: \(SpeculationSettings.defaultMinGain))",
+      valueName: "ratio"))
+  var minGain: Double?
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    policy = try twins("WANSPEC_POLICY", policy) ?? HomePolicyArgument(.never)
+    draftLength = try twins("WANSPEC_DRAFT_LENGTH", draftLength) ?? 5
+    verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth) ?? 16
+    minGain = try twins("WANSPEC_MIN_GAIN", minGain) ?? SpeculationSettings.defaultMinGain
+    if let problem = SpeculationSettings.problem(minGain: minGain!) { throw ValidationError(problem) }
+    if !(1...64).contains(draftLength!) {
+      throw ValidationError("--draft-length must be between 1 and 64, not \(draftLength!).")
+    }
+    if !(1...128).contains(verifyWidth!) {
+      throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth!).")
+    }
+  }
+
+  func settings(for mode: GenerationMode) -> SpeculationSettings {
+    mode.settings(
+      draftLength: draftLength!, policy: policy!.policy, verifyWidth: verifyWidth!, minGain: minGain!)
+  }
+}
+
+extension SpeculationSettings {
+  static func problem(minGain: Double) -> String? {
+    (0...100).contains(minGain) ? nil : "--min-gain must be between 0 (never pause) and 100, not \(minGain)."
+  }
+}

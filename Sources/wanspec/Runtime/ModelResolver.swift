@@ -1,0 +1,26 @@
+import ModelBackend
+import ModelStore
+
+/// From what a person calls a model to a file's path.
+struct ModelResolver {
+  private let store = ModelStore()
+
+  /// - Throws: `CommandFailure` with what to do
+  func path(for nameOrPath: String) throws -> String {
+    do {
+      return try store.resolve(nameOrPath).path
+    } catch let error as ModelStoreError {
+      throw CommandFailure("\(error)")
+    }
+  }
+}
+
+extension Tokenizer {
+  /// Tokens of a prompt: as the user's message of a conversation, or as it stands.
+  func promptTokens(_ prompt: String, system: String?, raw: Bool) throws -> [Int32] {
+    guard !raw else { return try encode(prompt, addSpecial: true, parseSpecial: false) }
+    var messages = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+    messages.append(ChatMessage(role: "user", content: prompt))
+    return try encode(try chatPrompt(messages), addSpecial: false, parseSpecial: true)
+  }
+}

@@ -1,0 +1,44 @@
+import SpeculationCore
+
+/// Marks in the text who guessed each token first.
+struct OriginColors: Sendable {
+  let isOn: Bool
+
+  /// Remote guesses green, guesses from home yellow, the target's own in the terminal's colour, bold.
+  func paint(_ text: String, _ origin: ControllerMachine.Origin) -> String {
+    guard isOn, !text.isEmpty else { return text }
+    switch origin {
+    case .remote: return "\u{1B}[32m\(text)\u{1B}[0m"
+    case .home: return "\u{1B}[33m\(text)\u{1B}[0m"
+    case .target: return "\u{1B}[1m\(text)\u{1B}[0m"
+    }
+  }
+
+  var legend: String {
+    guard isOn else { return "" }
+    return "\(paint("remote guess", .remote)) · \(paint("local guess", .home)) · \(paint("target", .target))"
+  }
+}
+
+extension ControllerMachine.Origin {
+  var name: String {
+    switch self {
+    case .remote: "remote"
+    case .home: "home"
+    case .target: "target"
+    }
+  }
+}
+
+extension ControllerMachine.FinishReason {
+  /// As OpenAI's `finish_reason` says it, where there is a word for it.
+  var name: String {
+    switch self {
+    case .endOfText: "stop"
+    case .length: "length"
+    case .contextFull: "context"
+    case .cancelled: "cancelled"
+    case .failed: "error"
+    }
+  }
+}

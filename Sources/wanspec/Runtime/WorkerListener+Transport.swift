@@ -1,0 +1,27 @@
+import DraftExchange
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+
+extension WorkerListener: WorkerTransport {}
+
+extension WorkerListener.Event {
+  /// What the controller's runtime needs to hear; nil for the rest.
+  var forRuntime: WorkerEvent? {
+    switch self {
+    case .attached(let worker, let introduction): .attached(worker, name: introduction.name)
+    case .message(let worker, let message): .message(worker, message)
+    case .roundTrip(let worker, let sample): .roundTrip(worker, sample)
+    case .detached(let worker, let reason): .detached(worker, reason: reason)
+    default: nil
+    }
+  }
+}
+
+extension PeerVocabulary {
+  init(_ fingerprint: VocabularyFingerprint) {
+    self.init(
+      size: fingerprint.size, tokensHash: fingerprint.tokens,
+      specialTokensHash: fingerprint.specialTokens)
+  }
+}

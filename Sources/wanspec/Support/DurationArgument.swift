@@ -1,0 +1,43 @@
+/// A duration with its unit: "30ms", "1.5s", "2min". A bare number is refused, since its unit would be a guess.
+struct DurationArgument: TextArgument, Hashable, CustomStringConvertible {
+  /// From 0 to a year.
+  var nanoseconds: Int64
+
+  private static let units: [(suffix: String, nanoseconds: Double)] = [
+    ("ns", 1), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("min", 60e9), ("h", 3600e9),
+  ]
+  private static let longest = 365.0 * 24 * 3600 * 1e9
+
+  init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+  init(parsing text: String) throws {
+    let number = text.prefix { $0.isASCII && ($0.isNumber || "+-.".contains($0)) }
+    let suffix = text[number.endIndex...]
+    guard let value = Double(number), value.isFinite else {
+      throw ArgumentProblem("\"\(text)\" is not a duration; write a number and a unit, such as 30ms or 1.5s")
+    }
+    guard !suffix.isEmpty else {
+      throw ArgumentProblem("\"\(text)\" has no unit; write \(text)ms or \(text)s")
+    }
+    guard let unit = Self.units.first(where: { $0.suffix == suffix }) else {
+      throw ArgumentProblem("\"\(suffix)\" is not a unit of time; the units are ns, us, ms, s, min and h")
+    }
+    guard value >= 0 else { throw ArgumentProblem("a duration cannot be negative, as \"\(text)\" is") }
+    guard value * unit.nanoseconds <= Self.longest else {
+      throw ArgumentProblem("\"\(text)\" is longer than a year")
+    }
+    nanoseconds = Int64((value * unit.nanoseconds).rounded())
+  }
+
+  var duration: Duration { .nanoseconds(nanoseconds) }
+  var milliseconds: Double { Double(nanoseconds) / 1e6 }
+
+  var description: String { Self.describe(milliseconds: milliseconds) }
+
+  /// "100 ms", "1.5 ms", "0.02 ms": three significant digits at least, no trailing zeros.
+  static func describe(milliseconds: Double) -> String {
+    if milliseconds == milliseconds.rounded(), abs(milliseconds) < 1e15 { return "\(Int64(milliseconds)) ms" }
+    let scale = abs(milliseconds) < 1 ? 1e4 : 1e2
+    return "\((milliseconds * scale).rounded() / scale) ms"
+  }
+}

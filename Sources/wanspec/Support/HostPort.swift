@@ -1,0 +1,67 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// An address to listen on or to dial: "127.0.0.1:7070", "worker.example:7070", "[::1]:7070".
+struct HostPort: TextArgument, Hashable, CustomStringConvertible {
+  var host: String
+  /// 0...65535.
+  var port: Int
+
+  init(host: String, port: Int) {
+    self.host = host
+    self.port = port
+  }
+
+  init(parsing text: String) throws {
+    let hostText: Substring
+    let portText: Substring
+    if text.first == "[" {
+      guard let end = text.firstIndex(of: "]"), text[end...].dropFirst().first == ":" else {
+        throw ArgumentProblem("\"\(text)\" is not an address; write an IPv6 one as [::1]:7070")
+      }
+      hostText = text[text.index(after: text.startIndex)..<end]
+      portText = text[end...].dropFirst(2)
+    } else {
+      guard let colon = text.lastIndex(of: ":") else {
+        throw ArgumentProblem("\"\(text)\" has no port; write host:port, such as 127.0.0.1:7070")
+      }
+      hostText = text[..<colon]
+      portText = text[colon...].dropFirst()
+      guard !hostText.contains(":") else {
+        throw ArgumentProblem("\"\(text)\" is ambiguous; write an IPv6 address in brackets, as [::1]:7070")
+      }
+    }
+    guard !hostText.isEmpty, !hostText.contains(where: \.isWhitespace), !hostText.contains("/") else {
+      throw ArgumentProblem("\"\(text)\" has no host; write host:port, such as 127.0.0.1:7070")
+    }
+    guard portText.allSatisfy({ $0.isASCII && $0.isNumber }), let port = Int(portText),
+      (0...65_535).contains(port)
+    else {
+      throw ArgumentProblem("\"\(portText)\" is not a port; a port is a number from 0 to 65535")
+    }
+    host = String(hostText)
+    self.port = port
+  }
+
+  /// Whether what is sent there stays on this machine: 127.0.0.0/8, ::1 or the name localhost.
+  var isLoopback: Bool {
+    if host.lowercased() == "localhost" { return true }
+    var v4 = in_addr()
+    if inet_pton(AF_INET, host, &v4) == 1 { return UInt32(bigEndian: v4.s_addr) >> 24 == 127 }
+    var v6 = in6_addr()
+    if inet_pton(AF_INET6, host, &v6) == 1 {
+      let bytes = withUnsafeBytes(of: &v6) { Array($0) }
+      if bytes.dropLast().allSatisfy({ $0 == 0 }) && bytes.last == 1 { return true }
+      // ::ffff:127.0.0.0/104, an IPv4 address written as an IPv6 one.
+      return bytes[0..<10].allSatisfy { $0 == 0 } && bytes[10] == 255 && bytes[11] == 255 && bytes[12] == 127
+    }
+    return false
+  }
+
+  var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

@@ -1,0 +1,27 @@
+import ArgumentParser
+
+@main
+struct WANSpec: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "wanspec",
+    abstract: "Speculative decoding across the wide-area network.",
+    discussion: """
+      A large target model decides every token, beside its controller. A small draft model guesses ahead of \
+      it, on a worker anywhere: the guesses cross the network while the target computes, so the delay hides. \
+      The text is what the target alone would have written.
+
+      To see it work on this machine:  wanspec demo
+      To run it for real:
+        beside the target:   wanspec generate --mode wan --listen 0.0.0.0:7070 --insecure "Hello"
+        at an idle site:     wanspec worker --connect controller.example:7070 --insecure
+      """,
+    version: "wanspec \(BuildInformation.version)",
+    subcommands: [
+      GenerateCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self, BenchCommand.self,
+      DemoCommand.self, DoctorCommand.self,
+    ])
+}
+
+enum BuildInformation {
+  static let version = "0.1.0"
+}

@@ -1,0 +1,216 @@
+import ArgumentParser
+import DraftExchange
+import Foundation
+import LlamaBackend
+import Logging
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+
+struct WorkerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker",
+    abstract: "Draft for a controller, from anywhere.",
+    discussion: """
+      Dials the controller, so it works behind NAT, and keeps trying when there is none. For each session it \
+      grows a tree of guesses, best first, and sends every expanded node at once. Being connected is being \
+      available; ending it costs nobody a token.
+
+      Examples:
+        wanspec worker --connect 127.0.0.1:7070
+        wanspec worker --connect controller.example:7070 --insecure --site physics-lab --cpus 0-3
+
+      Until TLS is there, connections to other machines are plaintext and need --insecure: whoever is on the \
+      path can read the token ids of the sessions.
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "The controller. (env: WANSPEC_CONNECT; default: 127.0.0.1:7070)", valueName: "host:port"),
+    transform: HostPort.init(parsing:))
+  var connect: HostPort?
+
+  @Option(
+    help: ArgumentHelp(
+      "Draft model: a name of `wanspec models list` or a GGUF file. (env: WANSPEC_DRAFT; default: \(DefaultModels.draft))",
+      valueName: "model"))
+  var draft: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Cores to pin the engine to, such as 1 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var cpus: CoreList?
+
+  @OptionGroup var engine: EngineOptions
+
+  @Option(
+    help: ArgumentHelp("Name shown to operators. (env: WANSPEC_NAME; default: the host's)", valueName: "name")
+  )
+  var name: String?
+
+  @Option(help: ArgumentHelp("Where it runs. (env: WANSPEC_SITE)", valueName: "site"))
+  var site: String?
+
+  @Option(
+    name: .customLong("pass-width"),
+    help: ArgumentHelp(
+      "Nodes in one draft pass at most; the measured cost decides below that. (env: WANSPEC_PASS_WIDTH)",
+      valueName: "nodes"))
+  var passWidth: Int?
+
+  @Option(help: ArgumentHelp("Children kept for each node. (env: WANSPEC_CANDIDATES)", valueName: "n"))
+  var candidates: Int?
+
+  @Option(
+    name: .customLong("max-depth"),
+    help: ArgumentHelp("How far ahead to guess. (env: WANSPEC_MAX_DEPTH)", valueName: "tokens"))
+  var maxDepth: Int?
+
+  @Option(
+    name: .customLong("min-path-probability"),
+    help: ArgumentHelp(
+      "Stop where a guess is less likely than this to be used. (env: WANSPEC_MIN_PATH_PROBABILITY)",
+      valueName: "p"))
+  var minPathProbability: Double?
+
+  @Option(help: ArgumentHelp("Sessions at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
+  var sessions: Int?
+
+  @Flag(help: "Allow a plaintext connection to another machine. (env: WANSPEC_INSECURE)")
+  var insecure = false
+
+  @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
+  var json = false
+
+  @Flag(
+    name: .customLong("exit-with-parent"),
+    help: ArgumentHelp("End when standard input ends.", visibility: .hidden))
+  var exitWithParent = false
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "How much drafting gives way to other work on this machine, 0 to 19. (env: WANSPEC_NICE; default: 5)",
+      valueName: "n"))
+  var nice: Int?
+
+  private var limits = DraftLimits()
+
+  enum CodingKeys: CodingKey {
+    case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
+    case sessions, insecure, json, exitWithParent, nice
+  }
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    connect = try twins("WANSPEC_CONNECT", connect) ?? HostPort(host: "127.0.0.1", port: 7070)
+    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
+    cpus = try twins("WANSPEC_CPUS", cpus)
+    name = try twins("WANSPEC_NAME", name) ?? ProcessInfo.processInfo.hostName
+    site = try twins("WANSPEC_SITE", site)
+    sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
+    insecure = try twins("WANSPEC_INSECURE", insecure)
+    nice = try twins("WANSPEC_NICE", nice) ?? 5
+    if !(0...19).contains(nice!) { throw ValidationError("--nice must be between 0 and 19, not \(nice!).") }
+    json = try twins("WANSPEC_JSON", json)
+    limits.passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth) ?? limits.passWidth
+    limits.candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? limits.candidates
+    limits.maxDepth = try twins("WANSPEC_MAX_DEPTH", maxDepth) ?? limits.maxDepth
+    limits.minPathProbability =
+      try twins("WANSPEC_MIN_PATH_PROBABILITY", minPathProbability) ?? limits.minPathProbability
+    if let problem = limits.problem { throw ValidationError(problem + ".") }
+    if let sessions, !(1...64).contains(sessions) {
+      throw ValidationError("--sessions must be between 1 and 64, not \(sessions).")
+    }
+    if let connect, connect.port == 0 { throw ValidationError("--connect needs a port from 1 to 65535.") }
+    if let connect, !connect.isLoopback, !insecure {
+      throw ValidationError(
+        "\(connect) is another machine and the connection would be plaintext; add --insecure to allow it.")
+    }
+  }
+
+  func run() async throws {
+    let output = EventLines(json: json)
+    let path = try ModelResolver().path(for: draft!)
+    let model = try await LlamaEngine.load(
+      path: path, options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, niceness: nice!))
+    defer { model.shutDown() }
+    let cost = CostCurve(
+      measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
+    output.say(
+      "ready", "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling \(connect!)",
+      ["name": name!, "model": model.model.name, "d_ms": (cost.seconds(for: 1) ?? 0) * 1000])
+
+    var configuration = ControllerConnection.Configuration(
+      host: connect!.host, port: connect!.port,
+      introduction: WorkerIntroduction(
+        name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,
+        capacity: sessions!, passWidth: limits.passWidth, softwareVersion: BuildInformation.version),
+      vocabulary: PeerVocabulary(model.model.vocabulary))
+    configuration.allowInsecure = insecure
+    let connection = try ControllerConnection(configuration)
+    let node = WorkerNode(
+      draft: model,
+      configuration: WorkerMachine.Configuration(
+        limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
+      cost: cost, send: { connection.send($0) })
+
+    let (events, eventInput) = AsyncStream<ControllerConnection.Event>.makeStream()
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      group.addTask {
+        try await connection.run { eventInput.yield($0) }
+        return false
+      }
+      group.addTask { [exitWithParent] in
+        await withTaskGroup(of: Void.self) { watchers in
+          watchers.addTask { await TerminationSignals.first() }
+          if exitWithParent { watchers.addTask { await ParentWatch.parentExit() } }
+          await watchers.next()
+          watchers.cancelAll()
+        }
+        return true
+      }
+      group.addTask {
+        for await event in events { await Self.handle(event, node: node, connection: connection, output) }
+        return false
+      }
+      defer {
+        group.cancelAll()
+        eventInput.finish()
+      }
+      _ = try await group.next()
+    }
+    let expansions = await node.expansions
+    output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
+  }
+
+  private static func handle(
+    _ event: ControllerConnection.Event, node: WorkerNode, connection: ControllerConnection,
+    _ output: EventLines
+  ) async {
+    switch event {
+    case .connected(let controller):
+      output.say(
+        "connected", "attached to \(controller.name) (\(controller.modelName))",
+        ["controller": controller.name, "model": controller.modelName])
+    case .message(let message):
+      do {
+        try await node.handle(message)
+      } catch {
+        connection.reconnect(reason: "the controller broke the protocol: \(error)")
+      }
+    case .disconnected(let reason, let retryIn):
+      await node.disconnected()
+      output.say(
+        "disconnected",
+        "no controller: \(reason); trying again in \(retryIn.inMilliseconds.fixed(0)) ms",
+        ["reason": reason, "retry_ms": retryIn.inMilliseconds])
+    }
+  }
+
+  private func describe(_ cost: CostCurve) -> String {
+    let shown = cost.points.filter { [1, 4, 8].contains($0.size) }
+    return shown.map { "d(\($0.size)) = \($0.duration.inMilliseconds.fixed(1)) ms" }.joined(separator: ", ")
+  }
+}

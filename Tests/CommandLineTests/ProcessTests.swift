@@ -1,0 +1,192 @@
+import Foundation
+import ModelStore
+import Testing
+
+/// Controller and worker as real processes with a real model (SmolLM2-135M, a requantised copy of it as the
+/// draft): whatever happens to the worker, the text is the plain one.
+///
+/// Needs the models of `make test`; without them the suite is skipped and says so.
+@Suite(.serialized, .enabled(if: Models.arePresent, "run `make test` once: it fetches the models"))
+struct ProcessTests {
+  static let prompt = "Write a short story about a lighthouse keeper and a storm."
+  static let maxTokens = 120
+
+  static func generate(_ mode: String, _ more: [String] = []) -> [String] {
+    [
+      "generate", "--mode", mode, "--target", Models.target, "--draft", Models.draft, "--max-tokens",
+      "\(maxTokens)", "--threads", "1", "--json",
+    ] + more + [prompt]
+  }
+
+  static func worker(port: Int, _ more: [String] = []) -> [String] {
+    [
+      "worker", "--connect", "127.0.0.1:\(port)", "--draft", Models.draft, "--threads", "1", "--json",
+      // Three engines share two cores here: a polite worker would never get to say anything.
+      "--name", "test", "--nice", "0",
+    ] + more
+  }
+
+  static func tokens(_ program: RunningProgram) -> [Int] {
+    program.events.filter { $0["event"] as? String == "token" }.compactMap { $0["token"] as? Int }
+  }
+
+  static func plain(_ more: [String] = []) async throws -> [Int] {
+    let program = try await RunningProgram(generate("plain", more))
+    let result = await program.result()
+    #expect(result.status == 0, "\(result.errors)")
+    let tokens = tokens(program)
+    #expect(tokens.count > 20)
+    return tokens
+  }
+
+  /// A controller that listens on a free port, and the port.
+  func controller(_ more: [String] = []) async throws -> (RunningProgram, Int) {
+    let program = try await RunningProgram(
+      Self.generate("wan", ["--listen", "127.0.0.1:0", "--wait-worker", "30s"] + more))
+    let port = try #require(try await program.event("listening")["port"] as? Int)
+    return (program, port)
+  }
+
+  /// Texts may part only where the target's two best tokens were nearly tied.
+  func expectSame(_ program: RunningProgram, plain: [Int], sourceLocation: SourceLocation = #_sourceLocation)
+  {
+    let events = program.events.filter { $0["event"] as? String == "token" }
+    let tokens = events.compactMap { $0["token"] as? Int }
+    guard tokens != plain else { return }
+    let index = zip(tokens, plain).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+    let margin = index.flatMap { events[$0]["margin"] as? Double } ?? .infinity
+    #expect(margin < 0.05, "texts part at \(index ?? -1), margin \(margin)", sourceLocation: sourceLocation)
+  }
+
+  @Test(arguments: [[], ["--temperature", "0.9", "--top-p", "0.95", "--seed", "11"]])
+  func allModesWriteTheSameText(sampling: [String]) async throws {
+    let plain = try await Self.plain(sampling)
+    for mode in ["local-sequential", "local-parallel"] {
+      let program = try await RunningProgram(Self.generate(mode, sampling))
+      #expect(await program.result().status == 0)
+      expectSame(program, plain: plain)
+    }
+    for policy in ["never", "always", "entropy:1.0"] {
+      let (program, port) = try await controller(sampling + ["--policy", policy, "--min-gain", "0"])
+      let worker = try await RunningProgram(Self.worker(port: port))
+      #expect(await program.result().status == 0)
+      expectSame(program, plain: plain)
+      let summary = try #require(program.events.last)
+      #expect(summary["worker_expansions"] as? Int ?? 0 > 0, "\(summary)")
+      if policy == "never" { #expect(summary["controller_draft_passes"] as? Int == 0) }
+      worker.signal(SIGTERM)
+      #expect(await worker.result().status == 0)
+    }
+  }
+
+  @Test(arguments: [SIGKILL, SIGSTOP])
+  func aKilledOrFrozenWorkerChangesNothing(signal: Int32) async throws {
+    let plain = try await Self.plain()
+    let (program, port) = try await controller(["--worker-timeout", "1s"])
+    let worker = try await RunningProgram(Self.worker(port: port))
+    while program.tokenCount() < 20 && program.isRunning { try await Task.sleep(for: .milliseconds(2)) }
+    worker.signal(signal)
+    #expect(await program.result().status == 0)
+    expectSame(program, plain: plain)
+    worker.signal(SIGKILL)
+    _ = await worker.result()
+  }
+
+  @Test func aWorkerKeepsTryingAndSaysSo() async throws {
+    let worker = try await RunningProgram(Self.worker(port: 9))
+    let event = try await worker.event("disconnected")
+    #expect(event["retry_ms"] != nil)
+    #expect(worker.isRunning)
+    worker.signal(SIGINT)
+    #expect(await worker.result().status == 0)
+  }
+
+  @Test func aControllerWithoutWorkerGeneratesAnywayAndSaysSo() async throws {
+    let plain = try await Self.plain()
+    let program = try await RunningProgram(
+      Self.generate("wan", ["--listen", "127.0.0.1:0", "--wait-worker", "100ms"]))
+    #expect(await program.result().status == 0)
+    #expect(program.child.output.contains("no worker within"))
+    expectSame(program, plain: plain)
+  }
+
+  @Test func theLinkDelaysButChangesNothing() async throws {
+    let plain = try await Self.plain()
+    let (program, port) = try await controller()
+    let link = try await RunningProgram([
+      "link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:\(port)", "--rtt", "40ms", "--json",
+      "--exit-with-parent",
+    ])
+    let linkPort = try #require(try await link.event("ready")["port"] as? Int)
+    let worker = try await RunningProgram(Self.worker(port: linkPort, ["--exit-with-parent"]))
+    #expect(await program.result().status == 0)
+    expectSame(program, plain: plain)
+    let summary = try #require(program.events.last)
+    #expect(summary["rtt_ms"] as? Double ?? 0 >= 40)
+    // Whether they come in time to be accepted depends on the machine; that they come does not.
+    #expect(summary["worker_expansions"] as? Int ?? 0 > 0)
+    // Both end by themselves once the pipe to their parent closes.
+    worker.child.closeInput()
+    link.child.closeInput()
+    #expect(await worker.result().status == 0)
+    #expect(await link.result().status == 0)
+  }
+
+  @Test func otherVocabulariesAreRefusedNamingBoth() async throws {
+    guard let other = Models.otherVocabulary else { return }
+    let (program, port) = try await controller(["--wait-worker", "20s"])
+    let worker = try await RunningProgram([
+      "worker", "--connect", "127.0.0.1:\(port)", "--draft", other, "--json",
+    ])
+    let refused = await worker.result()
+    #expect(refused.status == 1)
+    #expect(refused.errors.lowercased().contains("smollm2"), "\(refused.errors)")
+    #expect(refused.errors.lowercased().contains("qwen"), "\(refused.errors)")
+    program.signal(SIGTERM)
+    _ = await program.result()
+  }
+
+  @Test func aTakenPortIsNamed() async throws {
+    let (program, port) = try await controller()
+    let second = try await Program.run(
+      Self.generate("wan", ["--listen", "127.0.0.1:\(port)", "--wait-worker", "100ms"]))
+    #expect(second.status == 1)
+    #expect(second.errors.contains("\(port)"), "\(second.errors)")
+    program.signal(SIGKILL)
+    _ = await program.result()
+  }
+
+  @Test func aPromptLongerThanTheContextIsRefused() async throws {
+    let result = try await Program.run([
+      "generate", "--mode", "plain", "--target", Models.target, "--context", "64",
+      String(repeating: "lighthouse ", count: 200),
+    ])
+    #expect(result.status == 1)
+    #expect(result.errors.contains("the context holds 64"), "\(result.errors)")
+  }
+
+  @Test func interruptingAGenerationEndsIt() async throws {
+    let program = try await RunningProgram(Self.generate("plain", ["--max-tokens", "2000"]))
+    while program.tokenCount() < 5 && program.isRunning { try await Task.sleep(for: .milliseconds(5)) }
+    program.signal(SIGINT)
+    let result = await program.result()
+    #expect(result.status == 130)
+    #expect(program.events.last?["finish_reason"] as? String == "cancelled")
+  }
+}
+
+enum Models {
+  static let folder = ModelStore.cacheDirectory().appending(path: "models")
+  static let target = folder.appending(path: "smollm2-135m-instruct-q4_1.gguf").path
+  static let draft = folder.appending(path: "smollm2-135m-instruct-q2_k.gguf").path
+
+  static var arePresent: Bool {
+    [target, draft].allSatisfy { FileManager.default.fileExists(atPath: $0) }
+  }
+
+  /// A model of another family, where the large models were fetched.
+  static var otherVocabulary: String? {
+    let path = folder.appending(path: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf").path
+    return FileManager.default.fileExists(atPath: path) ? path : nil
+  }
+}

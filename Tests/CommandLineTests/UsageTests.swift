@@ -1,0 +1,104 @@
+import Foundation
+import Testing
+
+/// Help, wrong input and exit codes. No model is loaded.
+struct UsageTests {
+  static let commands = ["generate", "worker", "link", "models", "bench", "demo", "doctor"]
+
+  @Test(arguments: commands)
+  func everyCommandHasHelp(command: String) async throws {
+    let result = try await Program.run([command, "--help"])
+    #expect(result.status == 0)
+    #expect(result.output.contains("USAGE: wanspec \(command)"))
+    #expect(result.output.contains("OVERVIEW:"))
+  }
+
+  @Test func theProgramNamesItsCommandsAndVersion() async throws {
+    let help = try await Program.run(["--help"])
+    for command in Self.commands { #expect(help.output.contains(command)) }
+    #expect(try await Program.run(["--version"]).output.hasPrefix("wanspec 0."))
+  }
+
+  /// Wrong flags: exit code 64, one sentence that names the flag or the value.
+  @Test(arguments: [
+    (["generate"], "Give a prompt"),
+    (["generate", "hi", "--prompt-file", "x"], "not both"),
+    (["generate", "hi", "--temperature", "-1"], "temperature must be between 0 and 100"),
+    (["generate", "hi", "--temperature", "nan"], "temperature"),
+    (["generate", "hi", "--top-p", "0"], "top-p must be above 0"),
+    (["generate", "hi", "--top-p", "1.5"], "top-p must be above 0"),
+    (["generate", "hi", "--min-p", "2"], "min-p must be between 0 and 1"),
+    (["generate", "hi", "--top-k", "-3"], "top-k must be 0"),
+    (["generate", "hi", "--max-tokens", "0"], "--max-tokens"),
+    (["generate", "hi", "--threads", "-2"], "--threads must be between 1 and 512"),
+    (["generate", "hi", "--context", "4"], "--context must be between 16"),
+    (["generate", "hi", "--mode", "fast"], "mode"),
+    (["generate", "hi", "--policy", "sometimes"], "not a policy"),
+    (["generate", "hi", "--policy", "entropy:x"], "not a policy"),
+    (["generate", "hi", "--cpus", "one"], "not a list of cores"),
+    (["generate", "hi", "--listen", "7070"], "has no port"),
+    (["generate", "hi", "--listen", "0.0.0.0:7070"], "--insecure"),
+    (["worker", "--connect", "example.org:7070"], "--insecure"),
+    (["worker", "--connect", "127.0.0.1:99999"], "not a port"),
+    (["worker", "--pass-width", "0"], "pass width"),
+    (["worker", "--sessions", "0"], "--sessions"),
+    (["link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:1", "--rtt", "-5ms"], "negative"),
+    (["link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:1", "--rtt", "30"], "no unit"),
+    (["bench", "--prompts", "x", "--rtt", "2h"], "at most 60s"),
+    (["bench", "--prompts", "x", "--modes", "plain,warp"], "not a mode"),
+    (["bench", "--prompts", "x", "--draft-lengths", "0"], "not a draft length"),
+    (["frobnicate"], "frobnicate"),
+  ])
+  func wrongFlagsAreNamed(arguments: [String], message: String) async throws {
+    let result = try await Program.run(arguments)
+    #expect(result.status == 64, "\(arguments): \(result)")
+    #expect(result.errors.contains(message), "\(arguments): \(result.errors)")
+    #expect(result.output.isEmpty)
+  }
+
+  @Test func environmentTwinsAreReadAndNamed() async throws {
+    let wrong = try await Program.run(["generate", "hi"], environment: ["WANSPEC_TEMPERATURE": "hot"])
+    #expect(wrong.status == 64)
+    #expect(wrong.errors.contains("WANSPEC_TEMPERATURE"))
+    // The flag wins, so the variable's value is not even looked at.
+    let flag = try await Program.run(
+      ["generate", "hi", "--temperature", "-1"], environment: ["WANSPEC_TEMPERATURE": "0.5"])
+    #expect(flag.errors.contains("not -1"))
+  }
+
+  /// Wrong files: exit code 1, the file and the place named, a hint.
+  @Test func wrongFilesAreNamed() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "wanspec-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    func write(_ name: String, _ data: Data) throws -> String {
+      let url = folder.appending(path: name)
+      try data.write(to: url)
+      return url.path
+    }
+    let text = try write("notes.gguf", Data("just some words, no model at all".utf8))
+    let truncated = try write("short.gguf", Data("GGUF".utf8 + [3, 0, 0, 0]))
+    let badLine = try write("bad.jsonl", Data("{\"prompt\": \"a\"}\n{\"prompt\": }\n".utf8))
+    let badUTF8 = try write("latin.jsonl", Data("{\"prompt\": \"caf".utf8 + [0xE9] + "\"}\n".utf8))
+    let noPrompt = try write("none.jsonl", Data("{\"prompt\": \"a\"}\n{\"id\": \"b\"}\n".utf8))
+    let latin = try write("latin.txt", Data([0x63, 0xE9]))
+    let cases: [([String], String)] = [
+      (["generate", "--mode", "plain", "--target", "/no/such.gguf", "hi"], "/no/such.gguf"),
+      (["generate", "--mode", "plain", "--target", "qwen2.5-coder-1.5b", "hi"], "did you mean"),
+      (["generate", "--mode", "plain", "--target", text, "hi"], "not a GGUF"),
+      (["generate", "--mode", "plain", "--target", truncated, "hi"], "short.gguf"),
+      (["generate", "--mode", "plain", "--prompt-file", "/no/prompt.txt"], "/no/prompt.txt"),
+      (["generate", "--mode", "plain", "--prompt-file", latin], "not valid UTF-8"),
+      (["generate", "--mode", "plain", "   "], "is empty"),
+      (["bench", "--prompts", "/no/prompts.jsonl"], "/no/prompts.jsonl"),
+      (["bench", "--prompts", badLine], "line 2: not a JSON object"),
+      (["bench", "--prompts", badUTF8], "line 1: not valid UTF-8"),
+      (["bench", "--prompts", noPrompt], "line 2: no text under the key \"prompt\""),
+    ]
+    for (arguments, message) in cases {
+      let result = try await Program.run(arguments)
+      #expect(result.status == 1, "\(arguments): \(result)")
+      #expect(result.errors.contains(message), "\(arguments): \(result.errors)")
+    }
+  }
+}
