@@ -9,8 +9,14 @@ llama_version=0.3.36
 llama_archive_name=llama_cpp_python-$llama_version.tar.gz
 llama_archive_sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 
+# Our changes to that tree, each a file that says why. A newer llama.cpp may make them needless.
+llama_patches=("$root"/dev/patches/*.patch)
+llama_patch_key=$(cat "${llama_patches[@]}" | sha256_of_text | cut -c 1-8)
+
 llama_cache=$cache/llama
-llama_source=$llama_cache/source-$llama_version
+# The tree as it is released, and with our changes.
+llama_stock_source=$llama_cache/source-$llama_version
+llama_source=$llama_stock_source-$llama_patch_key
 
 # Static, because the demo's binary then runs wherever it is copied on this kind of machine. No OpenMP:
 # the engine's own thread pool obeys our affinity settings. RPC: the library can use devices of other hosts.
@@ -31,7 +37,7 @@ read -r -a llama_user_flags <<<"${WANSPEC_CMAKE_ARGS:-}"
 # thus never gives one machine instructions that only another has.
 llama_build_key() {
   {
-    printf '%s\n' "$llama_archive_sha256" "$(uname -sm)" "${llama_common_flags[@]}" "${llama_library_flags[@]}"
+    printf '%s\n' "$llama_archive_sha256" "$llama_patch_key" "$(uname -sm)" "${llama_common_flags[@]}" "${llama_library_flags[@]}"
     printf '%s\n' "${llama_user_flags[@]+"${llama_user_flags[@]}"}" "$(c++ --version | head -n 1)"
     if [ -r /proc/cpuinfo ]; then
       grep -m 1 -E '^(flags|Features)' /proc/cpuinfo || true
@@ -78,10 +84,10 @@ find_build_tools() {
   ninja=$deps/venv/bin/ninja
 }
 
-# The checked source tree in $llama_source. Needs the lock.
+# fetch_llama_source FOLDER: the checked source tree, with our changes if FOLDER is $llama_source. Needs the lock.
 fetch_llama_source() {
-  local archive=$llama_cache/$llama_archive_name python got
-  if [ -e "$llama_source/.complete" ]; then return; fi
+  local source=$1 archive=$llama_cache/$llama_archive_name python got each
+  if [ -e "$source/.complete" ]; then return; fi
   mkdir -p "$llama_cache"
   rm -rf "$llama_cache/download"
   if [ -e "$archive" ] && [ "$(sha256_of "$archive")" != "$llama_archive_sha256" ]; then
@@ -102,11 +108,20 @@ fetch_llama_source() {
     mv "$llama_cache/download/$llama_archive_name" "$archive"
     rm -rf "$llama_cache/download"
   fi
-  rm -rf "$llama_source" "$llama_source.tmp"
-  mkdir -p "$llama_source.tmp"
+  rm -rf "$source" "$source.tmp"
+  mkdir -p "$source.tmp"
   step "unpacking llama.cpp" "$logs/llama-unpack.log" "is the disk full?" \
-    tar -xzf "$archive" -C "$llama_source.tmp" --strip-components=3 \
+    tar -xzf "$archive" -C "$source.tmp" --strip-components=3 \
     "llama_cpp_python-$llama_version/vendor/llama.cpp"
-  touch "$llama_source.tmp/.complete"
-  mv "$llama_source.tmp" "$llama_source"
+  # It was a submodule; the repository that this names is not there.
+  rm -f "$source.tmp/.git"
+  if [ "$source" = "$llama_source" ]; then
+    for each in "${llama_patches[@]}"; do
+      # Were the cache inside some repository, git would take the paths for that one's and skip them.
+      step "applying $(basename "$each")" "$logs/llama-patch.log" "it does not fit llama.cpp $llama_version" \
+        env GIT_CEILING_DIRECTORIES="$llama_cache" git -C "$source.tmp" apply "$each"
+    done
+  fi
+  touch "$source.tmp/.complete"
+  mv "$source.tmp" "$source"
 }
