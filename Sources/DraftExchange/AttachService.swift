@@ -12,7 +12,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
 
   let configuration: WorkerListener.Configuration
   let registry: WorkerRegistry
-  let onEvent: @Sendable (WorkerListener.Event) -> Void
+  let onEvent: @Sendable (WorkerListener.Event) async -> Void
 
   func attach(
     request: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>,
@@ -28,6 +28,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
     let ending: Ending
     do {
       try await withThrowingTaskGroup(of: Void.self) { tasks in
+        defer { tasks.cancelAll() }
         let (attached, announce) = AsyncStream.makeStream(of: AttachedWorker.self)
         tasks.addTask {
           defer { announce.finish() }
@@ -36,7 +37,9 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
         tasks.addTask {
           let worker = try await handshake(attached)
           try await withThrowingTaskGroup(of: Void.self) { tasks in
+            defer { tasks.cancelAll() }
             tasks.addTask { try await write(worker, to: response) }
+            tasks.addTask { try await reportUnsent(worker) }
             tasks.addTask { try await ping(worker) }
             tasks.addTask { try await watch(worker) }
             tasks.addTask { try await worker.waitForEnding() }
@@ -45,7 +48,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
         }
         try await tasks.next()
       }
-      ending = Task.isCancelled ? .stopping : .left("the worker closed the stream")
+      preconditionFailure("every task of an attachment ends by throwing")
     } catch let error as Ending {
       ending = error
     } catch let error as ProtocolViolation {
@@ -59,9 +62,9 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
     if let worker = attachment.worker {
       registry.detach(worker)
       worker.outbox.finish()
-      onEvent(.detached(worker.id, reason: ending.reason))
+      await onEvent(.detached(worker.id, reason: ending.reason))
     } else {
-      onEvent(.refused(peer: context.remotePeer, reason: ending.reason))
+      await onEvent(.refused(peer: context.remotePeer, reason: ending.reason))
     }
     if case .left = ending { return }
     throw RPCError(code: ending.code, message: ending.reason)
@@ -69,6 +72,10 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
 
   // MARK: The tasks of one attachment
 
+  /// Takes in what the worker sends, one event after the other: while one is being handled nothing more is
+  /// read, and HTTP/2's flow control stops a worker that sends faster than that.
+  ///
+  /// - Throws: always; the end of the stream is an ending, too
   private func read(
     _ frames: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>, _ connection: Connection,
     _ attachment: Attachment, _ announce: AsyncStream<AttachedWorker>.Continuation
@@ -78,18 +85,21 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
       guard let worker = attachment.worker else {
         let worker = try admit(frame, connection)
         attachment.worker = worker
-        onEvent(.attached(worker.id, worker.introduction))
+        await onEvent(.attached(worker.id, worker.introduction))
         announce.yield(worker)
         continue
       }
       for item in try codec.read(frame) {
         switch item {
-        case .pong(let sequence): onEvent(.roundTrip(worker.id, try worker.pong(sequence)))
-        case .message(let message): onEvent(.message(worker.id, message))
+        case .pong(let sequence):
+          let roundTrip = try worker.pong(sequence)
+          await onEvent(.roundTrip(worker.id, roundTrip))
+        case .message(let message): await onEvent(.message(worker.id, message))
         case .goodbye(let reason): throw Ending.left("the worker left: \(reason)")
         }
       }
     }
+    throw Task.isCancelled ? Ending.stopping : Ending.left("the worker closed the stream")
   }
 
   /// - Throws: ``Ending`` or ``ProtocolViolation`` when the worker cannot be used
@@ -108,8 +118,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
     if let mismatch { throw Ending.refused(.failedPrecondition, mismatch) }
     let codec = ControllerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
     let worker = registry.attach { id in
-      AttachedWorker(
-        id: id, introduction: introduction, connection: connection, codec: codec, onEvent: onEvent)
+      AttachedWorker(id: id, introduction: introduction, connection: connection, codec: codec)
     }
     guard let worker else {
       throw Ending.refused(
@@ -146,6 +155,11 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
         try await response.write(contentsOf: codec.frames(items))
       }
     }
+    throw CancellationError()
+  }
+
+  private func reportUnsent(_ worker: AttachedWorker) async throws {
+    for await message in worker.unsent { await onEvent(.message(worker.id, message)) }
     throw CancellationError()
   }
 

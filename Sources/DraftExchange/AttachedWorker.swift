@@ -46,20 +46,19 @@ final class AttachedWorker: Sendable {
   let introduction: WorkerIntroduction
   let connection: Connection
   let outbox: Outbox<ControllerItem>
+  /// The declines that stand for messages which were not fit to send.
+  let unsent: AsyncStream<WorkerMessage>
+  private let unsentInput: AsyncStream<WorkerMessage>.Continuation
   private let codec: ControllerCodec
   private let ending = OneShot<Ending>()
   private let pings = Mutex<(last: UInt64, sent: [UInt64: ContinuousClock.Instant])>((0, [:]))
-  private let onEvent: @Sendable (WorkerListener.Event) -> Void
 
-  init(
-    id: WorkerID, introduction: WorkerIntroduction, connection: Connection, codec: ControllerCodec,
-    onEvent: @escaping @Sendable (WorkerListener.Event) -> Void
-  ) {
+  init(id: WorkerID, introduction: WorkerIntroduction, connection: Connection, codec: ControllerCodec) {
     self.id = id
     self.introduction = introduction
     self.connection = connection
     self.codec = codec
-    self.onEvent = onEvent
+    (unsent, unsentInput) = AsyncStream.makeStream(of: WorkerMessage.self)
     outbox = Outbox(
       maximumItems: codec.limits.maximumQueuedMessages, maximumBytes: codec.limits.maximumQueuedBytes,
       cost: ControllerCodec.cost)
@@ -78,19 +77,25 @@ final class AttachedWorker: Sendable {
       // The core has to hear that this session gets no help; to it, that is a worker that declined.
       let session = message.session
       if session.rawValue != 0 { items.append(.message(.close(session))) }
-      onLoop(.message(id, .declined(session, reason: "not sent: \(problem.field) \(problem.problem)")))
+      unsentInput.yield(.declined(session, reason: "not sent: \(problem.field) \(problem.problem)"))
     }
     add(items)
   }
 
   /// Remembers when, so that the answer gives the round trip.
   func ping() {
-    let sequence = pings.withLock { pings in
+    let limit = codec.limits.maximumUnansweredPings
+    let sequence = pings.withLock { pings -> UInt64? in
+      if pings.sent.count >= limit { return nil }
       pings.last += 1
       pings.sent[pings.last] = .now
       return pings.last
     }
-    add([.ping(sequence)])
+    if let sequence {
+      add([.ping(sequence)])
+    } else {
+      end(.refused(.deadlineExceeded, "left \(limit) pings unanswered"))
+    }
   }
 
   /// - Throws: `Ending.violation` when no such ping is unanswered
@@ -121,13 +126,6 @@ final class AttachedWorker: Sendable {
   /// - Throws: the ending, or ``CancellationError``
   func waitForEnding() async throws {
     throw try await ending.value
-  }
-
-  private func onLoop(_ event: WorkerListener.Event) {
-    connection.channel.eventLoop.execute { [onEvent, outbox] in
-      // Nothing follows the detachment, which happens on this loop, too.
-      if !outbox.isFinished { onEvent(event) }
-    }
   }
 }
 

@@ -22,23 +22,27 @@ final class ControllerAttachment: Sendable {
 
   private let configuration: ControllerConnection.Configuration
   private let total: ByteCounter
-  private let onEvent: @Sendable (ControllerConnection.Event) -> Void
+  private let onEvent: @Sendable (ControllerConnection.Event) async -> Void
   private let outbox: Outbox<OutgoingWorkerItem>
-  private let codec: WorkerCodec
+  /// From the welcome on with the controller's limits where they are below ours.
+  private let codec: Mutex<WorkerCodec>
   private let welcomed = Mutex<ContinuousClock.Instant?>(nil)
   /// Known from the welcome on.
   private let silenceTimeout = Mutex<Duration?>(nil)
+  private let pingInterval = OneShot<Duration>()
+  /// How often something was queued other than signs of life.
+  private let additions = Atomic<Int>(0)
   private let connection = Mutex<Connection?>(nil)
   private let givenUp = OneShot<Lost>()
 
   init(
     configuration: ControllerConnection.Configuration, total: ByteCounter,
-    onEvent: @escaping @Sendable (ControllerConnection.Event) -> Void
+    onEvent: @escaping @Sendable (ControllerConnection.Event) async -> Void
   ) {
     self.configuration = configuration
     self.total = total
     self.onEvent = onEvent
-    codec = WorkerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
+    codec = Mutex(WorkerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size))
     outbox = Outbox(
       maximumItems: configuration.limits.maximumQueuedMessages,
       maximumBytes: configuration.limits.maximumQueuedBytes, cost: WorkerCodec.cost)
@@ -49,6 +53,7 @@ final class ControllerAttachment: Sendable {
 
   func send(_ messages: some Collection<WorkerMessage>) {
     guard welcomed.withLock({ $0 != nil }) else { return }
+    let codec = codec.withLock { $0 }
     add(
       messages.map { message in
         guard let problem = codec.problem(with: message) else { return .message(message) }
@@ -58,6 +63,7 @@ final class ControllerAttachment: Sendable {
   }
 
   private func add(_ items: [OutgoingWorkerItem]) {
+    additions.add(1, ordering: .relaxed)
     if outbox.add(items) == .overflow {
       givenUp.resolve(.success(Lost("too slow: \(outbox.count) messages wait to be sent")))
     }
@@ -84,7 +90,7 @@ final class ControllerAttachment: Sendable {
     defer { outbox.finish() }
     do {
       try await attach(dialling: address, on: group)
-      return "the controller ended the connection"
+      return givenUp.known?.reason ?? "the controller ended the connection"
     } catch let error as ExchangeError {
       throw error
     } catch let lost as Lost {
@@ -92,7 +98,8 @@ final class ControllerAttachment: Sendable {
     } catch let violation as ProtocolViolation {
       return "the controller broke the protocol: \(violation)"
     } catch let error as RPCError {
-      return try reason(of: error)
+      // The answer to our goodbye may come before we have left.
+      return try givenUp.known?.reason ?? reason(of: error)
     } catch {
       return "the connection was lost: \(error)"
     }
@@ -111,7 +118,12 @@ final class ControllerAttachment: Sendable {
       }
       tasks.addTask { try await self.converse(over: client) }
       tasks.addTask { try await self.watch() }
-      tasks.addTask { throw try await self.givenUp.value }
+      tasks.addTask { try await self.showLife() }
+      tasks.addTask {
+        let lost = try await self.givenUp.value
+        await self.leave(lost.reason)
+        throw lost
+      }
       defer {
         tasks.cancelAll()
         connection.withLock { $0 }?.close()
@@ -144,7 +156,7 @@ final class ControllerAttachment: Sendable {
       do {
         try await self.read(response.messages)
       } catch let violation as ProtocolViolation {
-        await self.leave(violation)
+        await self.leave(violation.description)
         throw violation
       }
     }
@@ -156,7 +168,8 @@ final class ControllerAttachment: Sendable {
       while true {
         let items = outbox.take(budget: Self.frameBudget)
         if items.isEmpty { break }
-        try await writer.write(contentsOf: codec.frames(items))
+        let frames = codec.withLock { $0 }.frames(items)
+        try await writer.write(contentsOf: frames)
       }
     }
   }
@@ -169,7 +182,7 @@ final class ControllerAttachment: Sendable {
         let controller = try accept(frame)
         isWelcome = true
         welcomed.withLock { $0 = .now }
-        onEvent(.connected(controller))
+        await onEvent(.connected(controller))
         continue
       }
       for item in try codec.read(frame) {
@@ -177,7 +190,7 @@ final class ControllerAttachment: Sendable {
         case .ping(let sequence): add([.pong(sequence)])
         case .message(let message):
           if case .close(let session) = message { drop(session) }
-          onEvent(.message(message))
+          await onEvent(.message(message))
         }
       }
     }
@@ -198,7 +211,13 @@ final class ControllerAttachment: Sendable {
       target: controller.modelName, vocabulary, draft: configuration.introduction.modelName,
       configuration.vocabulary)
     if let mismatch { throw ExchangeError(code: .refused, message: mismatch) }
+    codec.withLock { codec in
+      codec.limits.maximumCandidates = min(codec.limits.maximumCandidates, controller.maximumCandidates)
+      codec.limits.maximumContextLength = min(
+        codec.limits.maximumContextLength, controller.maximumContextLength)
+    }
     silenceTimeout.withLock { $0 = max(configuration.controllerSilenceTimeout, controller.pingInterval * 3) }
+    pingInterval.resolve(.success(controller.pingInterval))
     return controller
   }
 
@@ -209,11 +228,25 @@ final class ControllerAttachment: Sendable {
     }
   }
 
+  /// Sends an empty frame at every ping interval in which nothing else was sent: a long opening on a slow
+  /// link keeps back the pings whose answers would show that this worker is there.
+  private func showLife() async throws {
+    let interval = try await pingInterval.value
+    var before = additions.load(ordering: .relaxed)
+    while true {
+      try await Task.sleep(for: interval)
+      let now = additions.load(ordering: .relaxed)
+      // What waits will show it as soon as anything can leave.
+      if now == before && outbox.count == 0 { _ = outbox.add([.signOfLife]) }
+      before = now
+    }
+  }
+
   // MARK: Ending
 
   /// Says goodbye, because only a server can end a call with a reason, and gives that a moment to arrive.
-  private func leave(_ violation: ProtocolViolation) async {
-    _ = outbox.add([.goodbye(violation.description)])
+  private func leave(_ reason: String) async {
+    _ = outbox.add([.goodbye(reason)])
     outbox.finish()
     try? await Task.sleep(for: Self.goodbyeGrace)
   }

@@ -18,6 +18,7 @@ public final class ControllerConnection: Sendable {
     public var introduction: WorkerIntroduction
     public var vocabulary: PeerVocabulary
     public var limits: ExchangeLimits
+    /// Seeded at random unless a seed is given, so that no two workers wait alike.
     public var backoff: Backoff
     /// A controller that sent nothing for longer counts as gone. At least three of its ping intervals are
     /// allowed in any case.
@@ -27,7 +28,8 @@ public final class ControllerConnection: Sendable {
 
     public init(
       host: String = "127.0.0.1", port: Int, introduction: WorkerIntroduction, vocabulary: PeerVocabulary,
-      limits: ExchangeLimits = ExchangeLimits(), backoff: Backoff = Backoff(),
+      limits: ExchangeLimits = ExchangeLimits(),
+      backoff: Backoff = Backoff(seed: .random(in: UInt64.min...UInt64.max)),
       controllerSilenceTimeout: Duration = .seconds(3), allowInsecure: Bool = false
     ) {
       self.host = host
@@ -58,6 +60,8 @@ public final class ControllerConnection: Sendable {
 
   /// - Throws: ``ExchangeError`` when a setting makes no sense, or plaintext would leave this machine
   public init(_ configuration: Configuration) throws {
+    var configuration = configuration
+    configuration.makeNamesPresentable()
     self.configuration = configuration
     address = try HostAddress(configuration.host)
     try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "dial")
@@ -68,10 +72,12 @@ public final class ControllerConnection: Sendable {
 
   /// Keeps a connection to the controller until the surrounding task is cancelled, and returns then.
   ///
-  /// - Parameter onEvent: called on the connection's thread, one event after the other. It must return at
-  ///   once: while it runs, nothing is sent or received
+  /// - Parameter onEvent: called on the connection's thread, which it must not block, one event after the
+  ///   other. The next message is read only when it has returned, so nothing gathers here while it waits.
+  ///   The next attempt, too, begins only when `disconnected` was handled: who has ended its sessions by then
+  ///   sends nothing of theirs on another connection
   /// - Throws: ``ExchangeError`` `refused` when the two sides do not fit; dialling again would not help
-  public func run(onEvent: @escaping @Sendable (Event) -> Void) async throws {
+  public func run(onEvent: @escaping @Sendable (Event) async -> Void) async throws {
     precondition(!hasStarted.exchange(true, ordering: .relaxed), "a ControllerConnection runs once")
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let executor = EventLoopTaskExecutor(group.next())
@@ -90,7 +96,8 @@ public final class ControllerConnection: Sendable {
   /// ended with the connection; so are expansions of a session that the controller closed meanwhile. When the
   /// queue is full, the connection is given up and dialled anew.
   ///
-  /// An expansion that the limits do not allow is not sent; the session is declined instead.
+  /// An expansion that the limits, or the controller's, do not allow is not sent; the session is declined
+  /// instead.
   public func send(_ message: WorkerMessage) {
     send(CollectionOfOne(message))
   }
@@ -100,8 +107,8 @@ public final class ControllerConnection: Sendable {
     current.withLock { $0 }?.send(messages)
   }
 
-  /// Gives the present connection up and dials anew: the controller broke a rule that only the worker's machine
-  /// can check.
+  /// Gives the present connection up, tells the controller why, and dials anew: the controller broke a rule
+  /// that only the worker's machine can check.
   public func reconnect(reason: String) {
     current.withLock { $0 }?.giveUp(reason: reason)
   }
@@ -112,7 +119,7 @@ public final class ControllerConnection: Sendable {
   // MARK: Connecting
 
   private func keepConnected(
-    on group: MultiThreadedEventLoopGroup, _ onEvent: @escaping @Sendable (Event) -> Void
+    on group: MultiThreadedEventLoopGroup, _ onEvent: @escaping @Sendable (Event) async -> Void
   ) async throws {
     var backoff = BackoffSequence(configuration.backoff)
     while !Task.isCancelled {
@@ -122,13 +129,24 @@ public final class ControllerConnection: Sendable {
       current.withLock { $0 = nil }
       if Task.isCancelled { return }
       let wait = backoff.next(afterConnectionOf: attachment.age)
-      onEvent(.disconnected(reason: reason, retryIn: wait))
+      await onEvent(.disconnected(reason: reason, retryIn: wait))
       try await Task.sleep(for: wait)
     }
   }
 }
 
 extension ControllerConnection.Configuration {
+  /// What comes from model files and builds; the operator's own names are refused instead, see ``problem``.
+  mutating func makeNamesPresentable() {
+    let names: [WritableKeyPath<WorkerIntroduction, String>] = [
+      \.modelName, \.modelSummary, \.softwareVersion,
+    ]
+    for name in names {
+      introduction[keyPath: name] = FieldChecks.presentable(
+        introduction[keyPath: name], atMost: limits.maximumNameBytes)
+    }
+  }
+
   /// The first thing wrong; nil when all is well.
   var problem: String? {
     if !(1...65535).contains(port) { return "port must be between 1 and 65535, not \(port)" }

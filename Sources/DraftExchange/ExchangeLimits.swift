@@ -32,11 +32,14 @@ public struct ExchangeLimits: Hashable, Sendable {
   public var maximumQueuedMessages = 1024
   /// Estimated encoded bytes that wait for a peer.
   public var maximumQueuedBytes = 16 << 20
+  /// Pings that a worker may leave unanswered: more than wait behind a long opening on a slow link.
+  public var maximumUnansweredPings = 256
   /// Workers attached at once.
   public var maximumWorkers = 1024
   /// TCP connections open at once, attached or not; one more is closed as soon as it is accepted.
   public var maximumConnections = 2048
-  /// Time from the TCP connection to the end of the handshake.
+  /// Time for each part of the handshake: at a controller from the TCP connection to the call, and from there
+  /// to the hello; at a worker from dialling to the welcome.
   public var handshakeTimeout: Duration = .seconds(10)
 
   public init() {}
@@ -50,8 +53,8 @@ public struct ExchangeLimits: Hashable, Sendable {
       ("maximumCandidates", maximumCandidates), ("maximumCommitTokens", maximumCommitTokens),
       ("maximumMessagesPerFrame", maximumMessagesPerFrame), ("maximumVocabulary", maximumVocabulary),
       ("maximumCapacity", maximumCapacity), ("maximumQueuedMessages", maximumQueuedMessages),
-      ("maximumQueuedBytes", maximumQueuedBytes), ("maximumWorkers", maximumWorkers),
-      ("maximumConnections", maximumConnections),
+      ("maximumQueuedBytes", maximumQueuedBytes), ("maximumUnansweredPings", maximumUnansweredPings),
+      ("maximumWorkers", maximumWorkers), ("maximumConnections", maximumConnections),
     ]
     for (name, value) in counts where value < 1 || value > Int(Int32.max) {
       return "limit \(name) must be between 1 and \(Int32.max), not \(value)"

@@ -22,6 +22,14 @@ final class OneShot<Value: Sendable>: Sendable {
     for continuation in waiting { continuation.resume(with: result) }
   }
 
+  /// The value, when it is known by now.
+  var known: Value? {
+    state.withLock { state -> Value? in
+      guard case .resolved(let result) = state else { return nil }
+      return try? result.get()
+    }
+  }
+
   /// - Throws: what it was resolved with, or ``CancellationError``
   var value: Value {
     get async throws {

@@ -2,6 +2,8 @@ import SpeculationCore
 
 /// What a worker sends after its hello.
 package enum OutgoingWorkerItem: Hashable, Sendable {
+  /// Alone it makes an empty frame.
+  case signOfLife
   case pong(UInt64)
   case message(WorkerMessage)
   case goodbye(String)
@@ -58,6 +60,10 @@ package struct WorkerCodec: Sendable {
             seen.insert(UInt32(bitPattern: candidate.token)), "candidate token",
             "\(candidate.token) is there twice")
         }
+        try check(
+          probabilities: candidates.map {
+            Quantization.probability(ofSurprisal: Quantization.surprisal(ofProbability: $0.probability))
+          }, "surprisals")
       }
       return nil
     } catch {
@@ -68,7 +74,7 @@ package struct WorkerCodec: Sendable {
   /// An upper bound, in bytes, for what a message adds to a frame.
   package static func cost(of item: OutgoingWorkerItem) -> Int {
     switch item {
-    case .pong: 16
+    case .signOfLife, .pong: 16
     case .goodbye(let reason): 16 + reason.utf8.count
     case .message(.declined(_, let reason)): 32 + reason.utf8.count
     case .message(.expansion(_, let expansion)): 64 + 8 * expansion.distribution.candidates.count
@@ -85,6 +91,7 @@ package struct WorkerCodec: Sendable {
     for item in items {
       let itemRank =
         switch item {
+        case .signOfLife: 0
         case .pong: 1
         case .message(.expansion): 2
         case .message(.declined): 3
@@ -100,6 +107,7 @@ package struct WorkerCodec: Sendable {
       rank = itemRank
       count += 1
       switch item {
+      case .signOfLife: break
       case .pong(let sequence): frame.pong = .with { $0.sequence = sequence }
       case .goodbye(let reason):
         frame.goodbye = .with {
@@ -115,7 +123,7 @@ package struct WorkerCodec: Sendable {
         append(expansion, of: session, to: &frame, nextChild: &nextChild)
       }
     }
-    if rank > 0 { frames.append(frame) }
+    if count > 0 { frames.append(frame) }
     return frames
   }
 
@@ -258,7 +266,15 @@ package struct WorkerCodec: Sendable {
       candidates.append(
         Candidate(token: token, probability: Quantization.probability(ofSurprisal: surprisal)))
     }
+    try check(probabilities: candidates.map(\.probability), "\(field()).surprisals")
     return candidates
+  }
+
+  /// Rounding on the wire is within a thousandth for each.
+  private func check(probabilities: [Float], _ field: @autoclosure () -> String) throws(ProtocolViolation) {
+    let sum = probabilities.reduce(0, +)
+    try FieldChecks.require(
+      sum <= 1.01, field(), "are probabilities that add up to \(sum): at most 1.01 is allowed")
   }
 
   private func check(

@@ -51,7 +51,8 @@ public final class WorkerListener: Sendable {
   }
 
   /// What happens to workers. For one worker: `attached`, then messages and round trips in the order of their
-  /// arrival, then `detached` once.
+  /// arrival, then `detached` once. A decline in place of a message that was not sent may come at the same
+  /// time as one of those.
   public enum Event: Sendable {
     case attached(WorkerID, WorkerIntroduction)
     case message(WorkerID, WorkerMessage)
@@ -70,6 +71,8 @@ public final class WorkerListener: Sendable {
 
   /// - Throws: ``ExchangeError`` when a setting makes no sense, or plaintext would leave this machine
   public init(_ configuration: Configuration) throws {
+    var configuration = configuration
+    configuration.makeNamesPresentable()
     self.configuration = configuration
     address = try HostAddress(configuration.host)
     registry = WorkerRegistry(limits: configuration.limits)
@@ -87,10 +90,11 @@ public final class WorkerListener: Sendable {
 
   /// Serves until the surrounding task is cancelled, and returns then.
   ///
-  /// - Parameter onEvent: called on the listener's thread, one event after the other. It must return at once:
-  ///   while it runs, nothing is sent or received
+  /// - Parameter onEvent: called on the listener's thread, which it must not block. The next message of the
+  ///   same worker is read only when it has returned, so nothing gathers here while it waits; other workers
+  ///   go on meanwhile
   /// - Throws: ``ExchangeError`` `cannotListen` when the port is taken or the address is not this machine's
-  public func run(onEvent: @escaping @Sendable (Event) -> Void) async throws {
+  public func run(onEvent: @escaping @Sendable (Event) async -> Void) async throws {
     precondition(!hasStarted.exchange(true, ordering: .relaxed), "a WorkerListener runs once")
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let executor = EventLoopTaskExecutor(group.next())
@@ -147,7 +151,7 @@ public final class WorkerListener: Sendable {
   // MARK: Serving
 
   private func serve(
-    on group: MultiThreadedEventLoopGroup, _ onEvent: @escaping @Sendable (Event) -> Void
+    on group: MultiThreadedEventLoopGroup, _ onEvent: @escaping @Sendable (Event) async -> Void
   ) async throws {
     let socket: GRPCNIOTransportCore.SocketAddress =
       switch address.literal {
@@ -206,6 +210,16 @@ public final class WorkerListener: Sendable {
 }
 
 extension WorkerListener.Configuration {
+  /// Names come from settings and model files; a worker would refuse some of them.
+  mutating func makeNamesPresentable() {
+    let names: [WritableKeyPath<Self, String>] = [
+      \.controllerName, \.modelName, \.modelSummary, \.softwareVersion,
+    ]
+    for name in names {
+      self[keyPath: name] = FieldChecks.presentable(self[keyPath: name], atMost: limits.maximumNameBytes)
+    }
+  }
+
   /// The first thing wrong; nil when all is well.
   var problem: String? {
     if !(0...65535).contains(port) { return "port must be between 0 and 65535, not \(port)" }

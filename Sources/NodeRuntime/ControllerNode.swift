@@ -137,7 +137,8 @@ public actor ControllerNode {
       guard sessions[id] != nil else { return }  // the session ended while it was under way
       perform(sessions[id]!.machine.receive(expansion, from: worker), for: id)
     case .message(let worker, .declined(let id, let reason)):
-      guard sessions[id] != nil else { return }
+      // Said once for a session: a worker that repeats itself must not fill the notes.
+      guard sessions[id]?.machine.hasWorker(worker) == true else { return }
       sessions[id]!.output.yield(.note("worker \(name(worker)) declined: \(reason)"))
       perform(sessions[id]!.machine.workerLeft(worker), for: id)
     case .roundTrip(let worker, let sample):

@@ -191,6 +191,8 @@ public struct ControllerMachine: Sendable {
     if case .verifying = state { return true }
     return false
   }
+  /// Whether the worker may draft for this session: it has joined, and has neither left nor declined.
+  public func hasWorker(_ worker: WorkerID) -> Bool { workers[worker] != nil }
   /// Nodes below the root.
   public var treeCount: Int { tree.count - 1 }
   /// What this session learned, for the next one to start from.

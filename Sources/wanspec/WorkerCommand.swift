@@ -53,28 +53,32 @@ struct WorkerCommand: AsyncParsableCommand {
   var site: String?
 
   @Option(
-    name: .customLong("pass-width"),
+    name: .customLong("pass-width"), parsing: .unconditional,
     help: ArgumentHelp(
       "Nodes in one draft pass at most; the measured cost decides below that. (env: WANSPEC_PASS_WIDTH)",
       valueName: "nodes"))
   var passWidth: Int?
 
-  @Option(help: ArgumentHelp("Children kept for each node. (env: WANSPEC_CANDIDATES)", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Children kept for each node. (env: WANSPEC_CANDIDATES)", valueName: "n"))
   var candidates: Int?
 
   @Option(
-    name: .customLong("max-depth"),
+    name: .customLong("max-depth"), parsing: .unconditional,
     help: ArgumentHelp("How far ahead to guess. (env: WANSPEC_MAX_DEPTH)", valueName: "tokens"))
   var maxDepth: Int?
 
   @Option(
-    name: .customLong("min-path-probability"),
+    name: .customLong("min-path-probability"), parsing: .unconditional,
     help: ArgumentHelp(
       "Stop where a guess is less likely than this to be used. (env: WANSPEC_MIN_PATH_PROBABILITY)",
       valueName: "p"))
   var minPathProbability: Double?
 
-  @Option(help: ArgumentHelp("Sessions at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Sessions at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
   var sessions: Int?
 
   @Flag(help: "Allow a plaintext connection to another machine. (env: WANSPEC_INSECURE)")
@@ -138,6 +142,8 @@ struct WorkerCommand: AsyncParsableCommand {
     defer { model.shutDown() }
     let cost = CostCurve(
       measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
+    // Before the parent reads that this is ready, and may end it.
+    TerminationSignals.install()
     output.say(
       "ready", "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling \(connect!)",
       ["name": name!, "model": model.model.name, "d_ms": (cost.seconds(for: 1) ?? 0) * 1000])
@@ -156,10 +162,10 @@ struct WorkerCommand: AsyncParsableCommand {
         limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
       cost: cost, send: { connection.send($0) })
 
-    let (events, eventInput) = AsyncStream<ControllerConnection.Event>.makeStream()
     try await withThrowingTaskGroup(of: Bool.self) { group in
       group.addTask {
-        try await connection.run { eventInput.yield($0) }
+        // The node takes in each event before the next is read: no queue in between could grow.
+        try await connection.run { await Self.handle($0, node: node, connection: connection, output) }
         return false
       }
       group.addTask { [exitWithParent] in
@@ -171,14 +177,7 @@ struct WorkerCommand: AsyncParsableCommand {
         }
         return true
       }
-      group.addTask {
-        for await event in events { await Self.handle(event, node: node, connection: connection, output) }
-        return false
-      }
-      defer {
-        group.cancelAll()
-        eventInput.finish()
-      }
+      defer { group.cancelAll() }
       _ = try await group.next()
     }
     let expansions = await node.expansions

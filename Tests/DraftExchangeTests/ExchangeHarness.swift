@@ -5,17 +5,19 @@ import Testing
 
 /// Events in the order of their arrival, which a test can wait for.
 final class EventLog<Event: Sendable>: Sendable {
-  private let state = Mutex<[Event]>([])
+  private let state = Mutex<[(event: Event, time: ContinuousClock.Instant)]>([])
 
-  var all: [Event] { state.withLock { $0 } }
+  var all: [Event] { state.withLock { $0.map { $0.event } } }
+  /// With the time when each was reported.
+  var timed: [(event: Event, time: ContinuousClock.Instant)] { state.withLock { $0 } }
 
-  func append(_ event: Event) { state.withLock { $0.append(event) } }
+  func append(_ event: Event) { state.withLock { $0.append((event, .now)) } }
 
   /// The first event for which `select` gives a value.
   ///
   /// - Throws: ``TimedOut`` after `timeout`
   func first<Value>(
-    within timeout: Duration = .seconds(10), _ what: String, _ select: (Event) -> Value?
+    within timeout: Duration = .seconds(30), _ what: String, _ select: (Event) -> Value?
   ) async throws -> Value {
     let deadline = ContinuousClock.now + timeout
     while true {
@@ -23,6 +25,17 @@ final class EventLog<Event: Sendable>: Sendable {
       if .now > deadline { throw TimedOut(what: what, events: "\(all)") }
       try await Task.sleep(for: .milliseconds(2))
     }
+  }
+}
+
+/// Waits until `condition` holds.
+///
+/// - Throws: ``TimedOut`` after 30 s
+func eventually(_ what: String, _ condition: () throws -> Bool) async throws {
+  let deadline = ContinuousClock.now + .seconds(30)
+  while try !condition() {
+    if .now > deadline { throw TimedOut(what: what, events: "none") }
+    try await Task.sleep(for: .milliseconds(2))
   }
 }
 
@@ -112,8 +125,18 @@ extension ListenerLog {
     }
   }
 
-  func detachReason(of worker: WorkerID, within timeout: Duration = .seconds(10)) async throws -> String {
-    try await first(within: timeout, "end of \(worker)") { event in
+  /// Waits for so many round trips.
+  func roundTrips(atLeast count: Int) async throws -> [Duration] {
+    var trips: [Duration] = []
+    try await eventually("round trip \(count)") {
+      trips = all.compactMap { if case .roundTrip(_, let trip) = $0 { trip } else { nil } }
+      return trips.count >= count
+    }
+    return trips
+  }
+
+  func detachReason(of worker: WorkerID) async throws -> String {
+    try await first("end of \(worker)") { event in
       if case .detached(worker, let reason) = event { reason } else { nil }
     }
   }
@@ -145,13 +168,13 @@ extension WorkerLog {
 
 extension Expansion {
   static func test(node: RemoteNodeID = 1, firstChild: RemoteNodeID = 5, candidates: Int = 4) -> Expansion {
-    Expansion(
-      site: .node(node), firstChild: firstChild,
-      distribution: Distribution(
-        entropy: 0.75,
-        candidates: (0..<candidates).map {
-          Candidate(token: TokenID($0 * 7), probability: 0.5 / Float($0 + 1))
-        }),
+    // 1/2, 1/6, 1/12...: together below 1.
+    let some = (0..<candidates).map { index in
+      let probability: Float = 1 / Float((index + 1) * (index + 2))
+      return Candidate(token: TokenID(index * 7), probability: probability)
+    }
+    return Expansion(
+      site: .node(node), firstChild: firstChild, distribution: Distribution(entropy: 0.75, candidates: some),
       knownPosition: 40)
   }
 }

@@ -120,9 +120,10 @@ extension ExchangeTests {
       var firstChild = RemoteNodeID(5000 + round * nodes * candidates)
       return (0..<nodes).map { node in
         defer { firstChild += RemoteNodeID(candidates) }
-        var probability: Float = .random(in: 0.5...1, using: &random)
+        var rest: Float = 1
         let children = (0..<candidates).map { _ -> Candidate in
-          defer { probability *= .random(in: 0.05...0.5, using: &random) }
+          let probability = rest * Float.random(in: 0.5...1, using: &random)
+          rest -= probability
           return Candidate(token: .random(in: 0..<151_936, using: &random), probability: probability)
         }
         return .expansion(

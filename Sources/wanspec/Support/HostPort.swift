@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import DraftExchange
 
 /// An address to listen on or to dial: "127.0.0.1:7070", "worker.example:7070", "[::1]:7070".
 struct HostPort: TextArgument, Hashable, CustomStringConvertible {
@@ -48,20 +42,11 @@ struct HostPort: TextArgument, Hashable, CustomStringConvertible {
     self.port = port
   }
 
-  /// Whether what is sent there stays on this machine: 127.0.0.0/8, ::1 or the name localhost.
-  var isLoopback: Bool {
-    if host.lowercased() == "localhost" { return true }
-    var v4 = in_addr()
-    if inet_pton(AF_INET, host, &v4) == 1 { return UInt32(bigEndian: v4.s_addr) >> 24 == 127 }
-    var v6 = in6_addr()
-    if inet_pton(AF_INET6, host, &v6) == 1 {
-      let bytes = withUnsafeBytes(of: &v6) { Array($0) }
-      if bytes.dropLast().allSatisfy({ $0 == 0 }) && bytes.last == 1 { return true }
-      // ::ffff:127.0.0.0/104, an IPv4 address written as an IPv6 one.
-      return bytes[0..<10].allSatisfy { $0 == 0 } && bytes[10] == 255 && bytes[11] == 255 && bytes[12] == 127
-    }
-    return false
-  }
+  /// Whether what is sent there stays on this machine.
+  var isLoopback: Bool { HostAddress.isLoopback(host) }
+
+  /// Whether it means every address of this machine.
+  var isWildcard: Bool { host == "0.0.0.0" || host == "::" }
 
   var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
