@@ -38,6 +38,15 @@ public enum LlamaSystem {
     }
   }
 
+  /// Processor cores that this process may use, ascending: fewer than the machine has in a container or under
+  /// taskset.
+  public static var allowedCores: [Int] {
+    #if os(Linux)
+      if let cores = CoreSet.ofThisThread() { return cores }
+    #endif
+    return Array(0..<processorCount())
+  }
+
   /// Whether layers can be placed on a GPU.
   public static var supportsGPU: Bool {
     LlamaLibrary.started

@@ -15,6 +15,7 @@ final class FileLock: Sendable {
 
   /// Blocks until the lock is had.
   /// - Parameter waiting: called once if somebody else has it
+  /// - Throws: `ModelStoreError` where the disk cannot lock; `CancellationError`
   init(_ url: URL, cancellation: BlockingWork.Cancellation, waiting: () -> Void) throws {
     let descriptor = open(url.path, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
@@ -24,6 +25,13 @@ final class FileLock: Sendable {
     }
     var said = false
     while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      let problem = errno
+      guard problem == EWOULDBLOCK || problem == EINTR else {
+        close(descriptor)
+        throw ModelStoreError(
+          .fileProblem, "cannot lock \(url.path): \(String(cString: strerror(problem)))",
+          hint: "set WANSPEC_CACHE to a folder on a disk that has file locks")
+      }
       if !said { waiting() }
       said = true
       if cancellation.isCancelled {

@@ -48,6 +48,8 @@ extension ModelStore {
       try takeLock(entry, cancellation: cancellation, progress: progress)
     }
     defer { withExtendedLifetime(lock) {} }
+    removeTemporaries(of: entry)
+    defer { removeTemporaries(of: entry) }
     // Who held the lock may have finished the job; a file of the right size may be whole.
     let missing = try await BlockingWork.run { cancellation in
       try isWhole(entry, cancellation: cancellation, progress: progress)
@@ -66,10 +68,7 @@ extension ModelStore {
     _ entry: ModelEntry, cancellation: BlockingWork.Cancellation, progress: ModelProgress.Handler
   ) throws -> Bool {
     var state = state(of: entry)
-    if case .unverified = state, entry.isConversion, VerificationRecord.read(for: path(for: entry)) == nil {
-      // Nothing says what a conversion without a record ought to be; making it again is cheap.
-      state = .corrupt("nothing is known of it")
-    } else if case .unverified = state {
+    if case .unverified = state {
       state = try verifyLocked(entry, cancellation: cancellation, progress: progress)
     }
     switch state {
@@ -165,7 +164,6 @@ extension ModelStore {
       progress(ModelProgress(model: entry.name, phase: .assembling, bytesDone: done, bytesTotal: entry.bytes))
     }
     guard digest == entry.sha256 else {
-      try? FileManager.default.removeItem(at: temporary)
       try? FileManager.default.removeItem(at: partsFolder(of: entry))
       throw ModelStoreError(
         .corrupt, "\(entry.name): the joined file's SHA-256 is \(digest) instead of \(entry.sha256 ?? "?")",
@@ -186,6 +184,8 @@ extension ModelStore {
       try takeLock(entry, cancellation: cancellation, progress: progress)
     }
     defer { withExtendedLifetime(lock) {} }
+    removeTemporaries(of: entry)
+    defer { removeTemporaries(of: entry) }
     let whole = try await BlockingWork.run { cancellation in
       try isWhole(entry, cancellation: cancellation, progress: progress)
     }
@@ -204,32 +204,26 @@ extension ModelStore {
     }
 
     let temporary = temporaryURL(of: entry)
-    removeTemporaries(of: entry)
-    do {
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask {
-          try await converter(
-            ModelConversion(input: input, output: temporary, type: type, model: entry.name))
-        }
-        group.addTask {
-          // The engine says nothing while it converts; the growing file does.
-          while !Task.isCancelled {
-            let bytes = temporaries(of: entry).compactMap { try? FileFacts(of: $0).bytes }.max() ?? 0
-            progress(
-              ModelProgress(
-                model: entry.name, phase: .converting, bytesDone: min(bytes, entry.bytes),
-                bytesTotal: entry.bytes))
-            try? await Task.sleep(for: .milliseconds(250))
-          }
-        }
-        try await group.next()
-        group.cancelAll()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask {
+        try await converter(
+          ModelConversion(input: input, output: temporary, type: type, model: entry.name))
       }
-      try Task.checkCancellation()
-    } catch {
-      removeTemporaries(of: entry)
-      throw error
+      group.addTask {
+        // The engine says nothing while it converts; the growing file does.
+        while !Task.isCancelled {
+          let bytes = temporaries(of: entry).compactMap { try? FileFacts(of: $0).bytes }.max() ?? 0
+          progress(
+            ModelProgress(
+              model: entry.name, phase: .converting, bytesDone: min(bytes, entry.bytes),
+              bytesTotal: entry.bytes))
+          try? await Task.sleep(for: .milliseconds(250))
+        }
+      }
+      try await group.next()
+      group.cancelAll()
     }
+    try Task.checkCancellation()
     try await BlockingWork.run { cancellation in
       let bytes = try FileFacts(of: temporary).bytes
       let digest = try FileDigest.sha256(of: temporary, cancellation: cancellation) { done in
@@ -241,14 +235,15 @@ extension ModelStore {
 }
 
 extension ModelStore {
-  /// The file under way, and what a converter that was killed has left beside it.
+  /// The file under way, and what a converter has left beside it.
   private func temporaries(of entry: ModelEntry) -> [URL] {
     let prefix = temporaryURL(of: entry).lastPathComponent
     let all = try? FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil)
     return (all ?? []).filter { $0.lastPathComponent.hasPrefix(prefix) }
   }
 
-  private func removeTemporaries(of entry: ModelEntry) {
+  /// Before work on an entry: what somebody who was killed left. After it: what failed. The lock must be held.
+  func removeTemporaries(of entry: ModelEntry) {
     for file in temporaries(of: entry) { try? FileManager.default.removeItem(at: file) }
   }
 }

@@ -26,6 +26,11 @@ extension ModelStore {
     let before = state(of: entry)
     // A wrong size needs no reading.
     if case .corrupt = before, try FileFacts(of: file).bytes != entry.bytes { return before }
+    let record = VerificationRecord.read(for: file)
+    if entry.isConversion, record == nil {
+      // Nothing says what it ought to be; making it again is cheap.
+      return .corrupt("there is no record of its conversion")
+    }
     let bytes = try FileFacts(of: file).bytes
     var last: Int64 = 0
     let digest = try FileDigest.sha256(of: file, cancellation: cancellation) { done in
@@ -35,7 +40,6 @@ extension ModelStore {
       }
     }
     if entry.isConversion {
-      let record = VerificationRecord.read(for: file)
       if let record, record.sha256 != digest {
         return .corrupt("its SHA-256 is \(digest) instead of \(record.sha256)")
       }
@@ -78,6 +82,8 @@ extension ModelStore {
       }
       let lock = try takeLock(entry, cancellation: cancellation, progress: progress)
       defer { withExtendedLifetime(lock) {} }
+      removeTemporaries(of: entry)
+      defer { removeTemporaries(of: entry) }
       let file = path(for: entry)
       let temporary = temporaryURL(of: entry)
       let digest = try copy([source], to: temporary, cancellation: cancellation) { done in
@@ -85,7 +91,6 @@ extension ModelStore {
           ModelProgress(model: entry.name, phase: .assembling, bytesDone: done, bytesTotal: entry.bytes))
       }
       guard digest == expected else {
-        try? FileManager.default.removeItem(at: temporary)
         throw ModelStoreError(
           .corrupt, "\(source.path) is not \(entry.name): its SHA-256 is \(digest) instead of \(expected)",
           hint: "wanspec uses \(entry.fileName)")
@@ -131,6 +136,10 @@ extension ModelStore {
     VerificationRecord.remove(for: file)
     try? FileManager.default.removeItem(at: file)
     try FileManager.default.moveItem(at: temporary, to: file)
+    // A file system's clock ticks every few milliseconds. What is written to the file within this tick must not
+    // leave it with the recorded time; where the time cannot be set, only that is lost.
+    try? FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: -1)], ofItemAtPath: file.path)
     try VerificationRecord(of: file, sha256: sha256, convertedFrom: convertedFrom).write(for: file)
   }
 }

@@ -101,6 +101,11 @@ public struct ModelStore: Sendable {
     if let expected = entry.isConversion ? record?.bytes : entry.bytes, expected != facts.bytes {
       return .corrupt("it has \(facts.bytes) bytes instead of \(expected)")
     }
+    if case .conversion(let base, _) = entry.source, let record, let expected = catalog[base]?.sha256,
+      record.convertedFrom != expected
+    {
+      return .corrupt("it was converted from another version of \(base)")
+    }
     guard let record, record.bytes == facts.bytes, record.modified == facts.modified else {
       return .unverified
     }

@@ -17,6 +17,7 @@ struct BenchCommand: AsyncParsableCommand {
 
       The prompt file holds one JSON object a line: {"id": "...", "task": "...", "prompt": "..."}.
 
+      Rows are written as they are finished (--json, --json-file), so an interrupted run keeps what it has. \
       Exit code 0 when every text is the same, 3 when one differs.
 
       Example:
@@ -24,59 +25,70 @@ struct BenchCommand: AsyncParsableCommand {
           --rtt 0ms --rtt 30ms --rtt 100ms --json-file results.jsonl
       """)
 
-  @Option(help: ArgumentHelp("Prompts, JSON lines.", valueName: "file"))
-  var prompts: String
-
-  @Option(help: ArgumentHelp("Prompts at most, spread over the tasks; 0: all.", valueName: "n"))
-  var limit = 24
+  @Option(help: ArgumentHelp("Prompts, JSON lines. (env: WANSPEC_PROMPTS)", valueName: "file"))
+  var prompts: String?
 
   @Option(
-    name: .customLong("max-tokens"), help: ArgumentHelp("Tokens to generate for each prompt.", valueName: "n")
-  )
-  var maxTokens = 96
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Prompts at most, spread over the tasks; 0: all. (env: WANSPEC_LIMIT; default: 24)", valueName: "n"))
+  var limit: Int?
+
+  @Option(
+    name: .customLong("max-tokens"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "Tokens to generate for each prompt. (env: WANSPEC_MAX_TOKENS; default: 96)", valueName: "n"))
+  var maxTokens: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Modes, separated by commas: plain, local-sequential, local-parallel, wan.", valueName: "modes"),
+      "Modes, separated by commas: plain, local-sequential, local-parallel, wan. (env: WANSPEC_MODES; default: all)",
+      valueName: "modes"),
     transform: ModeList.init(parsing:))
-  var modes = ModeList(GenerationMode.allCases)
+  var modes: ModeList?
 
   @Option(
+    parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
-      "A round-trip time for wan mode; may be repeated. (default: 0ms 30ms 100ms)", valueName: "duration"),
+      "A round-trip time for wan mode; may be repeated. (env: WANSPEC_RTT, separated by spaces; default: 0ms 30ms 100ms)",
+      valueName: "duration"),
     transform: DurationArgument.init(parsing:))
   var rtt: [DurationArgument] = []
 
   @Option(
-    name: .customLong("draft-lengths"),
-    help: ArgumentHelp("Lengths for local-sequential, separated by commas.", valueName: "lengths"),
+    name: .customLong("draft-lengths"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "Lengths for local-sequential, separated by commas. (env: WANSPEC_DRAFT_LENGTHS; default: 5)",
+      valueName: "lengths"),
     transform: LengthList.init(parsing:))
-  var draftLengths = LengthList([5])
+  var draftLengths: LengthList?
 
   @Option(
     help: ArgumentHelp(
-      "When to draft at home in wan mode: never, always or entropy:NATS; may be repeated. (default: never)",
+      "When to draft at home in wan mode: never, always or entropy:NATS; may be repeated. (env: WANSPEC_POLICY; default: never)",
       valueName: "policy"),
     transform: HomePolicyArgument.init(parsing:))
   var policy: [HomePolicyArgument] = []
 
   @Option(
-    name: .customLong("verify-width"),
-    help: ArgumentHelp("Guesses in one target pass at most.", valueName: "nodes"))
-  var verifyWidth = 16
+    name: .customLong("verify-width"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "Guesses in one target pass at most. (env: WANSPEC_VERIFY_WIDTH; default: 16)", valueName: "nodes"))
+  var verifyWidth: Int?
 
   @Option(
     name: .customLong("min-gain"), parsing: .unconditional,
     help: ArgumentHelp(
-      "In wan mode, pause drafting while it gains less than this against plain; 0: never.", valueName: "ratio"
-    ))
-  var minGain = SpeculationSettings.defaultMinGain
+      "In wan mode, pause drafting while it gains less than this against plain; 0: never. (env: WANSPEC_MIN_GAIN; default: \(SpeculationSettings.defaultMinGain))",
+      valueName: "ratio"))
+  var minGain: Double?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
-      "How often to run every prompt through every configuration; the slowest prompt is then told by medians.",
+      "How often to run every prompt through every configuration; the slowest prompt is then told by medians. (env: WANSPEC_REPEATS; default: 1)",
       valueName: "n"))
-  var repeats = 1
+  var repeats: Int?
 
   @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
   var target: String?
@@ -103,11 +115,13 @@ struct BenchCommand: AsyncParsableCommand {
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Flag(help: "One JSON object a line on standard output: every row, then every summary.")
+  @Flag(
+    help: "One JSON object a line on standard output: every row, then every summary. (env: WANSPEC_JSON)")
   var json = false
 
   @Option(
-    name: .customLong("json-file"), help: ArgumentHelp("Write those lines to a file too.", valueName: "file"))
+    name: .customLong("json-file"),
+    help: ArgumentHelp("Write those lines to a file too. (env: WANSPEC_JSON_FILE)", valueName: "file"))
   var jsonFile: String?
 
   mutating func validate() throws {
@@ -116,18 +130,31 @@ struct BenchCommand: AsyncParsableCommand {
     draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
     cpus = try twins("WANSPEC_CPUS", cpus)
     workerCPUs = try twins("WANSPEC_WORKER_CPUS", workerCPUs)
+    prompts = try twins("WANSPEC_PROMPTS", prompts)
+    limit = try twins("WANSPEC_LIMIT", limit) ?? 24
+    maxTokens = try twins("WANSPEC_MAX_TOKENS", maxTokens) ?? 96
+    modes = try twins("WANSPEC_MODES", modes) ?? ModeList(GenerationMode.allCases)
+    rtt = try twins("WANSPEC_RTT", rtt)
+    draftLengths = try twins("WANSPEC_DRAFT_LENGTHS", draftLengths) ?? LengthList([5])
+    policy = try twins("WANSPEC_POLICY", policy)
+    verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth) ?? 16
+    minGain = try twins("WANSPEC_MIN_GAIN", minGain) ?? SpeculationSettings.defaultMinGain
+    repeats = try twins("WANSPEC_REPEATS", repeats) ?? 1
+    json = try twins("WANSPEC_JSON", json)
+    jsonFile = try twins("WANSPEC_JSON_FILE", jsonFile)
+    if prompts == nil { throw ValidationError("Give a prompt file: --prompts FILE.") }
     if rtt.isEmpty { rtt = [0, 30, 100].map { DurationArgument(nanoseconds: $0 * 1_000_000) } }
     if policy.isEmpty { policy = [HomePolicyArgument(.never)] }
-    if limit < 0 { throw ValidationError("--limit must be 0 (all) or more, not \(limit).") }
-    if !(2...100_000).contains(maxTokens) {
-      throw ValidationError("--max-tokens must be between 2 and 100000, not \(maxTokens).")
+    if limit! < 0 { throw ValidationError("--limit must be 0 (all) or more, not \(limit!).") }
+    if !(2...100_000).contains(maxTokens!) {
+      throw ValidationError("--max-tokens must be between 2 and 100000, not \(maxTokens!).")
     }
-    if !(1...100).contains(repeats) {
-      throw ValidationError("--repeats must be between 1 and 100, not \(repeats).")
+    if !(1...100).contains(repeats!) {
+      throw ValidationError("--repeats must be between 1 and 100, not \(repeats!).")
     }
-    if let problem = SpeculationSettings.problem(minGain: minGain) { throw ValidationError(problem) }
-    if !(1...128).contains(verifyWidth) {
-      throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth).")
+    if let problem = SpeculationSettings.problem(minGain: minGain!) { throw ValidationError(problem) }
+    if !(1...128).contains(verifyWidth!) {
+      throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth!).")
     }
     if let long = rtt.first(where: { $0.milliseconds > 60_000 }) {
       throw ValidationError("--rtt must be at most 60s, not \(long).")
@@ -136,12 +163,12 @@ struct BenchCommand: AsyncParsableCommand {
 
   var configurations: [BenchmarkConfiguration] {
     var result: [BenchmarkConfiguration] = []
-    for mode in modes.modes {
+    for mode in modes!.modes {
       switch mode {
       case .plain, .localParallel:
-        result.append(BenchmarkConfiguration(name: mode.rawValue, mode: mode, verifyWidth: verifyWidth))
+        result.append(BenchmarkConfiguration(name: mode.rawValue, mode: mode, verifyWidth: verifyWidth!))
       case .localSequential:
-        for length in draftLengths.lengths {
+        for length in draftLengths!.lengths {
           result.append(
             BenchmarkConfiguration(name: "\(mode.rawValue) k=\(length)", mode: mode, draftLength: length))
         }
@@ -152,7 +179,7 @@ struct BenchCommand: AsyncParsableCommand {
             result.append(
               BenchmarkConfiguration(
                 name: "wan \(rtt)\(suffix)", mode: mode, roundTrip: rtt.duration, policy: policy.policy,
-                verifyWidth: verifyWidth, minGain: minGain))
+                verifyWidth: verifyWidth!, minGain: minGain!))
           }
         }
       }
@@ -161,40 +188,35 @@ struct BenchCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let all = try PromptFile.read(prompts)
-    let chosen = limit == 0 ? all : PromptFile.spread(all, limit: limit)
+    let all = try PromptFile.read(prompts!)
+    let chosen = limit == 0 ? all : PromptFile.spread(all, limit: limit!)
     let configurations = self.configurations
     let session = try BenchmarkSession(
       target: target!, draft: draft!, engine: engine, cores: cpus, workerCores: workerCPUs,
       workerArguments: workerArgument, configurations: configurations)
+    let file = try jsonFile.map(JSONLineFile.init)
     let json = self.json
     let progress = BenchmarkProgress(isShown: !json)
     let (rows, costs) = try await session.run(
-      prompts: chosen, repeats: repeats, maxTokens: maxTokens, sampling: sampling.settings
+      prompts: chosen, repeats: repeats!, maxTokens: maxTokens!, sampling: sampling.settings
     ) { event in
       progress.report(event)
-      if json, case .finished(let row) = event { JSONLine.print(row.object) }
+      guard case .finished(let row) = event else { return }
+      try file?.append(row.object)
+      if json { JSONLine.print(row.object) }
     }
     progress.finish()
     let summaries = BenchmarkSummary.summarize(rows, configurations)
-    if json {
-      for summary in summaries { JSONLine.print(summary.object(among: summaries)) }
-    } else {
-      print(costs)
-      print(summaries.table().rendered())
-      print(summaries.footnotes.joined(separator: "\n"))
+    for summary in summaries {
+      try file?.append(summary.object(among: summaries))
+      if json { JSONLine.print(summary.object(among: summaries)) }
     }
-    if let jsonFile { try write(rows: rows, summaries: summaries, to: jsonFile) }
+    if !json {
+      StandardOutput.line(costs)
+      StandardOutput.line(summaries.table().rendered())
+      StandardOutput.line(summaries.footnotes.joined(separator: "\n"))
+    }
     if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }
-  }
-
-  private func write(rows: [BenchmarkRow], summaries: [BenchmarkSummary], to path: String) throws {
-    let objects = rows.map(\.object) + summaries.map { $0.object(among: summaries) }
-    do {
-      try Data(objects.map(JSONLine.data).joined()).write(to: URL(filePath: path), options: .atomic)
-    } catch {
-      throw CommandFailure("cannot write the results to \(path): \(error.localizedDescription)")
-    }
   }
 }
 

@@ -25,13 +25,16 @@ struct DemoCommand: AsyncParsableCommand {
   var draft: String?
 
   @Option(
-    name: .customLong("max-tokens"), help: ArgumentHelp("Tokens for each answer.", valueName: "n"))
+    name: .customLong("max-tokens"), parsing: .unconditional,
+    help: ArgumentHelp("Tokens for each answer.", valueName: "n"))
   var maxTokens = 32
 
-  @Option(help: ArgumentHelp("Colour by origin: auto, always or never.", valueName: "when"))
-  var color: ColorChoice = .auto
+  @Option(
+    help: ArgumentHelp(
+      "Colour by origin: auto, always or never. (env: WANSPEC_COLOR; default: auto)", valueName: "when"))
+  var color: ColorChoice?
 
-  @Flag(help: "One JSON object a line instead of text and table.")
+  @Flag(help: "One JSON object a line instead of text and table. (env: WANSPEC_JSON)")
   var json = false
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
@@ -53,6 +56,8 @@ struct DemoCommand: AsyncParsableCommand {
     let twins = EnvironmentTwins()
     target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
     draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
+    color = try twins("WANSPEC_COLOR", color) ?? .auto
+    json = try twins("WANSPEC_JSON", json)
     if !(8...1024).contains(maxTokens) {
       throw ValidationError("--max-tokens must be between 8 and 1024, not \(maxTokens).")
     }
@@ -69,11 +74,12 @@ struct DemoCommand: AsyncParsableCommand {
         BenchmarkConfiguration(name: "wan \($0) ms", mode: .wan, roundTrip: .milliseconds($0))
       }
     // One core each for target and worker, where there are two.
-    let hasCores = ProcessInfo.processInfo.activeProcessorCount >= 2
+    let cores = LlamaSystem.allowedCores
     let session = try BenchmarkSession(
-      target: target!, draft: draft!, engine: engine, cores: hasCores ? CoreList([0]) : nil,
-      workerCores: hasCores ? CoreList([1]) : nil, workerArguments: [], configurations: configurations)
-    let display = DemoDisplay(colors: OriginColors(isOn: color.isOn && !json), isSilent: json)
+      target: target!, draft: draft!, engine: engine, cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
+      workerCores: cores.count > 1 ? CoreList([cores[1]]) : nil, workerArguments: [],
+      configurations: configurations)
+    let display = DemoDisplay(colors: OriginColors(isOn: color!.isOn && !json), isSilent: json)
     display.begin()
     let (rows, costs) = try await session.run(
       prompts: Self.prompts, repeats: 1, maxTokens: maxTokens, sampling: .greedy,
@@ -82,10 +88,9 @@ struct DemoCommand: AsyncParsableCommand {
     if json {
       for summary in summaries { JSONLine.print(summary.object(among: summaries)) }
     } else {
-      print("\n" + costs)
-      print(summaries.table().rendered())
       let ties = summaries.footnotes.filter { $0.hasPrefix("near-tie") || $0.hasPrefix("DIFFERENT") }
-      print(([""] + ties).joined(separator: "\n"))
+      StandardOutput.line("\n\(costs)\n\(summaries.table().rendered())")
+      StandardOutput.line(([""] + ties).joined(separator: "\n"))
     }
     if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }
   }
@@ -137,6 +142,6 @@ private final class DemoDisplay: Sendable {
   }
 
   private func write(_ text: String) {
-    if !isSilent { FileHandle.standardOutput.write(Data(text.utf8)) }
+    if !isSilent { StandardOutput.write(text) }
   }
 }

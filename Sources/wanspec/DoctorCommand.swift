@@ -18,8 +18,10 @@ struct DoctorCommand: AsyncParsableCommand {
     abstract: "Tell what is installed, what this machine can do and what is missing.",
     discussion: "Exit code 0 when 'wanspec demo' could run, 1 otherwise. Changes nothing.")
 
-  @Flag(help: "Write one JSON object.")
+  @Flag(help: "Write one JSON object. (env: WANSPEC_JSON)")
   var json = false
+
+  mutating func validate() throws { json = try EnvironmentTwins()("WANSPEC_JSON", json) }
 
   func run() async throws {
     let findings = Self.examine()
@@ -40,9 +42,10 @@ struct DoctorCommand: AsyncParsableCommand {
           case .missing: TextStyle.red("missing", on: color)
           }
         let name = finding.name.padding(toLength: width, withPad: " ", startingAt: 0)
-        print("\(mark)  \(name)  \(finding.text)")
+        StandardOutput.line("\(mark)  \(name)  \(finding.text)")
         if let fix = finding.fix {
-          print(String(repeating: " ", count: 9 + width) + "  " + TextStyle.bold("to fix: \(fix)", on: color))
+          let indent = String(repeating: " ", count: 9 + width)
+          StandardOutput.line(indent + "  " + TextStyle.bold("to fix: \(fix)", on: color))
         }
       }
       let missing = findings.count { $0.level == .missing }
@@ -50,7 +53,7 @@ struct DoctorCommand: AsyncParsableCommand {
         missing == 0
         ? "ready: wanspec demo can run"
         : "\(missing) thing\(missing == 1 ? "" : "s") missing for wanspec demo"
-      print("\n" + verdict)
+      StandardOutput.line("\n" + verdict)
     }
     if findings.contains(where: { $0.level == .missing }) { throw ExitCode.failure }
   }

@@ -35,7 +35,8 @@ struct GenerateCommand: AsyncParsableCommand {
   var prompt: String?
 
   @Option(
-    name: .customLong("prompt-file"), help: ArgumentHelp("Read the prompt from a file.", valueName: "file"))
+    name: .customLong("prompt-file"),
+    help: ArgumentHelp("Read the prompt from a file. (env: WANSPEC_PROMPT_FILE)", valueName: "file"))
   var promptFile: String?
 
   @Option(help: ArgumentHelp("How to speculate. (env: WANSPEC_MODE; default: wan)", valueName: "mode"))
@@ -61,7 +62,7 @@ struct GenerateCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("System message of the conversation. (env: WANSPEC_SYSTEM)", valueName: "text"))
   var system: String?
 
-  @Flag(help: "Continue the prompt as it stands, without the model's chat template.")
+  @Flag(help: "Continue the prompt as it stands, without the model's chat template. (env: WANSPEC_RAW)")
   var raw = false
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
@@ -75,7 +76,7 @@ struct GenerateCommand: AsyncParsableCommand {
   var listen: HostPort?
 
   @Option(
-    name: .customLong("wait-worker"),
+    name: .customLong("wait-worker"), parsing: .unconditional,
     help: ArgumentHelp(
       "How long to wait for a worker before generating without. (env: WANSPEC_WAIT_WORKER; default: 10s)",
       valueName: "duration"),
@@ -83,7 +84,7 @@ struct GenerateCommand: AsyncParsableCommand {
   var waitWorker: DurationArgument?
 
   @Option(
-    name: .customLong("worker-timeout"),
+    name: .customLong("worker-timeout"), parsing: .unconditional,
     help: ArgumentHelp(
       "A worker silent for this long counts as gone. (env: WANSPEC_WORKER_TIMEOUT; default: 3s)",
       valueName: "duration"),
@@ -107,13 +108,15 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Option(help: ArgumentHelp("Colour by origin: auto, always or never.", valueName: "when"))
-  var color: ColorChoice = .auto
+  @Option(
+    help: ArgumentHelp(
+      "Colour by origin: auto, always or never. (env: WANSPEC_COLOR; default: auto)", valueName: "when"))
+  var color: ColorChoice?
 
   @Flag(help: "One JSON object a line: tokens with their origin, then the figures. (env: WANSPEC_JSON)")
   var json = false
 
-  @Flag(name: .shortAndLong, help: "Text only: no figures, no notes.")
+  @Flag(name: .shortAndLong, help: "Text only: no figures, no notes. (env: WANSPEC_QUIET)")
   var quiet = false
 
   mutating func validate() throws {
@@ -130,6 +133,11 @@ struct GenerateCommand: AsyncParsableCommand {
     cpus = try twins("WANSPEC_CPUS", cpus)
     draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
     json = try twins("WANSPEC_JSON", json)
+    // A prompt on the command line sets the variable aside.
+    if prompt == nil { promptFile = try twins("WANSPEC_PROMPT_FILE", promptFile) }
+    raw = try twins("WANSPEC_RAW", raw)
+    color = try twins("WANSPEC_COLOR", color) ?? .auto
+    quiet = try twins("WANSPEC_QUIET", quiet)
     if let maxTokens, !(1...1_048_576).contains(maxTokens) {
       throw ValidationError("--max-tokens must be between 1 and 1048576, not \(maxTokens).")
     }
@@ -162,9 +170,10 @@ struct GenerateCommand: AsyncParsableCommand {
         if case .refused(let peer, let reason) = event { note("refused a worker from \(peer): \(reason)") }
       }
     ) { host in
+      let tokens = try host.target.promptTokens(text, system: system, raw: raw)
       if mode == .wan { try await waitForWorker(host) }
-      let tokens = try host.target.tokenizer.promptTokens(text, system: system, raw: raw)
       let trafficBefore = host.listener?.totalTraffic
+      TerminationSignals.install()
       let stream = await host.node.generate(
         GenerationRequest(
           prompt: tokens, sampling: sampling.settings, maxTokens: maxTokens!,
@@ -175,6 +184,9 @@ struct GenerateCommand: AsyncParsableCommand {
         if Task.isCancelled { return }
         interrupted.withLock { $0 = true }
         await host.node.cancelAll()
+        // Ends the pass that is under way, which may be a long prompt's.
+        host.target.shutDown()
+        host.home?.shutDown()
       }
       defer { watcher.cancel() }
       let summary = try await show(stream, tokenizer: host.target.tokenizer)
@@ -230,7 +242,7 @@ struct GenerateCommand: AsyncParsableCommand {
     if json {
       JSONLine.print(["event": "note", "text": text])
     } else {
-      FileHandle.standardError.write(Data("wanspec: \(text)\n".utf8))
+      StandardError.write("wanspec: \(text)\n")
     }
   }
 
@@ -239,7 +251,7 @@ struct GenerateCommand: AsyncParsableCommand {
     _ stream: AsyncThrowingStream<GenerationEvent, any Error>, tokenizer: LlamaTokenizer
   ) async throws -> GenerationSummary {
     var text = TextStream(tokenizer)
-    let colors = OriginColors(isOn: color.isOn && !json)
+    let colors = OriginColors(isOn: color!.isOn && !json)
     for try await event in stream {
       switch event {
       case .tokens(let tokens):
@@ -258,11 +270,15 @@ struct GenerateCommand: AsyncParsableCommand {
             line += colors.paint(piece, token.origin)
           }
         }
-        FileHandle.standardOutput.write(Data(line.utf8))
+        StandardOutput.write(line)
       case .note(let text): note(text)
       case .finished(let summary):
         let rest = text.finish()
-        if !json { FileHandle.standardOutput.write(Data((rest + "\n").utf8)) }
+        if !json {
+          StandardOutput.line(rest)
+        } else if !rest.isEmpty {
+          JSONLine.print(["event": "text", "text": rest])
+        }
         return summary
       }
     }
@@ -273,9 +289,8 @@ struct GenerateCommand: AsyncParsableCommand {
     if json {
       JSONLine.print(figures.object.merging(["event": "summary", "mode": mode!.rawValue]) { a, _ in a })
     } else if !quiet {
-      let legend = OriginColors(isOn: color.isOn).legend
-      FileHandle.standardError.write(
-        Data((["", legend].filter { !$0.isEmpty } + figures.lines).map { "\($0)\n" }.joined().utf8))
+      let legend = OriginColors(isOn: color!.isOn).legend
+      StandardError.write(([legend].filter { !$0.isEmpty } + figures.lines).map { "\($0)\n" }.joined())
     }
   }
 }

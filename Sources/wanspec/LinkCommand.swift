@@ -29,7 +29,8 @@ struct LinkCommand: AsyncParsableCommand {
       lognormal:MEDIAN,SIGMA, pareto:SCALE,SHAPE. Durations need a unit: ns, us, ms, s, min, h.
 
       Every option has an environment variable, WANSPEC_LINK_ and its name, such as WANSPEC_LINK_RTT=100ms or \
-      WANSPEC_LINK_DELAY_UP=50ms; a flag wins over it. WANSPEC_LINK_OUTAGE separates outages by spaces.
+      WANSPEC_LINK_DELAY_UP=50ms; a flag wins over it. WANSPEC_LINK_OUTAGE separates outages by spaces. \
+      --insecure has WANSPEC_INSECURE.
       """)
 
   @Option(
@@ -58,12 +59,13 @@ struct LinkCommand: AsyncParsableCommand {
   var jitter: JitterArgument?
 
   @Option(
-    help: "Rate of each direction, such as 100mbit. (default: unlimited)",
+    parsing: .unconditional, help: "Rate of each direction, such as 100mbit. (default: unlimited)",
     transform: RateArgument.init(parsing:))
   var rate: RateArgument?
 
   @Option(
-    help: "Share of segments lost in each direction, such as 0.1%.", transform: LossArgument.init(parsing:))
+    parsing: .unconditional, help: "Share of segments lost in each direction, such as 0.1%.",
+    transform: LossArgument.init(parsing:))
   var loss: LossArgument?
 
   @Option(
@@ -78,8 +80,13 @@ struct LinkCommand: AsyncParsableCommand {
     help: "JSON file with a link description; other options replace what it says.", completion: .file())
   var model: String?
 
-  @Option(help: "Print figures this often while running.", transform: DurationArgument.init(parsing:))
+  @Option(
+    parsing: .unconditional, help: "Print figures this often while running.",
+    transform: DurationArgument.init(parsing:))
   var reportEvery: DurationArgument?
+
+  @Flag(help: "Allow plaintext from and to other machines. (env: WANSPEC_INSECURE)")
+  var insecure = false
 
   @Flag(help: "Print one JSON object on each line.")
   var json = false
@@ -92,6 +99,7 @@ struct LinkCommand: AsyncParsableCommand {
   func run() async throws {
     let settings = try Settings(self)
     let output = LinkOutput(json: settings.json)
+    TerminationSignals.install()
     let emulator = try await LinkEmulator.start(settings.emulator) { output.notice($0) }
     output.ready(emulator)
     await withTaskGroup(of: Void.self) { group in
@@ -125,8 +133,18 @@ private struct Settings {
     let connect =
       try twins("WANSPEC_LINK_CONNECT", command.connect) ?? HostPort(host: "127.0.0.1", port: 7070)
     guard connect.port != 0 else { throw ValidationError("--connect needs a port above 0") }
-    guard listen != connect else {
-      throw ValidationError("--listen and --connect are both \(listen); the link would dial itself")
+    let areBothHere =
+      (listen.isLoopback || listen.isWildcard) && (connect.isLoopback || connect.isWildcard)
+    guard listen.port != connect.port || !(areBothHere || listen.host == connect.host) else {
+      throw ValidationError(
+        "--listen \(listen) would take what is meant for --connect \(connect); the link would dial itself")
+    }
+    let isInsecure = try twins("WANSPEC_INSECURE", command.insecure)
+    for (flag, address) in [("--listen", listen), ("--connect", connect)]
+    where !address.isLoopback && !isInsecure {
+      throw ValidationError(
+        "\(flag) \(address) is not on this machine alone and the link carries plaintext; "
+          + "add --insecure to allow it.")
     }
 
     var model = LinkModel()

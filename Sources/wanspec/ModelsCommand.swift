@@ -24,12 +24,11 @@ extension ModelsCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Models by name, and what is here of them.")
 
-    @Flag(help: "Write one JSON object for each model.")
-    var json = false
+    @OptionGroup var output: JSONOption
 
     func run() async throws {
       let store = ModelStore()
-      if json {
+      if output.json {
         for entry in store.catalog.entries { JSONLine.print(entry.object(in: store)) }
         return
       }
@@ -37,8 +36,7 @@ extension ModelsCommand {
       for entry in store.catalog.entries {
         table.add([entry.name, ByteCount.text(entry.bytes), entry.status(in: store), entry.license])
       }
-      print(table.rendered())
-      print("\nin \(store.directory.path)")
+      StandardOutput.line(table.rendered() + "\n\nin \(store.directory.path)")
     }
   }
 
@@ -57,8 +55,7 @@ extension ModelsCommand {
     @Argument(help: ArgumentHelp("Names from 'wanspec models list'.", valueName: "name"))
     var names: [String]
 
-    @Flag(help: "Write one JSON object for each model.")
-    var json = false
+    @OptionGroup var output: JSONOption
 
     func run() async throws {
       let store = ModelStore()
@@ -70,10 +67,10 @@ extension ModelsCommand {
           let file = try await store.pull(
             entry, progress: { progress.report($0) }, converter: ModelConverter.convert)
           progress.finish()
-          if json {
+          if output.json {
             JSONLine.print(entry.object(in: store))
           } else {
-            print("\(entry.name): \(wasPresent ? "already here" : "ready") (\(file.path))")
+            StandardOutput.line("\(entry.name): \(wasPresent ? "already here" : "ready") (\(file.path))")
           }
         }
       }
@@ -89,8 +86,7 @@ extension ModelsCommand {
       help: ArgumentHelp("Names from 'wanspec models list'; none: all that are here.", valueName: "name"))
     var names: [String] = []
 
-    @Flag(help: "Write one JSON object for each model.")
-    var json = false
+    @OptionGroup var output: JSONOption
 
     func run() async throws {
       let store = ModelStore()
@@ -106,13 +102,15 @@ extension ModelsCommand {
           let state = try await store.verify(entry) { progress.report($0) }
           progress.finish()
           if state != .present { isWhole = false }
-          if json {
+          if output.json {
             JSONLine.print(entry.object(in: store, state: state))
           } else {
-            print("\(entry.name): \(entry.status(of: state))")
+            StandardOutput.line("\(entry.name): \(entry.status(of: state))")
           }
         }
-        if entries.isEmpty, !json { print("no models are here (run: wanspec models pull NAME)") }
+        if entries.isEmpty, !output.json {
+          StandardOutput.line("no models are here (run: wanspec models pull NAME)")
+        }
       }
       if !isWhole { throw ExitCode.failure }
     }
@@ -132,6 +130,8 @@ extension ModelsCommand {
     @Argument(help: ArgumentHelp("The file; it is copied.", valueName: "file"))
     var file: String
 
+    @OptionGroup var output: JSONOption
+
     func run() async throws {
       let store = ModelStore()
       let progress = StoreProgress()
@@ -140,7 +140,11 @@ extension ModelsCommand {
         let entry = try store.entry(named: name)
         try await store.add(URL(filePath: file), as: entry) { progress.report($0) }
         progress.finish()
-        print("\(entry.name): ready (\(store.path(for: entry).path))")
+        if output.json {
+          JSONLine.print(entry.object(in: store))
+        } else {
+          StandardOutput.line("\(entry.name): ready (\(store.path(for: entry).path))")
+        }
       }
     }
   }
@@ -163,11 +167,13 @@ extension ModelsCommand {
     @Option(help: ArgumentHelp("The number format.", valueName: "format"))
     var type: String
 
-    @Option(help: ArgumentHelp("Threads; 0: all cores.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Threads; 0: all cores.", valueName: "n"))
     var threads = 0
 
     @Flag(help: "Overwrite the output.")
     var force = false
+
+    @OptionGroup var lines: JSONOption
 
     func validate() throws {
       if !LlamaQuantizer.formatNames.contains(type.lowercased()) {
@@ -186,8 +192,13 @@ extension ModelsCommand {
       }
       try await ModelConverter.run(
         input: source, output: URL(filePath: output).path, format: type, threads: threads)
-      let bytes = (try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber
-      print("\(output): \(ByteCount.text(bytes?.int64Value ?? 0)), \(type)")
+      let size = (try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber
+      let bytes = size?.int64Value ?? 0
+      if lines.json {
+        JSONLine.print(["path": output, "bytes": bytes, "type": type])
+      } else {
+        StandardOutput.line("\(output): \(ByteCount.text(bytes)), \(type)")
+      }
     }
   }
 
@@ -199,7 +210,16 @@ extension ModelsCommand {
     @Argument(help: ArgumentHelp("A name from 'wanspec models list'.", valueName: "name"))
     var name: String
 
-    func run() async throws { print(try ModelResolver().path(for: name)) }
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+      let path = try ModelResolver().path(for: name)
+      if output.json {
+        JSONLine.print(["name": name, "path": path])
+      } else {
+        StandardOutput.line(path)
+      }
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import ProcessControl
 import Testing
 
 /// Help, wrong input and exit codes. No model is loaded.
@@ -38,13 +39,35 @@ struct UsageTests {
     (["generate", "hi", "--cpus", "one"], "not a list of cores"),
     (["generate", "hi", "--listen", "7070"], "has no port"),
     (["generate", "hi", "--listen", "0.0.0.0:7070"], "--insecure"),
+    (["generate", "hi", "--draft-length", "-1"], "--draft-length must be between 1 and 64"),
+    (["generate", "hi", "--verify-width", "-1"], "--verify-width must be between 1 and 128"),
+    (["generate", "hi", "--wait-worker", "-5s"], "negative"),
+    (["generate", "hi", "--worker-timeout", "-5s"], "negative"),
     (["worker", "--connect", "example.org:7070"], "--insecure"),
     (["worker", "--connect", "127.0.0.1:99999"], "not a port"),
     (["worker", "--pass-width", "0"], "pass width"),
     (["worker", "--sessions", "0"], "--sessions"),
+    (["worker", "--pass-width", "-1"], "pass width must be between"),
+    (["worker", "--candidates", "-1"], "candidates must be between"),
+    (["worker", "--max-depth", "-1"], "maximum depth must be between"),
+    (["worker", "--min-path-probability", "-1"], "minimum path probability must be between"),
+    (["worker", "--sessions", "-1"], "--sessions must be between"),
     (["link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:1", "--rtt", "-5ms"], "negative"),
     (["link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:1", "--rtt", "30"], "no unit"),
+    (["link", "--report-every", "-1s"], "negative"),
+    (["link", "--listen", "127.0.0.1:7070", "--connect", "127.0.0.1:7070"], "dial itself"),
+    (["link", "--listen", "0.0.0.0:7070", "--connect", "localhost:7070", "--insecure"], "dial itself"),
+    (["link", "--listen", "0.0.0.0:7071"], "--insecure"),
+    (["link", "--connect", "example.org:7070"], "--insecure"),
+    (["bench"], "Give a prompt file"),
     (["bench", "--prompts", "x", "--rtt", "2h"], "at most 60s"),
+    (["bench", "--prompts", "x", "--rtt", "-5ms"], "negative"),
+    (["bench", "--prompts", "x", "--limit", "-1"], "--limit must be 0"),
+    (["bench", "--prompts", "x", "--max-tokens", "-1"], "--max-tokens must be between"),
+    (["bench", "--prompts", "x", "--repeats", "-1"], "--repeats must be between"),
+    (["bench", "--prompts", "x", "--verify-width", "-1"], "--verify-width must be between"),
+    (["demo", "--max-tokens", "-1"], "--max-tokens must be between"),
+    (["models", "convert", "a", "b", "--type", "bf16", "--threads", "-1"], "--threads must be between"),
     (["bench", "--prompts", "x", "--modes", "plain,warp"], "not a mode"),
     (["bench", "--prompts", "x", "--draft-lengths", "0"], "not a draft length"),
     (["frobnicate"], "frobnicate"),
@@ -64,6 +87,26 @@ struct UsageTests {
     let flag = try await Program.run(
       ["generate", "hi", "--temperature", "-1"], environment: ["WANSPEC_TEMPERATURE": "0.5"])
     #expect(flag.errors.contains("not -1"))
+    let prompts = try await Program.run(["bench"], environment: ["WANSPEC_PROMPTS": "/no/prompts.jsonl"])
+    #expect(prompts.status == 1)
+    #expect(prompts.errors.contains("/no/prompts.jsonl"))
+    let json = try await Program.run(["models", "list"], environment: ["WANSPEC_JSON": "1"])
+    #expect(json.output.hasPrefix("{"), "\(json)")
+  }
+
+  /// A disk that is full is told; a reader that went away ends the program as quietly as SIGPIPE would.
+  @Test(arguments: [
+    (
+      #""$0" models list > /dev/full; echo "status $?" >&2"#, ["cannot write to standard output", "status 1"]
+    ),
+    (#"trap '' PIPE; { sleep 1; "$0" models list; echo "status $?" >&2; } | :"#, ["status 141"]),
+  ])
+  func outputThatCannotBeWrittenIsNoCrash(script: String, messages: [String]) async throws {
+    // Only Linux has such a device.
+    guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+    let shell = try await ChildProcess.run(
+      "sh", program: "/bin/sh", arguments: ["-c", script, Program.url.path])
+    for message in messages { #expect(shell.errors.contains(message), "\(shell.errors)") }
   }
 
   /// Wrong files: exit code 1, the file and the place named, a hint.

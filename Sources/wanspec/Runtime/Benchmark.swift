@@ -84,11 +84,13 @@ struct Benchmark: Sendable {
     case warning(String)
   }
 
-  func run(_ report: @Sendable (Event) -> Void) async throws -> [BenchmarkRow] {
+  func run(_ report: @Sendable (Event) throws -> Void) async throws -> [BenchmarkRow] {
     var rows: [BenchmarkRow] = []
     let total = prompts.count * repeats * configurations.count
+    // All of them first: one that does not fit must not end a run that has gone on for an hour.
+    let promptTokens = try prompts.map { try tokens(of: $0) }
     try await warmUp()
-    report(.ready(host.target.tokenizer))
+    try report(.ready(host.target.tokenizer))
     for turn in 0..<prompts.count * repeats {
       let prompt = prompts[turn / repeats]
       var plain: [ControllerMachine.CommittedToken]?
@@ -98,9 +100,9 @@ struct Benchmark: Sendable {
       let shift = others.isEmpty ? 0 : turn % others.count
       let order = configurations.filter { $0.mode == .plain } + others[shift...] + others[..<shift]
       for configuration in order {
-        report(.started(configuration, prompt, index: rows.count, of: total))
+        try report(.started(configuration, prompt, index: rows.count, of: total))
         if let roundTrip = configuration.roundTrip { try await rig?.setRoundTrip(roundTrip) }
-        var row = try await generate(configuration, prompt, report)
+        var row = try await generate(configuration, prompt, promptTokens[turn / repeats], report)
         row.round = turn % repeats
         row.residentBytes = ResidentMemory.now()
         if configuration.mode == .plain {
@@ -109,29 +111,37 @@ struct Benchmark: Sendable {
           row.comparison = TextComparison.compare(row.tokens, plain: plain)
         }
         rows.append(row)
-        report(.finished(row))
+        try report(.finished(row))
       }
     }
     return rows
   }
 
+  private func tokens(of prompt: PromptRecord) throws -> [Int32] {
+    do {
+      return try host.target.promptTokens(prompt.prompt, system: nil, raw: false)
+    } catch {
+      let line = prompt.line.map { " (line \($0))" } ?? ""
+      throw CommandFailure("prompt \(prompt.id)\(line): \(error)")
+    }
+  }
+
   /// The first passes of a process are slower (pages, graphs); nobody's figures should hold them.
   private func warmUp() async throws {
-    var prompt = prompts[0]
-    prompt.prompt = "Hello"
+    let prompt = PromptRecord(id: "warm-up", task: "all", prompt: "Hello")
+    let hello = try tokens(of: prompt)
     let plain = BenchmarkConfiguration(name: "warm-up", mode: .plain)
-    _ = try await generate(plain, prompt, limit: 8) { _ in }
+    _ = try await generate(plain, prompt, hello, limit: 8) { _ in }
     if host.home != nil {
       let local = BenchmarkConfiguration(name: "warm-up", mode: .localParallel)
-      _ = try await generate(local, prompt, limit: 24) { _ in }
+      _ = try await generate(local, prompt, hello, limit: 24) { _ in }
     }
   }
 
   private func generate(
-    _ configuration: BenchmarkConfiguration, _ prompt: PromptRecord, limit: Int? = nil,
-    _ report: @Sendable (Event) -> Void
+    _ configuration: BenchmarkConfiguration, _ prompt: PromptRecord, _ tokens: [Int32], limit: Int? = nil,
+    _ report: @Sendable (Event) throws -> Void
   ) async throws -> BenchmarkRow {
-    let tokens = try host.target.tokenizer.promptTokens(prompt.prompt, system: nil, raw: false)
     let before = host.listener?.totalTraffic
     let stream = await host.node.generate(
       GenerationRequest(
@@ -142,8 +152,8 @@ struct Benchmark: Sendable {
       switch event {
       case .tokens(let new):
         committed += new
-        report(.tokens(new))
-      case .note(let text): report(.warning("\(prompt.id), \(configuration.name): \(text)"))
+        try report(.tokens(new))
+      case .note(let text): try report(.warning("\(prompt.id), \(configuration.name): \(text)"))
       case .finished(let summary):
         var figures = GenerationFigures(summary: summary)
         if configuration.mode == .wan, let before, let after = host.listener?.totalTraffic {

@@ -25,14 +25,15 @@ struct BenchmarkSession {
       listen: needsWorker ? HostPort(host: "127.0.0.1", port: 0) : nil)
     self.draft = draftPath
     self.workerCores = workerCores
-    self.workerArguments = workerArguments
+    // What is asked of the worker alone comes last and wins.
+    self.workerArguments = engine.arguments + workerArguments
     self.configurations = configurations
   }
 
   /// - Returns: the rows, and lines with the measured T(n) and d(b) and the growth of memory.
   func run(
     prompts: [PromptRecord], repeats: Int, maxTokens: Int, sampling: SamplingSettings,
-    report: @escaping @Sendable (Benchmark.Event) -> Void
+    report: @escaping @Sendable (Benchmark.Event) throws -> Void
   ) async throws -> (rows: [BenchmarkRow], costs: String) {
     let (draft, workerCores, workerArguments) = (self.draft, self.workerCores, self.workerArguments)
     let (settings, configurations) = (self.settings, self.configurations)
@@ -76,7 +77,8 @@ struct BenchmarkSession {
 func orInterrupted<Result: Sendable>(
   _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
-  try await withThrowingTaskGroup(of: Result?.self) { group in
+  TerminationSignals.install()
+  return try await withThrowingTaskGroup(of: Result?.self) { group in
     group.addTask { try await body() }
     group.addTask {
       await TerminationSignals.first()

@@ -78,10 +78,11 @@ struct BenchmarkSummary: Sendable {
     }
   }
 
-  /// "yes", "23/24 + 1 near-tie", "NO: 2 of 24 differ".
+  /// "yes", "23/24 + 1 near-tie", "NO: 2 of 24 differ"; "-" unless every text was compared.
   var sameText: String {
     if configuration.mode == .plain { return "(reference)" }
     if !differences.isEmpty { return "NO: \(differences.count) of \(rows.count) differ" }
+    if rows.isEmpty || rows.contains(where: { $0.comparison == nil }) { return "-" }
     let ties = nearTies.count
     return ties == 0 ? "yes" : "\(same)/\(rows.count) + \(ties) near-tie\(ties == 1 ? "" : "s")"
   }

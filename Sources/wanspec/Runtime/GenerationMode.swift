@@ -71,14 +71,14 @@ struct SpeculationOptions: ParsableArguments {
   var policy: HomePolicyArgument?
 
   @Option(
-    name: .customLong("draft-length"),
+    name: .customLong("draft-length"), parsing: .unconditional,
     help: ArgumentHelp(
       "Guesses before each verification in local-sequential mode. (env: WANSPEC_DRAFT_LENGTH; default: 5)",
       valueName: "tokens"))
   var draftLength: Int?
 
   @Option(
-    name: .customLong("verify-width"),
+    name: .customLong("verify-width"), parsing: .unconditional,
     help: ArgumentHelp(
       "Guesses in one target pass at most; the measured cost decides below that. (env: WANSPEC_VERIFY_WIDTH; default: 16)",
       valueName: "nodes"))

@@ -91,10 +91,16 @@ actor LoopbackRig {
   /// Starts this program again with other arguments.
   private func start(_ name: String, arguments: [String]) async throws -> ChildProcess {
     do {
-      return try await ChildProcess.start(name, program: try Self.ownPath(), arguments: arguments)
+      return try await ChildProcess.start(
+        name, program: try Self.ownPath(), arguments: arguments, environment: Self.environment)
     } catch let failure as ChildProcess.StartFailure {
       throw CommandFailure("\(failure)")
     }
+  }
+
+  /// Without our variables, which mean this command: what the children need of it are flags.
+  private static var environment: [String: String] {
+    ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("WANSPEC_") || $0.key == "WANSPEC_CACHE" }
   }
 
   private static func ownPath() throws -> String {

@@ -1,3 +1,4 @@
+import LlamaBackend
 import ModelBackend
 import ModelStore
 
@@ -22,5 +23,20 @@ extension Tokenizer {
     var messages = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
     messages.append(ChatMessage(role: "user", content: prompt))
     return try encode(try chatPrompt(messages), addSpecial: false, parseSpecial: true)
+  }
+}
+
+extension LlamaEngine {
+  /// Tokens of a prompt that this target has room for.
+  ///
+  /// - Throws: `CommandFailure` when the context is too small, before anybody waits for a pass
+  nonisolated func promptTokens(_ prompt: String, system: String?, raw: Bool) throws -> [Int32] {
+    let tokens = try tokenizer.promptTokens(prompt, system: system, raw: raw)
+    guard tokens.count < model.contextLength else {
+      throw CommandFailure(
+        "the prompt has \(tokens.count) tokens, the context holds \(model.contextLength)",
+        hint: "shorten the prompt, or raise --context")
+    }
+    return tokens
   }
 }

@@ -5,6 +5,8 @@ struct PromptRecord: Sendable {
   var id: String
   var task: String
   var prompt: String
+  /// In its file, from 1.
+  var line: Int?
 }
 
 /// Prompts in JSON lines: `{"id": ..., "task": ..., "prompt": ...}`, one object a line; `id` and `task` may be
@@ -53,7 +55,7 @@ enum PromptFile {
       records.append(
         PromptRecord(
           id: object["id"] as? String ?? "line-\(index + 1)", task: object["task"] as? String ?? "all",
-          prompt: prompt))
+          prompt: prompt, line: index + 1))
     }
     guard !records.isEmpty else { throw CommandFailure("the prompt file \(name) holds no prompts") }
     return records

@@ -12,7 +12,7 @@ struct EventLines: Sendable {
     if json {
       JSONLine.print(fields.merging(["event": event]) { own, _ in own })
     } else {
-      FileHandle.standardOutput.write(Data((text + "\n").utf8))
+      StandardOutput.line(text)
     }
   }
 }
@@ -29,6 +29,6 @@ enum JSONLine {
 
   /// Writes one object to standard output, unbuffered.
   static func print(_ object: [String: any Sendable]) {
-    FileHandle.standardOutput.write(data(object))
+    StandardOutput.write(data(object))
   }
 }

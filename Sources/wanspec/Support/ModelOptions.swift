@@ -37,6 +37,13 @@ struct EngineOptions: ParsableArguments {
     }
   }
 
+  /// The same for a child process.
+  var arguments: [String] {
+    [("--context", context), ("--threads", threads), ("--gpu-layers", gpuLayers)].flatMap { flag, value in
+      value.map { [flag, "\($0)"] } ?? []
+    }
+  }
+
   /// - Parameter cores: where the engine's threads are pinned; empty leaves it to the system
   func llama(
     cores: [Int], sessions: Int = 1, niceness: Int = 0, progress: (@Sendable (Float) -> Void)? = nil
@@ -46,6 +53,14 @@ struct EngineOptions: ParsableArguments {
       niceness: niceness,
       gpuLayers: gpuLayers ?? -1, progress: progress)
   }
+}
+
+/// `--json`, for commands whose other options have no variables.
+struct JSONOption: ParsableArguments {
+  @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
+  var json = false
+
+  mutating func validate() throws { json = try EnvironmentTwins()("WANSPEC_JSON", json) }
 }
 
 struct SamplingOptions: ParsableArguments {

@@ -96,7 +96,7 @@ final class ProgressBar: Sendable {
     return note.isEmpty ? text : text + "  " + note
   }
 
-  private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private func write(_ text: String) { StandardError.write(text) }
 }
 
 /// Sizes for people, in powers of ten, as disks and downloads are sold.

@@ -19,13 +19,6 @@ enum Terminal {
       case .standardError: STDERR_FILENO
       }
     }
-
-    var handle: FileHandle {
-      switch self {
-      case .standardOutput: .standardOutput
-      case .standardError: .standardError
-      }
-    }
   }
 
   /// Whether a person's terminal is at the other end, one that can move its cursor.

@@ -1,4 +1,4 @@
-import Dispatch
+import Foundation
 
 #if canImport(Glibc)
   import Glibc
@@ -8,30 +8,46 @@ import Dispatch
   import Darwin
 #endif
 
-/// SIGINT and SIGTERM as values, so that a command can end in order.
-///
-/// From the first call on, the process no longer dies of these signals by itself; whoever asks for them has
-/// to act on them.
+/// SIGINT and SIGTERM, so that a command can end in order.
 enum TerminationSignals {
-  /// Signal numbers as they arrive, without end.
-  static func stream() -> AsyncStream<Int32> {
-    let (stream, continuation) = AsyncStream<Int32>.makeStream()
-    let queue = DispatchQueue(label: "wanspec.signals")
-    // Unsafe only in name: sources may be cancelled from any thread.
-    nonisolated(unsafe) let sources = [SIGINT, SIGTERM].map { number in
-      // The default action must be off, or it comes before the source.
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-      source.setEventHandler { continuation.yield(number) }
-      source.activate()
-      return source
-    }
-    continuation.onTermination = { _ in for source in sources { source.cancel() } }
-    return stream
+  /// From the return of this call on, the first of these signals no longer ends the process by itself: the
+  /// command has to act on it. A second one does, however far the command has got.
+  static func install() { _ = arrivals }
+
+  /// Returns at the first signal since `install`, or when the task is cancelled. For one task of the process.
+  static func first() async {
+    for await _ in arrivals { return }
   }
 
-  /// Returns at the first signal, or when the task is cancelled.
-  static func first() async {
-    for await _ in stream() { return }
-  }
+  private static let arrivals: AsyncStream<Void> = {
+    let (stream, continuation) = AsyncStream<Void>.makeStream()
+    let input = signalPipe.input
+    // A thread of its own, since the read blocks. It ends with the process.
+    let thread = Thread {
+      var byte: UInt8 = 0
+      while read(input, &byte, 1) < 0 && errno == EINTR {}
+      continuation.yield()
+    }
+    thread.stackSize = 128 << 10
+    thread.start()
+    signal(SIGINT, signalArrived)
+    signal(SIGTERM, signalArrived)
+    return stream
+  }()
+}
+
+/// From the signal handler, which may do next to nothing, to the thread that waits.
+private let signalPipe: (input: Int32, output: Int32) = {
+  var ends: [Int32] = [-1, -1]
+  guard pipe(&ends) == 0 else { preconditionFailure("no file descriptor is left") }
+  // Not for the programs that this one starts.
+  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+  return (ends[0], ends[1])
+}()
+
+private func signalArrived(_ number: Int32) {
+  signal(SIGINT, SIG_DFL)
+  signal(SIGTERM, SIG_DFL)
+  var byte: UInt8 = 1
+  _ = write(signalPipe.output, &byte, 1)
 }
