@@ -41,17 +41,22 @@ actor ScriptedEngine {
   private let timing: ScriptedTiming
   private(set) var passes = 0
   private var last: Task<Void, any Error>?
+  private var meanwhile: ScriptedTarget.Meanwhile?
 
   init(timing: ScriptedTiming) { self.timing = timing }
 
-  /// - Returns: how long the pass took.
-  func pass(tokens: Int) async throws -> Duration {
+  func setMeanwhile(_ meanwhile: ScriptedTarget.Meanwhile?) { self.meanwhile = meanwhile }
+
+  /// - Returns: how long the pass took, what happens meanwhile apart.
+  func pass(tokens: Int, requests: [VerificationRequest] = []) async throws -> Duration {
     let index = passes
     passes += 1
     let duration = timing.pass + timing.perToken * tokens
     let previous = last
+    let meanwhile = meanwhile
     let turn = Task {
       _ = await previous?.result
+      await meanwhile?(index, requests)
       if duration > .zero { try await Task.sleep(for: duration) }
     }
     last = turn
@@ -78,6 +83,13 @@ public struct ScriptedTarget: TargetModel {
   /// Passes that have begun.
   public var passes: Int { get async { await engine.passes } }
 
+  /// What happens while a pass is under way: its number, counted from 0, and what it checks. The pass goes on
+  /// until this has ended, so that tests of what happens at the same time need no luck with timers.
+  public typealias Meanwhile = @Sendable (_ pass: Int, _ requests: [VerificationRequest]) async -> Void
+
+  /// For all passes that begin from now on.
+  public func duringPasses(_ meanwhile: @escaping Meanwhile) async { await engine.setMeanwhile(meanwhile) }
+
   public func verify(_ requests: [VerificationRequest]) async throws -> PassResult<VerificationResult> {
     for request in requests {
       guard !request.prefix.isEmpty else { throw ModelError(.invalidRequest, "the prefix is empty") }
@@ -86,7 +98,7 @@ public struct ScriptedTarget: TargetModel {
       }
     }
     let tokens = requests.reduce(0) { $0 + 1 + $1.draft.count }
-    let duration = try await engine.pass(tokens: tokens)
+    let duration = try await engine.pass(tokens: tokens, requests: requests)
     let results = requests.map { request in
       let verdicts = script.verdicts(
         prefix: request.prefix, tokens: request.draft.tokens, parents: request.draft.parents,

@@ -1,15 +1,18 @@
 import Foundation
 import ModelStore
+import SpeculationTesting
 import Testing
 
-/// Controller and worker as real processes with a real model (SmolLM2-135M, a requantised copy of it as the
-/// draft): whatever happens to the worker, the text is the plain one.
+/// Controller and worker as real processes with a real model (SmolLM2-135M in 32-bit floats, a quantised copy
+/// of it as the draft): whatever happens to the worker, the text is the plain one.
 ///
 /// Needs the models of `make test`; without them the suite is skipped and says so.
 @Suite(.serialized, .enabled(if: Models.arePresent, "run `make test` once: it fetches the models"))
 struct ProcessTests {
   static let prompt = "Write a short story about a lighthouse keeper and a storm."
-  static let maxTokens = 120
+  static let maxTokens = 80
+
+  init() async throws { try await Models.makeTarget() }
 
   static func generate(_ mode: String, _ more: [String] = []) -> [String] {
     [
@@ -26,11 +29,19 @@ struct ProcessTests {
     ] + more
   }
 
-  static func tokens(_ program: RunningProgram) -> [Int] {
-    program.events.filter { $0["event"] as? String == "token" }.compactMap { $0["token"] as? Int }
+  struct Token {
+    var id: Int
+    var margin: Double
   }
 
-  static func plain(_ more: [String] = []) async throws -> [Int] {
+  static func tokens(_ program: RunningProgram) -> [Token] {
+    program.events.filter { $0["event"] as? String == "token" }.compactMap { event in
+      // Without a second candidate there is no margin.
+      (event["token"] as? Int).map { Token(id: $0, margin: event["margin"] as? Double ?? .infinity) }
+    }
+  }
+
+  static func plain(_ more: [String] = []) async throws -> [Token] {
     let program = try await RunningProgram(generate("plain", more))
     let result = await program.result()
     #expect(result.status == 0, "\(result.errors)")
@@ -42,20 +53,39 @@ struct ProcessTests {
   /// A controller that listens on a free port, and the port.
   func controller(_ more: [String] = []) async throws -> (RunningProgram, Int) {
     let program = try await RunningProgram(
-      Self.generate("wan", ["--listen", "127.0.0.1:0", "--wait-worker", "30s"] + more))
+      Self.generate(
+        "wan",
+        ["--listen", "127.0.0.1:0", "--wait-worker", "120s", "--worker-timeout", "30s"] + more))
     let port = try #require(try await program.event("listening")["port"] as? Int)
     return (program, port)
   }
 
   /// Texts may part only where the target's two best tokens were nearly tied.
-  func expectSame(_ program: RunningProgram, plain: [Int], sourceLocation: SourceLocation = #_sourceLocation)
-  {
-    let events = program.events.filter { $0["event"] as? String == "token" }
-    let tokens = events.compactMap { $0["token"] as? Int }
-    guard tokens != plain else { return }
-    let index = zip(tokens, plain).enumerated().first { $0.element.0 != $0.element.1 }?.offset
-    let margin = index.flatMap { events[$0]["margin"] as? Double } ?? .infinity
-    #expect(margin < 0.05, "texts part at \(index ?? -1), margin \(margin)", sourceLocation: sourceLocation)
+  func expectSame(
+    _ program: RunningProgram, plain: [Token], sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    let tokens = Self.tokens(program)
+    let common = min(tokens.count, plain.count)
+    guard let index = (0..<common).first(where: { tokens[$0].id != plain[$0].id }) else {
+      #expect(tokens.count == plain.count, "one text ends early", sourceLocation: sourceLocation)
+      return
+    }
+    let margin = min(tokens[index].margin, plain[index].margin)
+    #expect(
+      margin < Double(nearTieMargin), "texts part at \(index), margin \(margin)",
+      sourceLocation: sourceLocation)
+    print("texts part at \(index) of \(plain.count), margin \(margin)")
+  }
+
+  /// A worker may get so little of a busy machine that the text is done before its first expansion arrives.
+  /// Then another try with a longer text.
+  ///
+  /// - Parameter generate: returns the expansions that arrived
+  func untilTheWorkerIsHeard(_ generate: (_ maxTokens: Int) async throws -> Int) async throws {
+    for maxTokens in [Self.maxTokens, 4 * Self.maxTokens, 8 * Self.maxTokens] {
+      if try await generate(maxTokens) > 0 { return }
+    }
+    Issue.record("no expansion of the worker arrived")
   }
 
   @Test(arguments: [[], ["--temperature", "0.9", "--top-p", "0.95", "--seed", "11"]])
@@ -67,15 +97,21 @@ struct ProcessTests {
       expectSame(program, plain: plain)
     }
     for policy in ["never", "always", "entropy:1.0"] {
-      let (program, port) = try await controller(sampling + ["--policy", policy, "--min-gain", "0"])
-      let worker = try await RunningProgram(Self.worker(port: port))
-      #expect(await program.result().status == 0)
-      expectSame(program, plain: plain)
-      let summary = try #require(program.events.last)
-      #expect(summary["worker_expansions"] as? Int ?? 0 > 0, "\(summary)")
-      if policy == "never" { #expect(summary["controller_draft_passes"] as? Int == 0) }
-      worker.signal(SIGTERM)
-      #expect(await worker.result().status == 0)
+      try await untilTheWorkerIsHeard { maxTokens in
+        let length = ["--max-tokens", "\(maxTokens)"]
+        var expected = plain
+        if maxTokens > Self.maxTokens { expected = try await Self.plain(sampling + length) }
+        let (program, port) = try await controller(
+          sampling + length + ["--policy", policy, "--min-gain", "0"])
+        let worker = try await RunningProgram(Self.worker(port: port))
+        #expect(await program.result().status == 0)
+        expectSame(program, plain: expected)
+        let summary = try #require(program.events.last)
+        if policy == "never" { #expect(summary["controller_draft_passes"] as? Int == 0) }
+        worker.signal(SIGTERM)
+        #expect(await worker.result().status == 0)
+        return summary["worker_expansions"] as? Int ?? 0
+      }
     }
   }
 
@@ -84,7 +120,7 @@ struct ProcessTests {
     let plain = try await Self.plain()
     let (program, port) = try await controller(["--worker-timeout", "1s"])
     let worker = try await RunningProgram(Self.worker(port: port))
-    while program.tokenCount() < 20 && program.isRunning { try await Task.sleep(for: .milliseconds(2)) }
+    while program.tokenCount() < 20 && program.isRunning { try await Task.sleep(for: .milliseconds(5)) }
     worker.signal(signal)
     #expect(await program.result().status == 0)
     expectSame(program, plain: plain)
@@ -93,7 +129,9 @@ struct ProcessTests {
   }
 
   @Test func aWorkerKeepsTryingAndSaysSo() async throws {
-    let worker = try await RunningProgram(Self.worker(port: 9))
+    let unheard = try UnheardPort()
+    defer { withExtendedLifetime(unheard) {} }
+    let worker = try await RunningProgram(Self.worker(port: unheard.port))
     let event = try await worker.event("disconnected")
     #expect(event["retry_ms"] != nil)
     #expect(worker.isRunning)
@@ -111,30 +149,36 @@ struct ProcessTests {
   }
 
   @Test func theLinkDelaysButChangesNothing() async throws {
-    let plain = try await Self.plain()
-    let (program, port) = try await controller()
-    let link = try await RunningProgram([
-      "link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:\(port)", "--rtt", "40ms", "--json",
-      "--exit-with-parent",
-    ])
-    let linkPort = try #require(try await link.event("ready")["port"] as? Int)
-    let worker = try await RunningProgram(Self.worker(port: linkPort, ["--exit-with-parent"]))
-    #expect(await program.result().status == 0)
-    expectSame(program, plain: plain)
-    let summary = try #require(program.events.last)
-    #expect(summary["rtt_ms"] as? Double ?? 0 >= 40)
-    // Whether they come in time to be accepted depends on the machine; that they come does not.
-    #expect(summary["worker_expansions"] as? Int ?? 0 > 0)
-    // Both end by themselves once the pipe to their parent closes.
-    worker.child.closeInput()
-    link.child.closeInput()
-    #expect(await worker.result().status == 0)
-    #expect(await link.result().status == 0)
+    // Whether guesses come in time to be accepted depends on the machine; that they come does not.
+    try await untilTheWorkerIsHeard { maxTokens in
+      let length = ["--max-tokens", "\(maxTokens)"]
+      let plain = try await Self.plain(length)
+      let (program, port) = try await controller(length)
+      let link = try await RunningProgram([
+        "link", "--listen", "127.0.0.1:0", "--connect", "127.0.0.1:\(port)", "--rtt", "40ms", "--json",
+        "--exit-with-parent",
+      ])
+      let linkPort = try #require(try await link.event("ready")["port"] as? Int)
+      let worker = try await RunningProgram(Self.worker(port: linkPort, ["--exit-with-parent"]))
+      #expect(await program.result().status == 0)
+      expectSame(program, plain: plain)
+      let summary = try #require(program.events.last)
+      let expansions = summary["worker_expansions"] as? Int ?? 0
+      // A worker answers the first ping before it drafts.
+      if expansions > 0 { #expect(summary["rtt_ms"] as? Double ?? 0 >= 40) }
+      // Both end by themselves once the pipe to their parent closes.
+      worker.child.closeInput()
+      link.child.closeInput()
+      #expect(await worker.result().status == 0)
+      #expect(await link.result().status == 0)
+      return expansions
+    }
   }
 
-  @Test func otherVocabulariesAreRefusedNamingBoth() async throws {
-    guard let other = Models.otherVocabulary else { return }
-    let (program, port) = try await controller(["--wait-worker", "20s"])
+  @Test(.enabled(if: Models.otherVocabulary != nil, "WANSPEC_TEST_LARGE=1 make test fetches another family"))
+  func otherVocabulariesAreRefusedNamingBoth() async throws {
+    let other = try #require(Models.otherVocabulary)
+    let (program, port) = try await controller()
     let worker = try await RunningProgram([
       "worker", "--connect", "127.0.0.1:\(port)", "--draft", other, "--json",
     ])
@@ -158,7 +202,7 @@ struct ProcessTests {
 
   @Test func aPromptLongerThanTheContextIsRefused() async throws {
     let result = try await Program.run([
-      "generate", "--mode", "plain", "--target", Models.target, "--context", "64",
+      "generate", "--mode", "plain", "--target", Models.base, "--context", "64",
       String(repeating: "lighthouse ", count: 200),
     ])
     #expect(result.status == 1)
@@ -177,11 +221,21 @@ struct ProcessTests {
 
 enum Models {
   static let folder = ModelStore.cacheDirectory().appending(path: "models")
-  static let target = folder.appending(path: "smollm2-135m-instruct-q4_1.gguf").path
+  static let base = folder.appending(path: "smollm2-135m-instruct-q4_1.gguf").path
+  static let target = folder.appending(path: "smollm2-135m-instruct-f32.gguf").path
   static let draft = folder.appending(path: "smollm2-135m-instruct-q2_k.gguf").path
 
   static var arePresent: Bool {
-    [target, draft].allSatisfy { FileManager.default.fileExists(atPath: $0) }
+    [base, draft].allSatisfy { FileManager.default.fileExists(atPath: $0) }
+  }
+
+  /// Makes the target from the base unless it is there: texts can only be compared where another batch shape
+  /// hardly changes what the target computes.
+  static func makeTarget() async throws { try await targetIsMade.value }
+
+  private static let targetIsMade: Task<Void, any Error> = Task {
+    let result = try await Program.run(["models", "pull", "smollm2-135m-instruct-f32"])
+    try #require(result.status == 0, "\(result.errors)")
   }
 
   /// A model of another family, where the large models were fetched.

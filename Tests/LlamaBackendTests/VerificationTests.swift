@@ -34,8 +34,10 @@ struct VerificationTests {
     let engine = try await TestModel.exact()
     let start = try TestModel.tokens(engine, "Once upon a time")
     var plain = start
-    while plain.count < start.count + 24 {
-      plain.append(try await engine.choices(1, plain, sampling: sampling)[0].token)
+    var plainChoices: [TargetChoice] = []
+    while plainChoices.count < 24 {
+      plainChoices.append(try await engine.choices(1, plain, sampling: sampling)[0])
+      plain.append(plainChoices.last!.token)
     }
     var generator = SplitMix64(seed: 5)
     var text = start
@@ -54,7 +56,14 @@ struct VerificationTests {
       passes += 1
       var at: Int32 = -1
       while true {
-        let token = choices[Int(at) + 1].token
+        let choice = choices[Int(at) + 1]
+        let token = choice.token
+        let index = text.count - start.count
+        if index < plainChoices.count, token != plainChoices[index].token {
+          // From here on the two write different texts.
+          expectSame(choice, plainChoices[index], "token \(index)")
+          return
+        }
         text.append(token)
         let child = draft.tokens.indices.first { draft.parents[$0] == at && draft.tokens[$0] == token }
         guard let child else { break }

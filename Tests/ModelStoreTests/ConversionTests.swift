@@ -27,7 +27,7 @@ import Testing
 
     var bytes = try Data(contentsOf: file)
     bytes[7] ^= 1
-    try bytes.write(to: file)
+    try PackageFixture.write(bytes, later: file)
     #expect(try await store.verify(Self.converted).name == "corrupt")
     try await store.pull(Self.converted, converter: converter)
     #expect(try await store.verify(Self.converted) == .present)

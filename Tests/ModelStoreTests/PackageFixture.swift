@@ -96,6 +96,14 @@ final class PackageFixture: Sendable {
       pipArguments: ["--no-index", "--find-links", wheels.path], environment: environment)
   }
 
+  /// Writes a model file behind the store's back, some time after whatever was written before: a file system's
+  /// clock ticks every few milliseconds, and a test is quicker.
+  static func write(_ content: Data, later file: URL) throws {
+    try content.write(to: file)
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: 2)], ofItemAtPath: file.path)
+  }
+
   /// How many times a part was asked of the index.
   func downloads(of index: Int) -> Int {
     let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""

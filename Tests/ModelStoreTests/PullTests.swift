@@ -80,7 +80,7 @@ import Testing
     let file = try await store.pull(fixture.entry)
     var bytes = fixture.content
     bytes[5_000] ^= 1
-    try bytes.write(to: file)
+    try PackageFixture.write(bytes, later: file)
     #expect(store.state(of: fixture.entry) == .unverified)
     guard case .corrupt = try await store.verify(fixture.entry) else {
       Issue.record("a flipped bit was not found")
@@ -92,7 +92,7 @@ import Testing
     #expect(try Data(contentsOf: file) == fixture.content)
 
     // Truncated: the size alone tells.
-    try bytes.prefix(100).write(to: file)
+    try PackageFixture.write(bytes.prefix(100), later: file)
     #expect(store.state(of: fixture.entry).name == "corrupt")
     try await store.pull(fixture.entry)
     #expect(try await store.verify(fixture.entry) == .present)
@@ -163,7 +163,7 @@ import Testing
     // Put in place by hand: checked by the pull, not fetched.
     let file = store.path(for: fixture.entry)
     try FileManager.default.removeItem(at: file)
-    try fixture.content.write(to: file)
+    try PackageFixture.write(fixture.content, later: file)
     #expect(store.state(of: fixture.entry) == .unverified)
     try await store.pull(fixture.entry)
     #expect(store.state(of: fixture.entry) == .present)

@@ -16,16 +16,11 @@ struct GenerationTests {
     var notes: [String] = []
   }
 
-  func collect(
-    _ stream: AsyncThrowingStream<GenerationEvent, any Error>,
-    onTokens: (Int) async -> Void = { _ in }
-  ) async throws -> Outcome {
+  func collect(_ stream: AsyncThrowingStream<GenerationEvent, any Error>) async throws -> Outcome {
     var outcome = Outcome()
     for try await event in stream {
       switch event {
-      case .tokens(let tokens):
-        outcome.tokens += tokens
-        await onTokens(outcome.tokens.count)
+      case .tokens(let tokens): outcome.tokens += tokens
       case .note(let note): outcome.notes.append(note)
       case .finished(let summary): outcome.summary = summary
       }
@@ -51,13 +46,26 @@ struct GenerationTests {
   ])
   func everyModeWritesThePlainText(name: String, speculation: SpeculationSettings) async throws {
     let transport = LocalTransport()
-    let node = ControllerNode(
-      target: ScriptedTarget(script, timing: timing),
-      home: ScriptedDraft(script, timing: .init(pass: .milliseconds(1))),
-      transport: transport)
+    let target = ScriptedTarget(script, timing: timing)
+    let home = ScriptedDraft(script, timing: .init(pass: .milliseconds(1)))
+    let node = ControllerNode(target: target, home: home, transport: transport)
     await transport.attach(
       WorkerID(1), to: node, draft: ScriptedDraft(script, timing: .init(pass: .milliseconds(1))),
-      delay: .milliseconds(3))
+      limits: LocalTransport.chain, delay: .milliseconds(3))
+    // Passes last until there are guesses, however busy the machine is.
+    let firstPasses = prompt.count + 20
+    await target.duringPasses { _, requests in
+      let root = requests[0].prefix.count - 1
+      if speculation.usesWorkers {
+        await transport.waitForGuesses(requests[0].session, below: root)
+      } else if case .overlapped = speculation.homeSchedule, speculation.homePolicy == .always,
+        requests[0].draft.count == 0, root < firstPasses
+      {
+        // Nothing was guessed for this pass. Once a third one begins, two passes of drafting have been heard.
+        let passes = await home.passes
+        await LocalTransport.wait { await home.passes >= passes + 3 }
+      }
+    }
     for seed in 0..<3 as Range<UInt64> {
       let sampling = seed == 0 ? .greedy : SamplingSettings(temperature: 0.8, seed: seed)
       let outcome = try await collect(await node.generate(request(speculation, sampling: sampling)))
@@ -80,10 +88,14 @@ struct GenerationTests {
 
   @Test func speculationTakesFewerStepsThanPlain() async throws {
     let transport = LocalTransport()
-    let node = ControllerNode(target: ScriptedTarget(script, timing: timing), transport: transport)
+    let target = ScriptedTarget(script, timing: timing)
+    let node = ControllerNode(target: target, transport: transport)
     await transport.attach(
       WorkerID(1), to: node, draft: ScriptedDraft(script, timing: .init(pass: .microseconds(500))),
-      delay: .zero)
+      limits: LocalTransport.chain, delay: .zero)
+    await target.duringPasses { _, requests in
+      await transport.waitForGuesses(requests[0].session, below: requests[0].prefix.count - 1)
+    }
     let outcome = try await collect(await node.generate(request(.wideArea())))
     let statistics = try #require(outcome.summary).statistics
     #expect(statistics.tokensPerStep > 1.5, "\(statistics)")
@@ -92,16 +104,20 @@ struct GenerationTests {
 
   @Test func aVanishedWorkerChangesNothing() async throws {
     let transport = LocalTransport()
-    let node = ControllerNode(target: ScriptedTarget(script, timing: timing), transport: transport)
+    let target = ScriptedTarget(script, timing: timing)
+    let node = ControllerNode(target: target, transport: transport)
     await transport.attach(
       WorkerID(1), to: node, draft: ScriptedDraft(script, timing: .init(pass: .milliseconds(1))),
-      delay: .milliseconds(1))
-    let outcome = try await collect(await node.generate(request(.wideArea(), maxTokens: 80))) { count in
-      if count > 20 && count < 30 {
+      limits: LocalTransport.chain, delay: .milliseconds(1))
+    await target.duringPasses { pass, requests in
+      if pass < 3 {
+        await transport.waitForGuesses(requests[0].session, below: requests[0].prefix.count - 1)
+      } else if pass == 3 {
         transport.vanish(WorkerID(1))
         await node.handle(.detached(WorkerID(1), reason: "killed"))
       }
     }
+    let outcome = try await collect(await node.generate(request(.wideArea(), maxTokens: 80)))
     #expect(outcome.tokens.map(\.token) == plain(80))
     #expect(outcome.notes.contains { $0.contains("killed") })
     #expect(await node.attachedWorkers == 0)
@@ -109,35 +125,35 @@ struct GenerationTests {
 
   @Test func aWorkerThatComesLateJoinsTheRunningSession() async throws {
     let transport = LocalTransport()
-    let node = ControllerNode(target: ScriptedTarget(script, timing: timing), transport: transport)
-    let script = self.script
-    var attached = false
-    let outcome = try await collect(await node.generate(request(.wideArea(), maxTokens: 80))) { count in
-      if count > 5 && !attached {
-        attached = true
+    let target = ScriptedTarget(script, timing: timing)
+    let node = ControllerNode(target: target, transport: transport)
+    let draft = ScriptedDraft(script, timing: .init(pass: .milliseconds(1)))
+    await target.duringPasses { pass, requests in
+      if pass == 6 {
         await transport.attach(
-          WorkerID(2), to: node, draft: ScriptedDraft(script, timing: .init(pass: .milliseconds(1))),
-          delay: .zero)
+          WorkerID(2), to: node, draft: draft, limits: LocalTransport.chain, delay: .zero)
+      }
+      if pass >= 6 {
+        await transport.waitForGuesses(requests[0].session, below: requests[0].prefix.count - 1)
       }
     }
+    let outcome = try await collect(await node.generate(request(.wideArea(), maxTokens: 80)))
     #expect(outcome.tokens.map(\.token) == plain(80))
     #expect(try #require(outcome.summary).statistics.acceptedRemote > 0)
   }
 
   @Test func aHostileWorkerIsDisconnectedAndTheTextGoesOn() async throws {
     let transport = LocalTransport()
-    let node = ControllerNode(target: ScriptedTarget(script, timing: timing), transport: transport)
+    let target = ScriptedTarget(script, timing: timing)
+    let node = ControllerNode(target: target, transport: transport)
     await node.handle(.attached(WorkerID(9), name: "liar"))
-    let stream = await node.generate(request(.wideArea()))
-    await node.handle(
-      .message(
-        WorkerID(9),
-        .expansion(
-          SessionID(1),
-          Expansion(
-            site: .node(77), firstChild: 1, distribution: Distribution(entropy: 1, candidates: []),
-            knownPosition: 4))))
-    let outcome = try await collect(stream)
+    let lie = Expansion(
+      site: .node(77), firstChild: 1, distribution: Distribution(entropy: 1, candidates: []),
+      knownPosition: 4)
+    await target.duringPasses { pass, requests in
+      if pass == 1 { await node.handle(.message(WorkerID(9), .expansion(requests[0].session, lie))) }
+    }
+    let outcome = try await collect(await node.generate(request(.wideArea())))
     #expect(outcome.tokens.map(\.token) == plain())
     #expect(transport.disconnected.map(\.0) == [WorkerID(9)])
     #expect(transport.disconnected.first?.1.contains("never announced") == true)
@@ -146,13 +162,18 @@ struct GenerationTests {
   @Test func severalSessionsShareTheTarget() async throws {
     let target = ScriptedTarget(script, timing: timing)
     let node = ControllerNode(target: target)
+    let (bothBegan, begin) = AsyncStream.makeStream(of: Void.self)
+    await target.duringPasses { pass, _ in
+      if pass == 0 { for await _ in bothBegan {} }
+    }
     let streams = [await node.generate(request(.plain)), await node.generate(request(.plain))]
+    begin.finish()
     async let first = collect(streams[0])
     async let second = collect(streams[1])
     let outcomes = try await [first, second]
     for outcome in outcomes { #expect(outcome.tokens.map(\.token) == plain()) }
-    // Two sessions of the same length in lockstep need far fewer passes than one after the other.
-    #expect(await target.passes < plain().count * 2)
+    // The second session is one pass behind the first; all others they share.
+    #expect(await target.passes == plain().count + 1)
   }
 
   @Test func endingTheIterationCancels() async throws {
@@ -176,9 +197,13 @@ struct GenerationTests {
   }
 
   @Test func aFailingHomeDraftOnlyCostsSpeed() async throws {
-    let node = ControllerNode(
-      target: ScriptedTarget(script, timing: timing),
-      home: ScriptedDraft(script, timing: ScriptedTiming(pass: .milliseconds(1), failsFrom: 3)))
+    let target = ScriptedTarget(script, timing: timing)
+    let home = ScriptedDraft(script, timing: ScriptedTiming(pass: .milliseconds(1), failsFrom: 3))
+    let node = ControllerNode(target: target, home: home)
+    // The first pass lasts until the one that fails has begun.
+    await target.duringPasses { pass, _ in
+      if pass == 0 { await LocalTransport.wait { await home.passes > 3 } }
+    }
     let outcome = try await collect(await node.generate(request(.localParallel())))
     #expect(outcome.tokens.map(\.token) == plain())
     #expect(outcome.notes.contains { $0.contains("drafting at home failed") })

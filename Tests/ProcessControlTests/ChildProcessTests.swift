@@ -47,9 +47,10 @@ import Testing
     let obedient = try await shell("exec sleep 60")
     await obedient.stop()
     #expect(await obedient.exit() == .signal(SIGTERM))
-    let stubborn = try await shell("trap '' TERM; while :; do sleep 0.05; done")
+    let stubborn = try await shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     // The trap has to be set before the signal comes.
-    try await Task.sleep(for: .milliseconds(200))
+    let said = await stubborn.lines.first { _ in true }
+    #expect(said == "ready")
     await stubborn.stop(patience: .milliseconds(100))
     #expect(await stubborn.exit() == .signal(SIGKILL))
     #expect(kill(stubborn.pid, 0) == -1)

@@ -71,6 +71,14 @@ final class TCPSocket: Sendable {
     return made
   }
 
+  /// Takes a port without listening on it, so that connections to it are refused for as long as this lives.
+  static func unheard() throws -> TCPSocket {
+    let made = TCPSocket(adopting: socket(AF_INET, streamType, 0))
+    let bound = withAddress(0) { bind(made.descriptor, $0, $1) }
+    if bound != 0 { throw SocketError(call: "bind", code: errno) }
+    return made
+  }
+
   var port: Int {
     var address = sockaddr_in()
     var size = socklen_t(MemoryLayout<sockaddr_in>.size)
