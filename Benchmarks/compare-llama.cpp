@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Measures llama.cpp's own programs on the prompts of `wanspec bench`, for comparison.
 
-Builds llama-bench and llama-speculative-simple (once, into the cache) from the tree that wanspec's own engine
-is built from, pins them to one core, and runs
+Builds llama-bench and llama-speculative-simple (once, into the cache), pins them to one core, and runs
 
   llama-bench               token generation of the target alone, before, between and after the rest
   llama-speculative-simple  every prompt with every draft length, greedy; the lengths take turns in going
                             first, so that a machine that slows down slows all of them
+
+Both are llama.cpp as it is released; --patched builds them from the tree of wanspec's own engine, which has
+dev/patches, so that the same kernels compute on both sides and the rest of the difference is wanspec's.
 
 A figure is decoding time over decoded tokens as the program prints it; loading and prefill are apart. Every
 result is written as soon as it exists (--json), and a run that was interrupted continues from that file.
@@ -53,6 +55,7 @@ def arguments():
     parser.add_argument("--cpu", type=int, default=0, metavar="N", help="core to pin to (default 0)")
     parser.add_argument("--draft-lengths", default="3,5,8", metavar="LIST", help="default 3,5,8")
     parser.add_argument("--system", metavar="TEXT", help="system message (default: none, as wanspec)")
+    parser.add_argument("--patched", action="store_true", help="with dev/patches, as wanspec's own engine")
     parser.add_argument("--raw", action="store_true", help="prompts as they are, without ChatML around them")
     parser.add_argument("--json", metavar="FILE", help="write results here, and continue from it")
     parser.add_argument("--keep-text", action="store_true", help="keep the generated text in the results")
@@ -93,9 +96,10 @@ def read_prompts(path, limit):
     return everything[:limit] if limit > 0 else everything
 
 
-def build():
+def build(patched):
     """The folder of the two programs."""
-    result = subprocess.run([ROOT / "dev" / "build-llama-programs"], stdout=subprocess.PIPE, text=True)
+    command = [ROOT / "dev" / "build-llama-programs", *([] if patched else ["--stock"])]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if result.returncode:
         sys.exit(result.returncode)
     return pathlib.Path(result.stdout.strip().splitlines()[-1])
@@ -246,12 +250,12 @@ def main():
     options = arguments()
     prompts = read_prompts(options.prompts, options.limit)
     setting = {"target": os.path.basename(options.target), "draft": os.path.basename(options.draft),
-               "tokens": options.tokens, "cpu": options.cpu, "raw": options.raw, "system": options.system,
-               "draft_lengths": options.lengths, "prompts": [r["id"] for r in prompts]}
+               "tokens": options.tokens, "cpu": options.cpu, "patched": options.patched, "raw": options.raw,
+               "system": options.system, "draft_lengths": options.lengths, "prompts": [r["id"] for r in prompts]}
     results = Results(options.json, setting)
     status = 0
     try:
-        folder = build()
+        folder = build(options.patched)
         pin = pinned(options.cpu)
         total = len(prompts) * len(options.lengths)
         results.add("plain", run_plain(folder, options, pin))
