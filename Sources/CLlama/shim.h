@@ -9,6 +9,7 @@
 #include <llama.h>
 
 #if defined(__linux__)
+#include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -26,6 +27,12 @@ static inline int wanspec_get_affinity(unsigned char *mask, size_t size) {
 /// Restricts the calling thread to cores. Returns 0, or -1 with errno set.
 static inline int wanspec_set_affinity(const unsigned char *mask, size_t size) {
   return (int)syscall(SYS_sched_setaffinity, 0, size, mask);
+}
+
+/// Lets the calling thread run only on a core that no ordinary thread wants. Lowering oneself cannot be refused.
+static inline void wanspec_schedule_when_idle(void) {
+  struct sched_param none = {0};
+  syscall(SYS_sched_setscheduler, 0, 5 /* SCHED_IDLE, declared under _GNU_SOURCE only */, &none);
 }
 
 /// Names the calling thread; 15 bytes are kept.

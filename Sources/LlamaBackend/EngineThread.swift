@@ -20,12 +20,12 @@ final class EngineThread: SerialExecutor {
   ///   - name: shown by debuggers and `top -H`; at most 15 characters are kept
   ///   - cores: the processor cores that the engine will keep to while it computes (`pinned`); checked here.
   ///     Ignored where the system has no such control (macOS).
-  ///   - niceness: see `LlamaOptions`
+  ///   - priority: see `LlamaOptions`
   /// - Throws: a sentence that names the core, when the system refuses the affinity.
-  init(name: String, cores: [Int], niceness: Int) throws(AffinityError) {
+  init(name: String, cores: [Int], priority: EnginePriority) throws(AffinityError) {
     if let problem = EngineThread.problem(cores) { throw AffinityError(message: problem) }
     queue = JobQueue()
-    let start = Unmanaged.passRetained(ThreadStart(queue: queue, name: name, niceness: niceness))
+    let start = Unmanaged.passRetained(ThreadStart(queue: queue, name: name, priority: priority))
     #if canImport(Darwin)
       var thread: pthread_t?
     #else
@@ -80,12 +80,12 @@ final class EngineThread: SerialExecutor {
 private final class ThreadStart {
   let queue: JobQueue
   let name: String
-  let niceness: Int
+  let priority: EnginePriority
 
-  init(queue: JobQueue, name: String, niceness: Int) {
+  init(queue: JobQueue, name: String, priority: EnginePriority) {
     self.queue = queue
     self.name = name
-    self.niceness = niceness
+    self.priority = priority
   }
 }
 
@@ -106,8 +106,12 @@ private func runEngineThread(_ argument: UnsafeMutableRawPointer) {
   let name = String(start.name.prefix(15))
   #if os(Linux)
     wanspec_name_thread(name)
-    // Here a nice value belongs to a thread and is passed on to the threads it starts.
-    if start.niceness > 0 { _ = nice(Int32(start.niceness)) }
+    // Here a priority belongs to a thread and is passed on to the threads it starts.
+    switch start.priority {
+    case .ordinary: break
+    case .nice(let value): _ = nice(Int32(value))
+    case .idle: wanspec_schedule_when_idle()
+    }
   #else
     pthread_setname_np(name)
   #endif

@@ -46,7 +46,7 @@ public actor LlamaEngine {
     let thread: EngineThread
     do {
       thread = try EngineThread(
-        name: "wanspec-engine", cores: options.cores, niceness: options.niceness)
+        name: "wanspec-engine", cores: options.cores, priority: options.priority)
     } catch {
       throw ModelError(.invalidRequest, error.message, hint: "choose other cores, or none")
     }

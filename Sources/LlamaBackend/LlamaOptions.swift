@@ -1,5 +1,15 @@
 import ModelBackend
 
+/// How an engine's threads share a processor core with others.
+public enum EnginePriority: Hashable, Sendable {
+  case ordinary
+  /// Added to the nice value, 0...19: a smaller share of a busy core.
+  case nice(Int)
+  /// Only what nobody else wants, and gives way at once: a thread that wakes up beside it does not wait for the
+  /// end of a time slice (3 ms), as it would beside any nice value.
+  case idle
+}
+
 /// How a model is loaded and run.
 public struct LlamaOptions: Sendable {
   /// Tokens that one session may hold, guesses apart. 0 takes what the model was trained for, at most 4,096.
@@ -16,10 +26,9 @@ public struct LlamaOptions: Sendable {
   public var threads: Int
   /// Processor cores the engine is pinned to; empty lets the system place it.
   public var cores: [Int]
-  /// How much the engine's threads give way to others (added to their nice value), 0...19. A draft engine that
-  /// shares its machine gives way to whatever handles its results. Only where a thread has a nice value of its
-  /// own (Linux).
-  public var niceness: Int
+  /// How much the engine's threads give way to others. A draft engine that shares its machine gives way to
+  /// whatever handles its results. Only where a thread has a priority of its own (Linux).
+  public var priority: EnginePriority
   /// Layers to place on a GPU; negative: all. Without a GPU in the build it has no effect.
   public var gpuLayers: Int
   /// Map the file instead of reading it.
@@ -29,7 +38,7 @@ public struct LlamaOptions: Sendable {
 
   public init(
     contextLength: Int = 0, sessions: Int = 1, treeNodes: Int = 128, lanes: Int = 64, threads: Int = 0,
-    cores: [Int] = [], niceness: Int = 0, gpuLayers: Int = -1, memoryMap: Bool = true,
+    cores: [Int] = [], priority: EnginePriority = .ordinary, gpuLayers: Int = -1, memoryMap: Bool = true,
     progress: (@Sendable (Float) -> Void)? = nil
   ) {
     self.contextLength = contextLength
@@ -38,7 +47,7 @@ public struct LlamaOptions: Sendable {
     self.lanes = lanes
     self.threads = threads
     self.cores = cores
-    self.niceness = niceness
+    self.priority = priority
     self.gpuLayers = gpuLayers
     self.memoryMap = memoryMap
     self.progress = progress
@@ -55,7 +64,9 @@ public struct LlamaOptions: Sendable {
     if lanes < sessions { return "lanes (\(lanes)) must be at least as many as sessions (\(sessions))" }
     if threads < 0 || threads > 512 { return "threads must be 0 (automatic) to 512, not \(threads)" }
     if let core = cores.first(where: { $0 < 0 }) { return "core numbers start at 0, so \(core) is not one" }
-    if !(0...19).contains(niceness) { return "niceness must be 0 to 19, not \(niceness)" }
+    if case .nice(let value) = priority, !(0...19).contains(value) {
+      return "niceness must be 0 to 19, not \(value)"
+    }
     return nil
   }
 }

@@ -95,9 +95,10 @@ struct WorkerCommand: AsyncParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "How much drafting gives way to other work on this machine, 0 to 19. (env: WANSPEC_NICE; default: 5)",
-      valueName: "n"))
-  var nice: Int?
+      "How much drafting gives way to other work on this machine: 0 to 19, or idle for what nobody else wants. (env: WANSPEC_NICE; default: 5)",
+      valueName: "n"),
+    transform: NiceArgument.init(parsing:))
+  var nice: NiceArgument?
 
   private var limits = DraftLimits()
 
@@ -115,8 +116,7 @@ struct WorkerCommand: AsyncParsableCommand {
     site = try twins("WANSPEC_SITE", site)
     sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
     insecure = try twins("WANSPEC_INSECURE", insecure)
-    nice = try twins("WANSPEC_NICE", nice) ?? 5
-    if !(0...19).contains(nice!) { throw ValidationError("--nice must be between 0 and 19, not \(nice!).") }
+    nice = try twins("WANSPEC_NICE", nice) ?? NiceArgument(.nice(5))
     json = try twins("WANSPEC_JSON", json)
     limits.passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth) ?? limits.passWidth
     limits.candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? limits.candidates
@@ -138,7 +138,7 @@ struct WorkerCommand: AsyncParsableCommand {
     let output = EventLines(json: json)
     let path = try ModelResolver().path(for: draft!)
     let model = try await LlamaEngine.load(
-      path: path, options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, niceness: nice!))
+      path: path, options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
     defer { model.shutDown() }
     let cost = CostCurve(
       measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
@@ -211,5 +211,22 @@ struct WorkerCommand: AsyncParsableCommand {
   private func describe(_ cost: CostCurve) -> String {
     let shown = cost.points.filter { [1, 4, 8].contains($0.size) }
     return shown.map { "d(\($0.size)) = \($0.duration.inMilliseconds.fixed(1)) ms" }.joined(separator: ", ")
+  }
+}
+
+/// "5" or "idle".
+struct NiceArgument: TextArgument {
+  var priority: EnginePriority
+
+  init(_ priority: EnginePriority) { self.priority = priority }
+
+  init(parsing text: String) throws {
+    if text == "idle" {
+      priority = .idle
+    } else if let value = Int(text), (0...19).contains(value) {
+      priority = .nice(value)
+    } else {
+      throw ArgumentProblem("\"\(text)\" is neither a nice value from 0 to 19 nor \"idle\"")
+    }
   }
 }

@@ -69,6 +69,8 @@ actor LoopbackRig {
     var arguments = [
       "worker", "--connect", "127.0.0.1:\(linkPort)", "--draft", settings.draft, "--name", "loopback",
       "--json", "--exit-with-parent",
+      // Controller and link run on the same cores, as they would not at two sites: they never wait for a draft.
+      "--nice", "idle",
     ]
     if let cores = settings.workerCores { arguments += ["--cpus", "\(cores)"] }
     let worker = try await start("wanspec worker", arguments: arguments + settings.workerArguments)
