@@ -46,11 +46,14 @@ tests: bootstrap ## Build the program and all tests
 bench: build models-demo ## Measure all modes and llama.cpp's own speculation on the same prompts (about 1 hour)
 	@mkdir -p $(RESULTS)
 	$(WANSPEC) bench --prompts $(PROMPTS) --limit $(LIMIT) --cpus 0 --worker-cpus 1 --max-tokens 96 \
-	  --draft-lengths 3,5,8 --rtt 0ms --rtt 30ms --rtt 100ms --rtt 150ms \
+	  --draft-lengths 5 --rtt 0ms --rtt 30ms --rtt 100ms --rtt 150ms \
 	  --json-file $(RESULTS)/wanspec.jsonl || [ $$? = 3 ]
-	Benchmarks/compare-llama.cpp --prompts $(PROMPTS) --limit $(LIMIT) --json $(RESULTS)/llama.cpp.json \
-	  --target "$$($(WANSPEC) models path qwen2.5-coder-1.5b-instruct-bf16)" \
-	  --draft "$$($(WANSPEC) models path qwen2.5-coder-0.5b-instruct)"
+	@for kernels in "" patched; do \
+	  Benchmarks/compare-llama.cpp --prompts $(PROMPTS) --limit $(LIMIT) $${kernels:+--$$kernels} \
+	    --json $(RESULTS)/llama.cpp$${kernels:+-$$kernels}.json \
+	    --target "$$(WANSPEC_JSON= $(WANSPEC) models path qwen2.5-coder-1.5b-instruct-bf16)" \
+	    --draft "$$(WANSPEC_JSON= $(WANSPEC) models path qwen2.5-coder-0.5b-instruct)" || exit 1; \
+	done
 
 bootstrap: ## Install what is missing: system packages, llama.cpp
 	@dev/bootstrap

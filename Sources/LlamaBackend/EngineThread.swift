@@ -20,27 +20,13 @@ final class EngineThread: SerialExecutor {
   ///   - name: shown by debuggers and `top -H`; at most 15 characters are kept
   ///   - cores: the processor cores that the engine will keep to while it computes (`pinned`); checked here.
   ///     Ignored where the system has no such control (macOS).
-  ///   - priority: see `LlamaOptions`
   /// - Throws: a sentence that names the core, when the system refuses the affinity.
-  init(name: String, cores: [Int], priority: EnginePriority) throws(AffinityError) {
+  init(name: String, cores: [Int]) throws(AffinityError) {
     if let problem = EngineThread.problem(cores) { throw AffinityError(message: problem) }
     queue = JobQueue()
-    let start = Unmanaged.passRetained(ThreadStart(queue: queue, name: name, priority: priority))
-    #if canImport(Darwin)
-      var thread: pthread_t?
-    #else
-      var thread = pthread_t()
-    #endif
-    let status = pthread_create(&thread, nil, engineThreadMain, start.toOpaque())
-    if status != 0 {
-      start.release()
+    if let status = queue.startThread(name: name) {
       throw AffinityError(message: "cannot start the engine's thread: error \(status)")
     }
-    #if canImport(Darwin)
-      if let thread { pthread_detach(thread) }
-    #else
-      pthread_detach(thread)
-    #endif
   }
 
   deinit { queue.close() }
@@ -73,105 +59,6 @@ final class EngineThread: SerialExecutor {
       }
     #endif
     return nil
-  }
-}
-
-/// What the new thread needs to begin.
-private final class ThreadStart {
-  let queue: JobQueue
-  let name: String
-  let priority: EnginePriority
-
-  init(queue: JobQueue, name: String, priority: EnginePriority) {
-    self.queue = queue
-    self.name = name
-    self.priority = priority
-  }
-}
-
-#if canImport(Darwin)
-  private func engineThreadMain(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    runEngineThread(argument)
-    return nil
-  }
-#else
-  private func engineThreadMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    if let argument { runEngineThread(argument) }
-    return nil
-  }
-#endif
-
-private func runEngineThread(_ argument: UnsafeMutableRawPointer) {
-  let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
-  let name = String(start.name.prefix(15))
-  #if os(Linux)
-    wanspec_name_thread(name)
-    // Here a priority belongs to a thread and is passed on to the threads it starts.
-    switch start.priority {
-    case .ordinary: break
-    case .nice(let value): _ = nice(Int32(value))
-    case .idle: wanspec_schedule_when_idle()
-    }
-  #else
-    pthread_setname_np(name)
-  #endif
-  let queue = start.queue
-  while let job = queue.next() { job() }
-}
-
-/// Jobs in order of arrival; the consumer sleeps while there are none.
-///
-/// `@unchecked Sendable`: every stored property is only touched with `mutex` held. A condition variable is
-/// needed to sleep on, which the standard library's `Mutex` has no counterpart for.
-private final class JobQueue: @unchecked Sendable {
-  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-  private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-  private var jobs: [@Sendable () -> Void] = []
-  private var head = 0
-  private var closed = false
-
-  init() {
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
-  }
-
-  deinit {
-    pthread_cond_destroy(condition)
-    pthread_mutex_destroy(mutex)
-    condition.deallocate()
-    mutex.deallocate()
-  }
-
-  func append(_ job: @escaping @Sendable () -> Void) {
-    pthread_mutex_lock(mutex)
-    jobs.append(job)
-    pthread_cond_signal(condition)
-    pthread_mutex_unlock(mutex)
-  }
-
-  /// Lets the consumer end once it has run what is queued.
-  func close() {
-    pthread_mutex_lock(mutex)
-    closed = true
-    pthread_cond_signal(condition)
-    pthread_mutex_unlock(mutex)
-  }
-
-  /// The next job, waiting for it; nil when the queue is closed and empty.
-  func next() -> (@Sendable () -> Void)? {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    while head == jobs.count {
-      if closed { return nil }
-      pthread_cond_wait(condition, mutex)
-    }
-    let job = jobs[head]
-    head += 1
-    if head == jobs.count {
-      jobs.removeAll(keepingCapacity: true)
-      head = 0
-    }
-    return job
   }
 }
 

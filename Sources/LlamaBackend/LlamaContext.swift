@@ -14,6 +14,7 @@ final class LlamaContext {
   private let handle: OpaquePointer
   private let memory: llama_memory_t
   private let threadPool: ggml_threadpool_t?
+  private let compute: ComputeThread?
   private let stop: StopFlag
   /// Cells in the cache.
   let cells: Int
@@ -74,9 +75,12 @@ final class LlamaContext {
     self.memory = memory
     self.cells = Int(llama_n_ctx(handle))
     cores = options.cores
-    threadPool = pinned(to: options.cores) { [threads] in
-      LlamaContext.makeThreadPool(threads: threads, cores: options.cores)
+    compute = ComputeThread(options.priority)
+    var pool: ggml_threadpool_t?
+    Self.run(on: compute, cores: options.cores) { [threads] in
+      pool = LlamaContext.makeThreadPool(threads: threads, cores: options.cores)
     }
+    threadPool = pool
     if let threadPool { llama_attach_threadpool(handle, threadPool, threadPool) }
 
     let size = LlamaContext.batchSize
@@ -98,6 +102,15 @@ final class LlamaContext {
     lanePointers.deallocate()
     laneIDs.deallocate()
     wantsLogits.deallocate()
+  }
+
+  /// Runs what computes, or starts threads that will: on the right cores, with the right priority.
+  private static func run(on compute: ComputeThread?, cores: [Int], _ body: () -> Void) {
+    if let compute {
+      compute.run { pinned(to: cores, body) }
+    } else {
+      pinned(to: cores, body)
+    }
   }
 
   private static func threadCount(_ options: LlamaOptions) -> Int {
@@ -163,7 +176,8 @@ extension LlamaContext {
       n_tokens: Int32(count), token: tokens, embd: nil, pos: positions, n_seq_id: laneCounts,
       seq_id: lanePointers, logits: wantsLogits)
     LlamaLog.clear()
-    let status = pinned(to: cores) { llama_decode(handle, batch) }
+    var status: Int32 = 0
+    Self.run(on: compute, cores: cores) { [handle] in status = llama_decode(handle, batch) }
     if status == 0 { return }
     if status == 1 {
       throw ModelError(

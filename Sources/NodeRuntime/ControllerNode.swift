@@ -73,7 +73,7 @@ public actor ControllerNode {
       configuration: ControllerMachine.Configuration(
         verification: speculation.verification, homePolicy: speculation.homePolicy,
         homeSchedule: speculation.homeSchedule, homeLimits: speculation.homeLimits,
-        minGain: speculation.minGain,
+        lookupLength: speculation.lookupLength, minGain: speculation.minGain,
         vocabularySize: target.model.vocabulary.size, contextLength: target.model.contextLength,
         maxTokens: request.maxTokens, endTokens: target.model.endTokens),
       targetCost: targetCost, homeCost: home == nil ? nil : homeCost, match: match)

@@ -6,6 +6,8 @@ public struct SpeculationSettings: Sendable {
   public var homePolicy: HomeDraftPolicy
   public var homeSchedule: HomeDraftSchedule
   public var homeLimits: DraftLimits
+  /// Guesses in a row that are taken from the text itself; 0: none.
+  public var lookupLength: Int
   /// Speed against plain decoding below which nobody drafts for a while; 0: always draft. The baselines of the
   /// literature always do.
   public var minGain: Double
@@ -15,12 +17,13 @@ public struct SpeculationSettings: Sendable {
   public init(
     verification: VerificationPolicy = VerificationPolicy(), homePolicy: HomeDraftPolicy = .never,
     homeSchedule: HomeDraftSchedule = .overlapped, homeLimits: DraftLimits = DraftLimits(),
-    minGain: Double = 0, usesWorkers: Bool = true
+    lookupLength: Int = 0, minGain: Double = 0, usesWorkers: Bool = true
   ) {
     self.verification = verification
     self.homePolicy = homePolicy
     self.homeSchedule = homeSchedule
     self.homeLimits = homeLimits
+    self.lookupLength = lookupLength
     self.minGain = minGain
     self.usesWorkers = usesWorkers
   }
@@ -53,10 +56,10 @@ public struct SpeculationSettings: Sendable {
   /// Workers draft; at home only what `homePolicy` asks for.
   public static func wideArea(
     homePolicy: HomeDraftPolicy = .never, verification: VerificationPolicy = VerificationPolicy(),
-    limits: DraftLimits = DraftLimits(), minGain: Double = defaultMinGain
+    limits: DraftLimits = DraftLimits(), lookupLength: Int = 0, minGain: Double = defaultMinGain
   ) -> Self {
     Self(
-      verification: verification, homePolicy: homePolicy, homeLimits: limits, minGain: minGain,
-      usesWorkers: true)
+      verification: verification, homePolicy: homePolicy, homeLimits: limits, lookupLength: lookupLength,
+      minGain: minGain, usesWorkers: true)
   }
 }

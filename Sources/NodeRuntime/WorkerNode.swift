@@ -65,6 +65,8 @@ public actor WorkerNode {
         expansions += tasks.count
         busy += pass.duration
         perform(machine.passFinished(pass.results, duration: pass.duration, passTokens: pass.tokens))
+      } catch let error as ModelError where error.code == .cancelled {
+        // The engine was shut down: the worker is about to end.
       } catch {
         log.error("draft pass failed", metadata: ["error": "\(error)"])
         perform(machine.passFailed(reason: "\(error)"))

@@ -6,9 +6,11 @@ public struct SessionStatistics: Hashable, Sendable {
   public var steps = 0
   /// Nodes that target passes checked.
   public var verifiedNodes = 0
-  /// Committed tokens that were a worker's guess, a guess drafted at home, the target's own.
+  /// Committed tokens that were a worker's guess, a guess drafted at home, one from the text itself, the target's
+  /// own.
   public var acceptedRemote = 0
   public var acceptedHome = 0
+  public var acceptedLookup = 0
   public var fromTarget = 0
   /// Steps after the first that began with an unexpanded root, though guesses were wanted.
   public var bubbles = 0
@@ -44,6 +46,7 @@ public struct SessionStatistics: Hashable, Sendable {
     a.verifiedNodes += b.verifiedNodes
     a.acceptedRemote += b.acceptedRemote
     a.acceptedHome += b.acceptedHome
+    a.acceptedLookup += b.acceptedLookup
     a.fromTarget += b.fromTarget
     a.bubbles += b.bubbles
     a.pausedSteps += b.pausedSteps

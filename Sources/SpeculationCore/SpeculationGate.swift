@@ -1,7 +1,8 @@
 /// Whether guesses pay for one session, from what recent steps made of them.
 ///
 /// Tokens of a step against its cost in plain steps, `T(n) / T(1)`: their ratio is the speed against plain
-/// decoding. Where it stays below `minGain` the gate closes: workers stop drafting and the target runs alone.
+/// decoding. Where it stays below `minGain` the gate closes: workers stop drafting and the target runs alone
+/// (guesses from the text, which cost nothing, apart).
 /// After a while it opens again to see whether the text has become easier, each time later.
 ///
 /// Steps count only from the first answer on that a drafter gives after an opening, in time or late: before it,

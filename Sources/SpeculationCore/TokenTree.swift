@@ -9,7 +9,7 @@ import Collections
 /// `Annotation` is what an owner keeps for each node (ids on the wire, origin, flags).
 ///
 /// Cost, with `n` nodes in the tree, `c` children of a node: child look-up O(c); attaching m children O(m·c);
-/// re-rooting O(n); best-first selection of k nodes O(k·c·log(k·c)).
+/// attaching one guess O(c); re-rooting O(n); best-first selection of k nodes O(k·c·log(k·c)).
 ///
 /// Nothing here depends on hashing, so equal histories give equal trees in every process.
 public struct TokenTree<Annotation: Sendable>: Sendable {
@@ -144,6 +144,28 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
         probability: min(max(candidate.probability, 0), 1), annotation(index))
       return (id(of: slot), true)
     }
+  }
+
+  /// Attaches a child without marking its parent as expanded: a guess that no draft model made. The token must
+  /// not be there yet. O(c).
+  public mutating func attach(
+    _ token: TokenID, below parent: NodeID, probability: Float, annotation: Annotation
+  ) -> NodeID {
+    precondition(contains(parent), "attaching below a node that is not in the tree")
+    precondition(child(of: parent, token: token) == nil, "the child is there already")
+    let slot = insert(
+      token: token, position: self[parent].position + 1, parent: parent.slot,
+      probability: min(max(probability, 0), 1), annotation)
+    return id(of: slot)
+  }
+
+  /// Changes how likely a node other than the root is after its parent. O(size of the subtree).
+  public mutating func setProbability(of node: NodeID, to probability: Float) {
+    precondition(contains(node) && node.slot != rootSlot, "the root has no probability to change")
+    nodes[Int(node.slot)]!.probability = min(max(probability, 0), 1)
+    let parent = nodes[Int(nodes[Int(node.slot)]!.parent)]!
+    nodes[Int(node.slot)]!.pathProbability = parent.pathProbability * Double(self[node].probability)
+    rescale(from: node.slot)
   }
 
   /// Makes a node the root: keeps what is below it, removes everything else. O(n).
@@ -310,7 +332,12 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
   /// Recomputes path probabilities from the new root; dividing the old ones would lose precision over time.
   private mutating func rescale() {
     nodes[Int(rootSlot)]!.pathProbability = 1
-    var stack = [rootSlot]
+    rescale(from: rootSlot)
+  }
+
+  /// Recomputes the path probabilities below a node from its own.
+  private mutating func rescale(from top: Int32) {
+    var stack = [top]
     while let slot = stack.popLast() {
       let path = nodes[Int(slot)]!.pathProbability
       var child = nodes[Int(slot)]!.firstChild

@@ -273,7 +273,8 @@ extension ExchangeDriver {
           statistics.steps == session.targetPasses,
           "\(statistics.steps) steps, \(session.targetPasses) passes")
       }
-      let accepted = statistics.acceptedRemote + statistics.acceptedHome + statistics.fromTarget
+      let guessed = statistics.acceptedRemote + statistics.acceptedHome + statistics.acceptedLookup
+      let accepted = guessed + statistics.fromTarget
       try Self.require(
         statistics.tokens == session.emitted.count && accepted == statistics.tokens,
         "token counts do not add up: \(statistics)")
@@ -283,7 +284,8 @@ extension ExchangeDriver {
         statistics.usedWorkerExpansions + statistics.droppedExpansions <= statistics.workerExpansions
           && statistics.lateExpansions + statistics.droppedExpansions <= statistics.workerExpansions
           && statistics.bubbles + statistics.pausedSteps <= statistics.steps
-          && (statistics.pausedSteps == 0 || session.plan.configuration.minGain > 0),
+          && (statistics.pausedSteps == 0 || session.plan.configuration.minGain > 0)
+          && (statistics.acceptedLookup == 0 || session.plan.configuration.lookupLength > 0),
         "counts contradict each other: \(statistics)")
       return SessionReport(
         text: session.emitted, finish: finish, statistics: statistics,

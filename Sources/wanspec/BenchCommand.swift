@@ -77,6 +77,13 @@ struct BenchCommand: AsyncParsableCommand {
   var verifyWidth: Int?
 
   @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "In wan mode, guesses in a row that are taken from the text itself; 0: none. (env: WANSPEC_LOOKUP; default: 0)",
+      valueName: "tokens"))
+  var lookup: Int?
+
+  @Option(
     name: .customLong("min-gain"), parsing: .unconditional,
     help: ArgumentHelp(
       "In wan mode, pause drafting while it gains less than this against plain; 0: never. (env: WANSPEC_MIN_GAIN; default: \(SpeculationSettings.defaultMinGain))",
@@ -152,7 +159,9 @@ struct BenchCommand: AsyncParsableCommand {
     if !(1...100).contains(repeats!) {
       throw ValidationError("--repeats must be between 1 and 100, not \(repeats!).")
     }
+    lookup = try twins("WANSPEC_LOOKUP", lookup) ?? 0
     if let problem = SpeculationSettings.problem(minGain: minGain!) { throw ValidationError(problem) }
+    if let problem = SpeculationSettings.problem(lookup: lookup!) { throw ValidationError(problem) }
     if !(1...128).contains(verifyWidth!) {
       throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth!).")
     }
@@ -179,7 +188,7 @@ struct BenchCommand: AsyncParsableCommand {
             result.append(
               BenchmarkConfiguration(
                 name: "wan \(rtt)\(suffix)", mode: mode, roundTrip: rtt.duration, policy: policy.policy,
-                verifyWidth: verifyWidth!, minGain: minGain!))
+                verifyWidth: verifyWidth!, lookup: lookup!, minGain: minGain!))
           }
         }
       }

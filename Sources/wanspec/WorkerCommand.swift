@@ -138,7 +138,8 @@ struct WorkerCommand: AsyncParsableCommand {
     let output = EventLines(json: json)
     let path = try ModelResolver().path(for: draft!)
     let model = try await LlamaEngine.load(
-      path: path, options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
+      path: path,
+      options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
     defer { model.shutDown() }
     let cost = CostCurve(
       measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
@@ -162,6 +163,22 @@ struct WorkerCommand: AsyncParsableCommand {
         limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
       cost: cost, send: { connection.send($0) })
 
+    do {
+      try await serve(connection, node: node, output)
+    } catch {
+      model.shutDown()
+      await model.settle()
+      throw error
+    }
+    model.shutDown()
+    await model.settle()
+    let expansions = await node.expansions
+    output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
+  }
+
+  /// Until the controller refuses this worker, a signal comes or the parent is gone.
+  private func serve(_ connection: ControllerConnection, node: WorkerNode, _ output: EventLines) async throws
+  {
     try await withThrowingTaskGroup(of: Bool.self) { group in
       group.addTask {
         // The node takes in each event before the next is read: no queue in between could grow.
@@ -180,8 +197,6 @@ struct WorkerCommand: AsyncParsableCommand {
       defer { group.cancelAll() }
       _ = try await group.next()
     }
-    let expansions = await node.expansions
-    output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
   }
 
   private static func handle(

@@ -96,13 +96,13 @@ struct ProcessTests {
       #expect(await program.result().status == 0)
       expectSame(program, plain: plain)
     }
-    for policy in ["never", "always", "entropy:1.0"] {
+    for (policy, lookup) in [("never", "0"), ("never", "4"), ("always", "0"), ("entropy:1.0", "2")] {
       try await untilTheWorkerIsHeard { maxTokens in
         let length = ["--max-tokens", "\(maxTokens)"]
         var expected = plain
         if maxTokens > Self.maxTokens { expected = try await Self.plain(sampling + length) }
         let (program, port) = try await controller(
-          sampling + length + ["--policy", policy, "--min-gain", "0"])
+          sampling + length + ["--policy", policy, "--lookup", lookup, "--min-gain", "0"])
         let worker = try await RunningProgram(Self.worker(port: port))
         #expect(await program.result().status == 0)
         expectSame(program, plain: expected)

@@ -70,6 +70,8 @@ struct UsageTests {
     (["models", "convert", "a", "b", "--type", "bf16", "--threads", "-1"], "--threads must be between"),
     (["bench", "--prompts", "x", "--modes", "plain,warp"], "not a mode"),
     (["bench", "--prompts", "x", "--draft-lengths", "0"], "not a draft length"),
+    (["generate", "hi", "--lookup", "-1"], "--lookup must be between 0 and 64, not -1"),
+    (["worker", "--nice", "20"], "neither a nice value from 0 to 19 nor"),
     (["frobnicate"], "frobnicate"),
   ])
   func wrongFlagsAreNamed(arguments: [String], message: String) async throws {

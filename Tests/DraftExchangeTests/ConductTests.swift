@@ -8,11 +8,15 @@ extension ExchangeTests {
     @Test func aWorkerWithNothingToSayShowsThatItIsThere() async throws {
       let controller = RawController(frames: [.welcome { $0.pingIntervalMs = 100 }])
       try await controller.serving { port in
+        let start = ContinuousClock.now
         try await withWorker(.test(port: port)) { _, workerLog in
           _ = try await workerLog.welcome()
-          try await Task.sleep(for: .milliseconds(1500))
-          let empty = controller.received.all.filter { $0 == Wanspec_V1_WorkerFrame() }
-          #expect(empty.count >= 5 && empty.count <= 16, "\(empty.count)")
+          func signs() -> Int { controller.received.all.count { $0 == Wanspec_V1_WorkerFrame() } }
+          try await eventually("tenth sign of life") { signs() >= 10 }
+          // One in each interval and no more.
+          let count = signs()
+          let intervals = (ContinuousClock.now - start) / .milliseconds(100)
+          #expect(Double(count) <= intervals + 1)
         }
       }
     }
@@ -45,6 +49,7 @@ extension ExchangeTests {
           let reason = try await workerLog.disconnection()
           #expect(reason == "a commit too many")
         }
+        try await eventually("end of the attachment") { controller.received.endings >= 1 }
         let goodbyes = controller.received.all.filter { $0.hasGoodbye }.map { $0.goodbye.reason }
         #expect(goodbyes == ["a commit too many"])
       }
@@ -68,9 +73,8 @@ extension ExchangeTests {
           fitting = .test(candidates: 3)
           fitting.knownPosition = 29
           worker.send(.expansion(SessionID(3), fitting))
-          let deadline = ContinuousClock.now + .seconds(5)
-          while controller.received.all.reduce(0, { $0 + $1.declined.count }) < 2, .now < deadline {
-            try await Task.sleep(for: .milliseconds(5))
+          try await eventually("second decline") {
+            controller.received.all.reduce(0) { $0 + $1.declined.count } >= 2
           }
           let frames = controller.received.all
           #expect(frames.flatMap(\.expansions).map(\.session) == [1])

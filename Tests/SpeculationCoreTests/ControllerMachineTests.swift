@@ -363,6 +363,63 @@ private enum Event: String, CaseIterable {
       })
   }
 
+  /// The prompt says "10 11 12 13 14 10 11": what followed then is guessed without any draft model, and what
+  /// followed that, too.
+  @Test func theTextItselfGivesGuesses() throws {
+    var configuration = configuration()
+    configuration.lookupLength = 3
+    var machine = controller(prompt: [10, 11, 12, 13, 14, 10, 11], configuration)
+    let set = try #require(machine.start().compactMap(\.set).first)
+    #expect(set.tokens == [12, 13, 14, 10, 11])
+    #expect(set.parents == [-1, 0, 1, 2, 3])
+    let actions = machine.verified(
+      verdicts(12, 13, 50, 51, 52, 53), duration: .milliseconds(1), passTokens: 6)
+    #expect(actions.compactMap(\.committed).first?.map(\.origin) == [.lookup, .lookup, .target])
+    #expect(machine.statistics.acceptedLookup == 2)
+    #expect(machine.statistics.bubbles == 1, "nobody has expanded the root")
+    #expect(machine.brokenInvariant == nil)
+  }
+
+  /// What a draft model says of a guess counts for more than that it was written before.
+  @Test func aDraftModelKnowsAGuessBetterThanTheText() throws {
+    var configuration = configuration()
+    configuration.lookupLength = 2
+    configuration.verification.maxNodes = 1
+    var machine = controller(prompt: [10, 11, 12, 13, 10, 11], configuration)
+    _ = machine.workerJoined(worker)
+    func expand(_ site: ExpansionSite, _ first: RemoteNodeID, _ distribution: Distribution) {
+      let actions = machine.receive(
+        Expansion(site: site, firstChild: first, distribution: distribution, knownPosition: 5), from: worker)
+      #expect(actions.isEmpty)
+    }
+    expand(.root(position: 5), 1, guesses([40: 0.9]))
+    // 12 and 13 are in the tree now, from the text.
+    #expect(machine.start().compactMap(\.set).first?.tokens == [40])
+    expand(.root(position: 5), 2, guesses([12: 0.9]))
+    expand(.node(2), 3, guesses([30: 0.3, 13: 0.05]))
+    let actions = machine.verified(verdicts(12, 50), duration: .milliseconds(1), passTokens: 2)
+    #expect(actions.compactMap(\.set).first?.tokens == [30])
+    #expect(machine.brokenInvariant == nil)
+  }
+
+  /// What a draft model has left no room for is not likely, however often it was written.
+  @Test func aGuessThatTheDraftModelDoesNotNameIsUnlikely() throws {
+    var configuration = configuration()
+    configuration.lookupLength = 1
+    configuration.verification = VerificationPolicy(
+      rule: .everything, maxNodes: 8, minPathProbability: 0.15)
+    for isExpandedFirst in [true, false] {
+      var machine = controller(prompt: [10, 11, 12, 10, 11], configuration)
+      _ = machine.workerJoined(worker)
+      let expansion = Expansion(
+        site: .root(position: 4), firstChild: 1, distribution: guesses([40: 0.95]), knownPosition: 4)
+      if isExpandedFirst { _ = machine.receive(expansion, from: worker) }
+      #expect(machine.start().compactMap(\.set).first?.tokens == (isExpandedFirst ? [40] : [12]))
+      if !isExpandedFirst { _ = machine.receive(expansion, from: worker) }
+      #expect(machine.brokenInvariant == nil)
+    }
+  }
+
   @Test func nothingIsDraftedForTheLastToken() {
     var machine = controller(hasHome: true, configuration(homePolicy: .always, maxTokens: 1))
     #expect(machine.start().map(\.kind) == ["verify 0"])

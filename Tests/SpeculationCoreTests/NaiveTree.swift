@@ -31,6 +31,11 @@ struct NaiveTree {
     }
   }
 
+  mutating func attach(_ path: [TokenID], probability: Float, annotation: Int) {
+    nodes[path] = Node(probability: probability, serial: nextSerial, entropy: nil, annotation: annotation)
+    nextSerial += 1
+  }
+
   /// - Returns: the annotations of what went.
   mutating func reroot(at path: [TokenID]) -> [Int] {
     let (kept, gone) = split { $0.starts(with: path) }

@@ -14,10 +14,13 @@ struct BenchmarkConfiguration: Sendable, Hashable {
   var roundTrip: Duration?
   var policy: HomeDraftPolicy = .never
   var verifyWidth = 16
+  var lookup = 0
   var minGain = SpeculationSettings.defaultMinGain
 
   var settings: SpeculationSettings {
-    mode.settings(draftLength: draftLength ?? 5, policy: policy, verifyWidth: verifyWidth, minGain: minGain)
+    mode.settings(
+      draftLength: draftLength ?? 5, policy: policy, verifyWidth: verifyWidth, lookup: lookup,
+      minGain: minGain)
   }
 }
 

@@ -21,7 +21,9 @@ struct GenerationFigures: Sendable {
         + "\(summary.timeToFirstToken?.inMilliseconds.fixed(0) ?? "-") ms; ended by \(summary.reason.name)")
     lines.append(
       "\(s.steps) target passes, \(s.tokensPerStep.fixed(2)) tokens/step; "
-        + "\(s.acceptedRemote) remote + \(s.acceptedHome) local guesses accepted, \(s.fromTarget) from the target"
+        + "\(s.acceptedRemote) remote + \(s.acceptedHome) local guesses accepted, "
+        + (s.acceptedLookup > 0 ? "\(s.acceptedLookup) from the text, " : "")
+        + "\(s.fromTarget) from the target"
     )
     lines.append(
       "controller draft passes/token \(s.homeExpansionsPerToken.fixed(2)); worker expansions "
@@ -46,7 +48,8 @@ struct GenerationFigures: Sendable {
     var object: [String: any Sendable] = [
       "finish_reason": summary.reason.name, "tokens": s.tokens, "prompt_tokens": summary.promptTokens,
       "steps": s.steps, "tokens_per_step": s.tokensPerStep, "accepted_remote": s.acceptedRemote,
-      "accepted_home": s.acceptedHome, "from_target": s.fromTarget, "bubble_rate": s.bubbleRate,
+      "accepted_home": s.acceptedHome, "accepted_lookup": s.acceptedLookup, "from_target": s.fromTarget,
+      "bubble_rate": s.bubbleRate,
       "controller_draft_passes": s.homeExpansions,
       "controller_draft_passes_per_token": s.homeExpansionsPerToken,
       "paused_steps": s.pausedSteps, "worker_expansions": s.workerExpansions, "wasted_share": s.wastedShare,

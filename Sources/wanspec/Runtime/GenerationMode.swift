@@ -19,16 +19,18 @@ enum GenerationMode: String, CaseIterable, ExpressibleByArgument, Sendable {
   ///   - draftLength: guesses before each verification, in sequential mode
   ///   - policy: when to draft at home, in wan mode
   ///   - verifyWidth: guesses in one target pass at most
+  ///   - lookup: guesses in a row from the text itself, in wan mode
   ///   - minGain: speed against plain below which drafting pauses, in wan mode
   func settings(
-    draftLength: Int, policy: HomeDraftPolicy, verifyWidth: Int, minGain: Double
+    draftLength: Int, policy: HomeDraftPolicy, verifyWidth: Int, lookup: Int, minGain: Double
   ) -> SpeculationSettings {
     let verification = VerificationPolicy(maxNodes: verifyWidth)
     return switch self {
     case .plain: .plain
     case .localSequential: .localSequential(length: draftLength)
     case .localParallel: .localParallel(verification: verification)
-    case .wan: .wideArea(homePolicy: policy, verification: verification, minGain: minGain)
+    case .wan:
+      .wideArea(homePolicy: policy, verification: verification, lookupLength: lookup, minGain: minGain)
     }
   }
 }
@@ -85,6 +87,13 @@ struct SpeculationOptions: ParsableArguments {
   var verifyWidth: Int?
 
   @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Guesses in a row that are taken from the text itself, without any draft model, in wan mode; 0: none. (env: WANSPEC_LOOKUP; default: 0)",
+      valueName: "tokens"))
+  var lookup: Int?
+
+  @Option(
     name: .customLong("min-gain"), parsing: .unconditional,
     help: ArgumentHelp(
       "Pause drafting while it makes the text less than this many times as fast as plain; 0: never pause. (env: WANSPEC_MIN_GAIN; default: \(SpeculationSettings.defaultMinGain))",
@@ -97,7 +106,9 @@ struct SpeculationOptions: ParsableArguments {
     draftLength = try twins("WANSPEC_DRAFT_LENGTH", draftLength) ?? 5
     verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth) ?? 16
     minGain = try twins("WANSPEC_MIN_GAIN", minGain) ?? SpeculationSettings.defaultMinGain
+    lookup = try twins("WANSPEC_LOOKUP", lookup) ?? 0
     if let problem = SpeculationSettings.problem(minGain: minGain!) { throw ValidationError(problem) }
+    if let problem = SpeculationSettings.problem(lookup: lookup!) { throw ValidationError(problem) }
     if !(1...64).contains(draftLength!) {
       throw ValidationError("--draft-length must be between 1 and 64, not \(draftLength!).")
     }
@@ -108,11 +119,16 @@ struct SpeculationOptions: ParsableArguments {
 
   func settings(for mode: GenerationMode) -> SpeculationSettings {
     mode.settings(
-      draftLength: draftLength!, policy: policy!.policy, verifyWidth: verifyWidth!, minGain: minGain!)
+      draftLength: draftLength!, policy: policy!.policy, verifyWidth: verifyWidth!, lookup: lookup!,
+      minGain: minGain!)
   }
 }
 
 extension SpeculationSettings {
+  static func problem(lookup: Int) -> String? {
+    (0...64).contains(lookup) ? nil : "--lookup must be between 0 and 64, not \(lookup)."
+  }
+
   static func problem(minGain: Double) -> String? {
     (0...100).contains(minGain) ? nil : "--min-gain must be between 0 (never pause) and 100, not \(minGain)."
   }

@@ -4,19 +4,22 @@ import SpeculationCore
 struct OriginColors: Sendable {
   let isOn: Bool
 
-  /// Remote guesses green, guesses from home yellow, the target's own in the terminal's colour, bold.
+  /// Remote guesses green, guesses from home yellow, from the text itself cyan, the target's own in the terminal's
+  /// colour, bold.
   func paint(_ text: String, _ origin: ControllerMachine.Origin) -> String {
     guard isOn, !text.isEmpty else { return text }
     switch origin {
     case .remote: return "\u{1B}[32m\(text)\u{1B}[0m"
     case .home: return "\u{1B}[33m\(text)\u{1B}[0m"
+    case .lookup: return "\u{1B}[36m\(text)\u{1B}[0m"
     case .target: return "\u{1B}[1m\(text)\u{1B}[0m"
     }
   }
 
   var legend: String {
     guard isOn else { return "" }
-    return "\(paint("remote guess", .remote)) · \(paint("local guess", .home)) · \(paint("target", .target))"
+    return "\(paint("remote guess", .remote)) · \(paint("local guess", .home)) · "
+      + "\(paint("from the text", .lookup)) · \(paint("target", .target))"
   }
 }
 
@@ -25,6 +28,7 @@ extension ControllerMachine.Origin {
     switch self {
     case .remote: "remote"
     case .home: "home"
+    case .lookup: "lookup"
     case .target: "target"
     }
   }

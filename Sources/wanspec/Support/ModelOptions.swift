@@ -46,7 +46,8 @@ struct EngineOptions: ParsableArguments {
 
   /// - Parameter cores: where the engine's threads are pinned; empty leaves it to the system
   func llama(
-    cores: [Int], sessions: Int = 1, priority: EnginePriority = .ordinary, progress: (@Sendable (Float) -> Void)? = nil
+    cores: [Int], sessions: Int = 1, priority: EnginePriority = .ordinary,
+    progress: (@Sendable (Float) -> Void)? = nil
   ) -> LlamaOptions {
     LlamaOptions(
       contextLength: context ?? 0, sessions: sessions, threads: threads ?? 0, cores: cores,

@@ -46,6 +46,9 @@ private let signalPipe: (input: Int32, output: Int32) = {
 }()
 
 private func signalArrived(_ number: Int32) {
+  // Whoever was interrupted may be about to read it.
+  let before = errno
+  defer { errno = before }
   signal(SIGINT, SIG_DFL)
   signal(SIGTERM, SIG_DFL)
   var byte: UInt8 = 1

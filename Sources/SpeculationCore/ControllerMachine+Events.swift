@@ -1,0 +1,113 @@
+/// Events: each changes the state and returns what to do about it.
+extension ControllerMachine {
+  /// Begins the session with its first step.
+  public mutating func start() -> [Action] {
+    guard case .idle = state else { preconditionFailure("a session starts once") }
+    guard tokens.count < configuration.contextLength else { return finish(.contextFull) }
+    guard configuration.maxTokens > 0 else { return finish(.length) }
+    return beginStep()
+  }
+
+  /// A worker may draft for this session from now on.
+  public mutating func workerJoined(_ worker: WorkerID) -> [Action] {
+    guard !isFinished, workers[worker] == nil else { return [] }
+    resetGate()
+    workers[worker] = RemoteMirror(position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes)
+    return [.send(.open(session, context: tokens, sampling: sampling), to: worker)]
+  }
+
+  /// A worker is gone or has declined. What it has said stays in use.
+  public mutating func workerLeft(_ worker: WorkerID) -> [Action] {
+    detach(worker)
+    return []
+  }
+
+  /// A worker reports an expanded node.
+  public mutating func receive(_ expansion: Expansion, from worker: WorkerID) -> [Action] {
+    // After the end, or from a worker that has left: a benign race.
+    guard !isFinished, workers[worker] != nil else { return [] }
+    do throws(ProtocolViolation) {
+      try attach(expansion, from: worker)
+    } catch {
+      detach(worker)
+      return [.disconnect(worker, ProtocolViolation("\(session): \(error.description)"))]
+    }
+    return beginHomeDraft()
+  }
+
+  /// The target pass under way is done.
+  ///
+  /// - Parameters:
+  ///   - verdicts: the choice after the root, then after each node of the set, in order
+  ///   - duration: how long the engine computed
+  ///   - passTokens: how many new tokens the pass ran through the model, prefill included
+  public mutating func verified(_ verdicts: [Verdict], duration: Duration, passTokens: Int) -> [Action] {
+    if isFinished { return [] }
+    guard case .verifying(let nodes) = state else {
+      preconditionFailure("a verification ended that was not started")
+    }
+    precondition(verdicts.count == nodes.count + 1, "one verdict for the root and one for each node")
+    let committed = walk(verdicts, over: nodes)
+    statistics.steps += 1
+    statistics.verifiedNodes += nodes.count
+    // The first pass is the prefill.
+    if statistics.steps > 1 {
+      targetCost.observe(size: passTokens, duration: duration)
+      if let cost = targetCost.seconds(for: nodes.count + 1), let single = targetCost.seconds(for: 1) {
+        let wasOpen = gate.isOpen
+        // Guesses from the text are no merit of whoever drafts.
+        let drafted = committed.count { $0.origin != .lookup }
+        gate.observe(tokens: drafted, relativeCost: cost / single)
+        if gate.isOpen && !wasOpen { gateOpened = tokens.count - 1 + committed.count }
+      }
+    }
+    return commit(committed)
+  }
+
+  public mutating func verificationFailed(reason: String) -> [Action] {
+    if isFinished { return [] }
+    guard case .verifying = state else { preconditionFailure("a verification failed that was not started") }
+    return finish(.failed(reason))
+  }
+
+  /// The home draft pass under way is done: one distribution for each task, in order.
+  ///
+  /// - Parameter passTokens: as for `WorkerMachine.passFinished`
+  public mutating func homeDrafted(
+    _ nodes: [NodeID], _ distributions: [Distribution], duration: Duration, passTokens: Int? = nil
+  ) -> [Action] {
+    if isFinished { return [] }
+    precondition(isHomeDrafting && nodes.count == distributions.count, "no such home draft pass")
+    isHomeDrafting = false
+    // Workers may still read the prompt: their guesses are not to be judged by those made at home.
+    if workers.isEmpty { gate.guessArrived() }
+    homeCost.observe(size: passTokens ?? nodes.count, duration: duration)
+    statistics.homeExpansions += nodes.count
+    draftedThisStep += nodes.count
+    for (node, distribution) in zip(nodes, distributions) where tree.contains(node) {
+      let candidates = distribution.candidates.prefix(configuration.homeLimits.candidates)
+        .filter { $0.probability >= configuration.homeLimits.minProbability }
+      continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
+      // Workers may have filled the tree meanwhile.
+      guard tree.count + candidates.count <= treeLimit else { continue }
+      _ = grow(node, entropy: distribution.entropy, candidates: candidates, origin: .home)
+    }
+    if case .drafting = state { return beginStep() }
+    return beginHomeDraft()
+  }
+
+  /// The home draft model failed; the session goes on without it.
+  public mutating func homeDraftFailed() -> [Action] {
+    if isFinished { return [] }
+    precondition(isHomeDrafting, "no home draft pass is under way")
+    isHomeDrafting = false
+    homeIsUsable = false
+    if case .drafting = state { return beginStep() }
+    return []
+  }
+
+  /// Nobody wants the text any more.
+  public mutating func cancel() -> [Action] {
+    isFinished ? [] : finish(.cancelled)
+  }
+}
