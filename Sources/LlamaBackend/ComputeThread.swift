@@ -17,17 +17,17 @@ final class ComputeThread {
 
   deinit { jobs.close() }
 
-  /// Runs `body` there and returns when it has ended.
-  func run(_ body: () -> Void) {
-    withoutActuallyEscaping(body) { body in
-      // The caller waits, so nothing of it is used by two threads at once.
-      nonisolated(unsafe) let job = body
-      let done = DispatchSemaphore(value: 0)
-      jobs.append {
-        job()
-        done.signal()
-      }
-      done.wait()
+  /// Runs `body` there and returns its result.
+  func run<Value>(_ body: @escaping () -> Value) -> Value {
+    // The caller waits, so nothing of it is used by two threads at once.
+    nonisolated(unsafe) let job = body
+    nonisolated(unsafe) var result: Value?
+    let done = DispatchSemaphore(value: 0)
+    jobs.append {
+      result = job()
+      done.signal()
     }
+    done.wait()
+    return result!
   }
 }

@@ -76,11 +76,9 @@ final class LlamaContext {
     self.cells = Int(llama_n_ctx(handle))
     cores = options.cores
     compute = ComputeThread(options.priority)
-    var pool: ggml_threadpool_t?
-    Self.run(on: compute, cores: options.cores) { [threads] in
-      pool = LlamaContext.makeThreadPool(threads: threads, cores: options.cores)
+    threadPool = Self.run(on: compute, cores: options.cores) { [threads] in
+      LlamaContext.makeThreadPool(threads: threads, cores: options.cores)
     }
-    threadPool = pool
     if let threadPool { llama_attach_threadpool(handle, threadPool, threadPool) }
 
     let size = LlamaContext.batchSize
@@ -105,12 +103,11 @@ final class LlamaContext {
   }
 
   /// Runs what computes, or starts threads that will: on the right cores, with the right priority.
-  private static func run(on compute: ComputeThread?, cores: [Int], _ body: () -> Void) {
-    if let compute {
-      compute.run { pinned(to: cores, body) }
-    } else {
-      pinned(to: cores, body)
-    }
+  private static func run<Value>(
+    on compute: ComputeThread?, cores: [Int], _ body: @escaping () -> Value
+  ) -> Value {
+    guard let compute else { return pinned(to: cores, body) }
+    return compute.run { pinned(to: cores, body) }
   }
 
   private static func threadCount(_ options: LlamaOptions) -> Int {
@@ -176,8 +173,7 @@ extension LlamaContext {
       n_tokens: Int32(count), token: tokens, embd: nil, pos: positions, n_seq_id: laneCounts,
       seq_id: lanePointers, logits: wantsLogits)
     LlamaLog.clear()
-    var status: Int32 = 0
-    Self.run(on: compute, cores: cores) { [handle] in status = llama_decode(handle, batch) }
+    let status = Self.run(on: compute, cores: cores) { [handle] in llama_decode(handle, batch) }
     if status == 0 { return }
     if status == 1 {
       throw ModelError(
