@@ -17,6 +17,8 @@ let package = Package(
     .library(name: "NodeRuntime", targets: ["NodeRuntime"]),
     .library(name: "DraftExchange", targets: ["DraftExchange"]),
     .library(name: "WideArea", targets: ["WideArea"]),
+    .library(name: "Simulator", targets: ["Simulator"]),
+    .library(name: "Reporting", targets: ["Reporting"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -29,6 +31,7 @@ let package = Package(
     .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
     .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
   ],
@@ -77,6 +80,22 @@ let package = Package(
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       swiftSettings: settings),
+    // zlib's C interface, for compressed recordings.
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    // Drives the machines of SpeculationCore under virtual time: scenarios, recordings, faults, checkers.
+    .target(
+      name: "Simulator",
+      dependencies: [
+        "SpeculationCore", "WideArea", "CZlib",
+        .product(name: "Collections", package: "swift-collections"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: settings),
+    // Rows to tables, charts and one self-contained HTML file. Knows nothing of what the rows are about.
+    .target(
+      name: "Reporting",
+      resources: [.copy("Resources")],
+      swiftSettings: settings),
     // Programs that this one starts; those that watch their standard input end with it.
     .target(
       name: "ProcessControl",
@@ -97,7 +116,7 @@ let package = Package(
       name: "wanspec",
       dependencies: [
         "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
-        "WideArea", "ModelStore", "ProcessControl",
+        "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -130,6 +149,12 @@ let package = Package(
     .testTarget(
       name: "WideAreaTests",
       dependencies: ["WideArea"], swiftSettings: settings),
+    .testTarget(
+      name: "SimulationTests",
+      dependencies: ["Simulator", "SpeculationTesting"], swiftSettings: settings),
+    .testTarget(
+      name: "ReportingTests",
+      dependencies: ["Reporting", "ProcessControl"], swiftSettings: settings),
     .testTarget(
       name: "ProcessControlTests",
       dependencies: ["ProcessControl"], swiftSettings: settings),

@@ -1,0 +1,213 @@
+import Foundation
+import SpeculationCore
+
+/// The file: gzip around JSON lines, a header and then one line for each text (docs/recordings.md).
+extension Recording {
+  public static let format = "wanspec-recording"
+  public static let version = 1
+  /// Bytes of a file, and of what is in it.
+  public static let maxFileBytes = 256 << 20
+  public static let maxTextBytes = 2 << 30
+
+  private struct Header: Codable {
+    var format: String
+    var version: Int
+    var target: String
+    var draft: String
+    var madeBy: String
+    var temperature: Float
+    var topK: Int32
+    var topP: Float
+    var minP: Float
+    var seed: UInt64
+    var vocabularySize: Int
+    var endTokens: [TokenID]
+    var candidates: Int
+    var texts: Int
+    var positions: Int
+  }
+
+  private struct Line: Codable {
+    var id: String
+    var task: String
+    var prompt: [TokenID]
+    var target: [TokenID]
+    var probability: [Double]
+    var gap: [Double]
+    var entropy: [Double]
+    var tokens: [[TokenID]]
+    var probabilities: [[Double]]
+  }
+
+  // MARK: Writing
+
+  public func encoded() throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let header = Header(
+      format: Self.format, version: Self.version, target: target, draft: draft, madeBy: madeBy,
+      temperature: sampling.temperature, topK: sampling.topK, topP: sampling.topP, minP: sampling.minP,
+      seed: sampling.seed, vocabularySize: vocabularySize, endTokens: endTokens, candidates: candidates,
+      texts: texts.count, positions: positionCount)
+    var bytes = [UInt8](try encoder.encode(header)) + [0x0A]
+    for text in texts {
+      let line = Line(
+        id: text.id, task: text.task, prompt: text.prompt, target: text.positions.map(\.target),
+        probability: text.positions.map { Self.rounded($0.probability) },
+        gap: text.positions.map { Self.rounded($0.gap) },
+        entropy: text.positions.map { Self.rounded($0.draft.entropy) },
+        tokens: text.positions.map { $0.draft.candidates.map(\.token) },
+        probabilities: text.positions.map { $0.draft.candidates.map { Self.rounded($0.probability) } })
+      bytes += [UInt8](try encoder.encode(line)) + [0x0A]
+    }
+    return Gzip.compress(bytes)
+  }
+
+  /// Five decimals: far below what a draft's probability is good for, and half the size.
+  private static func rounded(_ value: Float) -> Double { (Double(value) * 1e5).rounded() / 1e5 }
+
+  /// Replaces the file in one step: a crash leaves the old one or the new one.
+  public func write(to path: String) throws {
+    do {
+      try Data(try encoded()).write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+      throw RecordingError(path, "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  // MARK: Reading
+
+  public static func read(_ path: String) throws(RecordingError) -> Recording {
+    let data: Data
+    do {
+      let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+      defer { try? handle.close() }
+      data = try handle.read(upToCount: maxFileBytes + 1) ?? Data()
+    } catch {
+      throw RecordingError(path, "cannot be read: check the path and its permissions")
+    }
+    return try Recording(decoding: [UInt8](data), name: path)
+  }
+
+  /// - Parameter name: what errors call the file
+  public init(decoding bytes: [UInt8], name: String) throws(RecordingError) {
+    guard bytes.count <= Self.maxFileBytes else {
+      throw RecordingError(name, "is larger than \(Self.maxFileBytes >> 20) MiB")
+    }
+    let plain: [UInt8]
+    do {
+      plain = try Gzip.decompress(bytes, limit: Self.maxTextBytes)
+    } catch {
+      switch error {
+      case .damaged: throw RecordingError(name, "is not a recording (gzip), or is damaged")
+      case .truncated: throw RecordingError(name, "ends too early; copy or record it again")
+      case .tooLarge: throw RecordingError(name, "holds more than \(Self.maxTextBytes >> 30) GiB of text")
+      }
+    }
+    let lines = plain.split(separator: 0x0A)
+    guard let first = lines.first else { throw RecordingError(name, "is empty") }
+    let header = try Self.header(first, name)
+    self.init(
+      target: header.target, draft: header.draft, madeBy: header.madeBy,
+      sampling: SamplingSettings(
+        temperature: header.temperature, topK: header.topK, topP: header.topP, minP: header.minP,
+        seed: header.seed),
+      vocabularySize: header.vocabularySize, endTokens: header.endTokens, candidates: header.candidates,
+      texts: [])
+    let decoder = JSONDecoder()
+    for (index, line) in lines.dropFirst().enumerated() {
+      texts.append(try text(line, decoder, name, number: index + 2))
+    }
+    guard texts.count == header.texts, positionCount == header.positions else {
+      throw RecordingError(
+        name, "holds \(texts.count) texts and \(positionCount) positions, its header says \(header.texts) and"
+          + " \(header.positions)")
+    }
+  }
+
+  private static func header(_ line: ArraySlice<UInt8>, _ name: String) throws(RecordingError) -> Header {
+    struct Kind: Codable {
+      var format: String
+      var version: Int
+    }
+    guard let kind = try? JSONDecoder().decode(Kind.self, from: Data(line)), kind.format == format else {
+      throw RecordingError(name, line: 1, "is no recording: its first line does not say \"\(format)\"")
+    }
+    guard kind.version == version else {
+      throw RecordingError(
+        name, line: 1, "has version \(kind.version); this program reads version \(version)")
+    }
+    let header: Header
+    do {
+      header = try JSONDecoder().decode(Header.self, from: Data(line))
+    } catch {
+      throw RecordingError(name, line: 1, "the header is not valid: \(reason(error))")
+    }
+    guard (2...(1 << 24)).contains(header.vocabularySize) else {
+      throw RecordingError(name, line: 1, "a vocabulary of \(header.vocabularySize) tokens is impossible")
+    }
+    guard (1...1024).contains(header.candidates) else {
+      throw RecordingError(name, line: 1, "\(header.candidates) candidates are not between 1 and 1024")
+    }
+    return header
+  }
+
+  private func text(
+    _ line: ArraySlice<UInt8>, _ decoder: JSONDecoder, _ name: String, number: Int
+  ) throws(RecordingError) -> Text {
+    func fail(_ message: String) -> RecordingError { RecordingError(name, line: number, message) }
+    let columns: Line
+    do {
+      columns = try decoder.decode(Line.self, from: Data(line))
+    } catch {
+      throw fail(Self.reason(error))
+    }
+    let count = columns.target.count
+    guard !columns.prompt.isEmpty, count > 0 else { throw fail("a text needs a prompt and an answer") }
+    guard columns.probability.count == count, columns.gap.count == count, columns.entropy.count == count,
+      columns.tokens.count == count, columns.probabilities.count == count
+    else { throw fail("the columns of \"\(columns.id)\" differ in length") }
+    let vocabulary = TokenID(vocabularySize)
+    for token in columns.prompt + columns.target where token < 0 || token >= vocabulary {
+      throw fail("token \(token) is not in the vocabulary of \(vocabularySize)")
+    }
+    var positions: [Position] = []
+    positions.reserveCapacity(count)
+    for index in 0..<count {
+      func fail(_ message: String) -> RecordingError {
+        RecordingError(name, line: number, "position \(index): \(message)")
+      }
+      let (tokens, probabilities) = (columns.tokens[index], columns.probabilities[index])
+      guard tokens.count == probabilities.count, tokens.count <= candidates else {
+        throw fail("\(tokens.count) candidates, \(probabilities.count) probabilities, at most \(candidates)")
+      }
+      guard Set(tokens).count == tokens.count else { throw fail("a candidate is named twice") }
+      for token in tokens where token < 0 || token >= vocabulary {
+        throw fail("candidate \(token) is not in the vocabulary of \(vocabularySize)")
+      }
+      guard probabilities.allSatisfy({ (0...1).contains($0) }), probabilities.reduce(0, +) <= 1.001,
+        zip(probabilities, probabilities.dropFirst()).allSatisfy({ $0 >= $1 })
+      else { throw fail("the candidates' probabilities do not fall from at most 1, or exceed 1 together") }
+      guard (0...1).contains(columns.probability[index]), columns.gap[index] >= 0,
+        columns.gap[index].isFinite, (0...100).contains(columns.entropy[index])
+      else { throw fail("probability, gap or entropy is out of range") }
+      positions.append(
+        Position(
+          target: columns.target[index], probability: Float(columns.probability[index]),
+          gap: Float(columns.gap[index]),
+          draft: Distribution(
+            entropy: Float(columns.entropy[index]),
+            candidates: zip(tokens, probabilities).map { Candidate(token: $0, probability: Float($1)) })))
+    }
+    return Text(id: columns.id, task: columns.task, prompt: columns.prompt, positions: positions)
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    switch error as? DecodingError {
+    case .keyNotFound(let key, _): "\"\(key.stringValue)\" is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": \(context.debugDescription)"
+    default: "not valid JSON"
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import LlamaBackend
+import ModelBackend
+import NodeRuntime
+import Simulator
+import SpeculationCore
+import Synchronization
+
+/// Runs a pair of models over prompts and collects what both say at each position.
+struct TraceRecorder: Sendable {
+  var prompts: [PromptRecord]
+  var maxTokens: Int
+  /// Of the draft, for each position.
+  var candidates: Int
+  var sampling: SamplingSettings
+
+  /// Positions that one pass reads again: well below the room for guesses that engines have.
+  private static let chunk = 48
+  /// What is less likely is not worth its bytes.
+  private static let leastProbability: Float = 0.0001
+
+  /// - Parameter report: prompts done, of how many, and which is next
+  /// - Returns: what was recorded; after SIGINT or SIGTERM, what was finished by then.
+  func run(
+    _ settings: ControllerHost.Settings, report: @escaping @Sendable (Int, Int, String) -> Void
+  ) async throws -> Recording {
+    let finished = Mutex<[Recording.Text]>([])
+    let described = Mutex<(target: ModelDescription, draft: ModelDescription)?>(nil)
+    do {
+      try await orInterrupted {
+        try await ControllerHost.run(settings) { host in
+          guard let home = host.home else { preconditionFailure("a recording needs a draft model") }
+          described.withLock { $0 = (host.target.model, home.model) }
+          for (index, prompt) in prompts.enumerated() {
+            report(index, prompts.count, prompt.id)
+            let text = try await record(prompt, host.node, host.target, home, number: UInt64(index))
+            if let text { finished.withLock { $0.append(text) } }
+          }
+        }
+      }
+    } catch {
+      if finished.withLock({ $0.isEmpty }) { throw error }
+      StandardError.write("stopped early (\(error)); keeping the texts that are finished\n")
+    }
+    let models = described.withLock { $0 }!
+    let day = Date().formatted(.iso8601.year().month().day())
+    return Recording(
+      target: models.target.name, draft: models.draft.name,
+      madeBy: "wanspec trace record \(BuildInformation.version), \(day)", sampling: sampling,
+      vocabularySize: models.target.vocabulary.size, endTokens: models.target.endTokens,
+      candidates: candidates, texts: finished.withLock { $0 })
+  }
+
+  private func record(
+    _ prompt: PromptRecord, _ node: ControllerNode, _ target: LlamaEngine, _ draft: LlamaEngine,
+    number: UInt64
+  ) async throws -> Recording.Text? {
+    let tokens = try target.promptTokens(prompt.prompt, system: nil, raw: false)
+    let stream = await node.generate(
+      GenerationRequest(
+        prompt: tokens, sampling: sampling, maxTokens: maxTokens, speculation: .localParallel()))
+    var answer: [TokenID] = []
+    for try await case .tokens(let new) in stream { answer += new.map(\.token) }
+    guard !answer.isEmpty else { return nil }
+    // A session of its own, numbered from the top so that it is none of the node's.
+    let session = SessionID(.max - 1 - number)
+    let targetViews = try await read(answer, after: tokens, with: target, candidates: 2, session)
+    let draftViews = try await read(answer, after: tokens, with: draft, candidates: candidates, session)
+    let positions = answer.indices.map { index in
+      let best = targetViews[index].candidates
+      let chosen = best.first { $0.token == answer[index] }?.probability ?? best[0].probability
+      let gap = best.count > 1 ? log(best[0].probability / max(best[1].probability, .leastNormalMagnitude)) : 100
+      return Recording.Position(
+        target: answer[index], probability: chosen, gap: min(max(0, gap), 100),
+        draft: Distribution(
+          entropy: draftViews[index].entropy,
+          candidates: draftViews[index].candidates.filter { $0.probability >= Self.leastProbability }))
+    }
+    return Recording.Text(id: prompt.id, task: prompt.task, prompt: tokens, positions: positions)
+  }
+
+  /// What a model says before each token of an answer.
+  private func read(
+    _ answer: [TokenID], after prompt: [TokenID], with engine: LlamaEngine, candidates: Int,
+    _ session: SessionID
+  ) async throws -> [Distribution] {
+    var views: [Distribution] = []
+    while views.count < answer.count {
+      let start = views.count
+      let end = min(start + Self.chunk, answer.count)
+      let requests = (start..<end).map { position in
+        ExpansionRequest(
+          session: session, prefix: prompt + answer[..<start], path: Array(answer[start..<position]),
+          sampling: sampling, candidates: candidates)
+      }
+      views += try await engine.expand(requests).results
+    }
+    await engine.release(session)
+    return views
+  }
+}

@@ -1,0 +1,164 @@
+import ArgumentParser
+import Foundation
+import Simulator
+import SpeculationCore
+
+struct TraceCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trace",
+    abstract: "Record what a pair of models says about texts, for the simulator.",
+    subcommands: [Record.self, Info.self])
+}
+
+extension TraceCommand {
+  struct Record: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Run a target and its draft over a prompt file and store what both say at each position.",
+      discussion: """
+        The target answers each prompt (with the draft's help; the text is the target's own). Then both read \
+        the text again, and for every position the target's choice, its probability and its lead over the \
+        runner-up are stored, with the draft's entropy and likeliest tokens. `wanspec simulate` runs on the \
+        result without any model. An interrupted run keeps the texts it has finished.
+
+        Example:
+          wanspec trace record --prompts prompts.jsonl --limit 42 --max-tokens 192 recording.jsonl.gz
+        """)
+
+    @Argument(help: ArgumentHelp("Where to write the recording.", valueName: "file"))
+    var output: String
+
+    @Option(help: ArgumentHelp("Prompts, JSON lines. (env: WANSPEC_PROMPTS)", valueName: "file"))
+    var prompts: String?
+
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp(
+        "Prompts at most, spread over the tasks; 0: all. (env: WANSPEC_LIMIT; default: 0)", valueName: "n"))
+    var limit: Int?
+
+    @Option(
+      name: .customLong("max-tokens"), parsing: .unconditional,
+      help: ArgumentHelp(
+        "Tokens to generate for each prompt. (env: WANSPEC_MAX_TOKENS; default: 192)", valueName: "n"))
+    var maxTokens: Int?
+
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp(
+        "Candidates of the draft to keep for each position. (env: WANSPEC_CANDIDATES; default: 16)",
+        valueName: "n"))
+    var candidates: Int?
+
+    @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
+    var target: String?
+
+    @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
+    var draft: String?
+
+    @OptionGroup(title: "Sampling") var sampling: SamplingOptions
+    @OptionGroup(title: "Engine") var engine: EngineOptions
+
+    mutating func validate() throws {
+      let twins = EnvironmentTwins()
+      target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
+      draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
+      prompts = try twins("WANSPEC_PROMPTS", prompts)
+      limit = try twins("WANSPEC_LIMIT", limit) ?? 0
+      maxTokens = try twins("WANSPEC_MAX_TOKENS", maxTokens) ?? 192
+      candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? 16
+      if prompts == nil { throw ValidationError("Give a prompt file: --prompts FILE.") }
+      if limit! < 0 { throw ValidationError("--limit must be 0 (all) or more, not \(limit!).") }
+      if !(1...100_000).contains(maxTokens!) {
+        throw ValidationError("--max-tokens must be between 1 and 100000, not \(maxTokens!).")
+      }
+      if !(1...64).contains(candidates!) {
+        throw ValidationError("--candidates must be between 1 and 64, not \(candidates!).")
+      }
+    }
+
+    func run() async throws {
+      let all = try PromptFile.read(prompts!)
+      let chosen = limit == 0 ? all : PromptFile.spread(all, limit: limit!)
+      try requireWritable(output)
+      let resolver = ModelResolver()
+      let settings = ControllerHost.Settings(
+        target: (try resolver.path(for: target!), engine.llama(cores: [])),
+        home: (try resolver.path(for: draft!), engine.llama(cores: [])), listen: nil)
+      let recorder = TraceRecorder(
+        prompts: chosen, maxTokens: maxTokens!, candidates: candidates!, sampling: sampling.settings)
+      let bar = ProgressBar(title: "recording")
+      let output = self.output
+      let recording = try await recorder.run(settings) { done, of, note in
+        bar.update(done: Int64(done), total: Int64(of), note: note)
+      }
+      bar.finish()
+      try recording.write(to: output)
+      StandardOutput.line(recording.summary(of: output))
+    }
+
+    /// Before an hour's work, not after it.
+    private func requireWritable(_ path: String) throws {
+      let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+      guard FileManager.default.isWritableFile(atPath: folder) else {
+        throw CommandFailure("cannot write to the folder \(folder)", hint: "check the path and its permissions")
+      }
+    }
+  }
+
+  struct Info: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Say what a recording holds, and how good its draft is.")
+
+    @Argument(help: ArgumentHelp("A recording.", valueName: "file"))
+    var file: String
+
+    @OptionGroup var output: JSONOption
+
+    func run() throws {
+      let recording: Recording
+      do {
+        recording = try Recording.read(file)
+      } catch {
+        throw CommandFailure("\(error)")
+      }
+      if output.json {
+        JSONLine.print(recording.summaryObject)
+      } else {
+        StandardOutput.line(recording.summary(of: file))
+      }
+    }
+  }
+}
+
+extension Recording {
+  private static let ranks = [1, 2, 3, 4, 8, 16]
+
+  var summaryObject: [String: any Sendable] {
+    var object: [String: any Sendable] = [
+      "target": target, "draft": draft, "made_by": madeBy, "texts": texts.count, "positions": positionCount,
+      "candidates": candidates,
+    ]
+    for rank in Self.ranks where rank <= candidates { object["match_\(rank)"] = matchRate(within: rank) }
+    return object
+  }
+
+  func summary(of file: String) -> String {
+    var table = TextTable(["task", "texts", "positions"] + Self.ranks.filter { $0 <= candidates }.map { "top \($0)" })
+    var tasks: [String?] = [nil]
+    for text in texts where !tasks.contains(text.task) { tasks.append(text.task) }
+    for task in tasks {
+      var part = self
+      part.texts = texts(of: task)
+      table.add(
+        [task ?? "all", "\(part.texts.count)", "\(part.positionCount)"]
+          + Self.ranks.filter { $0 <= candidates }.map { "\((part.matchRate(within: $0) * 100).fixed(1))%" })
+    }
+    return """
+      \(file): \(target) drafted by \(draft)
+      \(madeBy)
+      How often the target's choice is among the draft's likeliest:
+
+      \(table.rendered())
+      """
+  }
+}
