@@ -84,8 +84,9 @@ extension TraceCommand {
       let settings = ControllerHost.Settings(
         target: (try resolver.path(for: target!), engine.llama(cores: [])),
         home: (try resolver.path(for: draft!), engine.llama(cores: [])), listen: nil)
+      func name(_ model: String) -> String { URL(fileURLWithPath: model).lastPathComponent }
       let recorder = TraceRecorder(
-        prompts: chosen, maxTokens: maxTokens!, candidates: candidates!, sampling: sampling.settings)
+        target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!, candidates: candidates!, sampling: sampling.settings)
       let bar = ProgressBar(title: "recording")
       let output = self.output
       let recording = try await recorder.run(settings) { done, of, note in

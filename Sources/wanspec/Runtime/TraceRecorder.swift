@@ -8,6 +8,9 @@ import Synchronization
 
 /// Runs a pair of models over prompts and collects what both say at each position.
 struct TraceRecorder: Sendable {
+  /// What the recording calls the models.
+  var target: String
+  var draft: String
   var prompts: [PromptRecord]
   var maxTokens: Int
   /// Of the draft, for each position.
@@ -25,12 +28,12 @@ struct TraceRecorder: Sendable {
     _ settings: ControllerHost.Settings, report: @escaping @Sendable (Int, Int, String) -> Void
   ) async throws -> Recording {
     let finished = Mutex<[Recording.Text]>([])
-    let described = Mutex<(target: ModelDescription, draft: ModelDescription)?>(nil)
+    let described = Mutex<ModelDescription?>(nil)
     do {
       try await orInterrupted {
         try await ControllerHost.run(settings) { host in
           guard let home = host.home else { preconditionFailure("a recording needs a draft model") }
-          described.withLock { $0 = (host.target.model, home.model) }
+          described.withLock { $0 = host.target.model }
           for (index, prompt) in prompts.enumerated() {
             report(index, prompts.count, prompt.id)
             let text = try await record(prompt, host.node, host.target, home, number: UInt64(index))
@@ -42,12 +45,12 @@ struct TraceRecorder: Sendable {
       if finished.withLock({ $0.isEmpty }) { throw error }
       StandardError.write("stopped early (\(error)); keeping the texts that are finished\n")
     }
-    let models = described.withLock { $0 }!
+    let model = described.withLock { $0 }!
     let day = Date().formatted(.iso8601.year().month().day())
     return Recording(
-      target: models.target.name, draft: models.draft.name,
+      target: target, draft: draft,
       madeBy: "wanspec trace record \(BuildInformation.version), \(day)", sampling: sampling,
-      vocabularySize: models.target.vocabulary.size, endTokens: models.target.endTokens,
+      vocabularySize: model.vocabulary.size, endTokens: model.endTokens,
       candidates: candidates, texts: finished.withLock { $0 })
   }
 
