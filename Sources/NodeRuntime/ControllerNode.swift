@@ -71,10 +71,7 @@ public actor ControllerNode {
     let machine = ControllerMachine(
       session: id, prompt: request.prompt, sampling: request.sampling,
       configuration: ControllerMachine.Configuration(
-        verification: speculation.verification, homePolicy: speculation.homePolicy,
-        homeSchedule: speculation.homeSchedule, homeLimits: speculation.homeLimits,
-        lookupLength: speculation.lookupLength, minGain: speculation.minGain,
-        vocabularySize: target.model.vocabulary.size, contextLength: target.model.contextLength,
+        speculation, vocabularySize: target.model.vocabulary.size, contextLength: target.model.contextLength,
         maxTokens: request.maxTokens, endTokens: target.model.endTokens),
       targetCost: targetCost, homeCost: home == nil ? nil : homeCost, match: match)
     sessions[id] = Running(

@@ -1,5 +1,9 @@
 /// Events: each changes the state and returns what to do about it.
 extension ControllerMachine {
+  /// What time it is. A driver says so before each event; policies that weigh delays depend on it. Time never
+  /// runs backwards: an earlier time than before is ignored.
+  public mutating func advance(to time: Timestamp) { now = max(now, time) }
+
   /// Begins the session with its first step.
   public mutating func start() -> [Action] {
     guard case .idle = state else { preconditionFailure("a session starts once") }

@@ -149,6 +149,8 @@ public struct ControllerMachine: Sendable {
   /// Every token: the prompt and what was committed.
   public internal(set) var tokens: [TokenID]
 
+  /// The driver's time at the event being handled; see `advance(to:)`.
+  var now = Timestamp.zero
   var state = State.idle
   var tree: TokenTree<Note>
   var workers: OrderedDictionary<WorkerID, RemoteMirror> = [:]

@@ -1,4 +1,3 @@
-import SpeculationCore
 
 /// How one generation speculates. The baselines are settings of the same machine.
 public struct SpeculationSettings: Sendable {
@@ -61,5 +60,21 @@ public struct SpeculationSettings: Sendable {
     Self(
       verification: verification, homePolicy: homePolicy, homeLimits: limits, lookupLength: lookupLength,
       minGain: minGain, usesWorkers: true)
+  }
+}
+
+extension ControllerMachine.Configuration {
+  /// - Parameters:
+  ///   - vocabularySize: of the target
+  ///   - contextLength: of the target
+  public init(
+    _ settings: SpeculationSettings, vocabularySize: Int, contextLength: Int, maxTokens: Int,
+    endTokens: [TokenID]
+  ) {
+    self.init(
+      verification: settings.verification, homePolicy: settings.homePolicy,
+      homeSchedule: settings.homeSchedule, homeLimits: settings.homeLimits,
+      lookupLength: settings.lookupLength, minGain: settings.minGain, vocabularySize: vocabularySize,
+      contextLength: contextLength, maxTokens: maxTokens, endTokens: endTokens)
   }
 }

@@ -1,0 +1,176 @@
+import SpeculationCore
+import WideArea
+
+/// Workers and the links to them.
+extension Simulation {
+  // MARK: Connections
+
+  /// A worker dials in and is given every session under way.
+  mutating func connect(_ worker: Int) {
+    guard !workers[worker].isDead, !workers[worker].isConnected else { return }
+    workers[worker].isConnected = true
+    workers[worker].id = WorkerID(nextWorkerID)
+    nextWorkerID += 1
+    for slot in slots.indices where slots[slot] != nil {
+      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
+      perform(slots[slot]!.machine.workerJoined(workers[worker].id), slot: slot)
+    }
+  }
+
+  /// The connection is gone at both ends, with everything under way.
+  private mutating func drop(_ worker: Int) {
+    guard workers[worker].isConnected else { return }
+    workers[worker].isConnected = false
+    workers[worker].epoch += 1
+    workers[worker].upQueue.removeAll()
+    workers[worker].downQueue.removeAll()
+    _ = workers[worker].machine.closeAll()
+    workers[worker].unread.removeAll()
+    for slot in slots.indices where slots[slot] != nil {
+      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
+      perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
+    }
+  }
+
+  mutating func scheduleResets(of worker: Int, after time: Int64) {
+    let starts = workers[worker].plan.link.outages.compactMap { $0.resets ? $0.nextStart(after: time) : nil }
+    if let start = starts.min() { schedule(.reset(worker: worker), at: start) }
+  }
+
+  /// An outage that resets connections begins: the worker dials again when it is over, which takes a round trip
+  /// and a half until the controller knows.
+  mutating func reset(_ worker: Int) {
+    scheduleResets(of: worker, after: now)
+    drop(worker)
+    let link = workers[worker].plan.link
+    let end = link.outages.compactMap { $0.resets ? $0.end(overlapping: now, now) : nil }.max() ?? now
+    schedule(.connect(worker: worker), at: end + link.roundTripNanoseconds * 3 / 2)
+  }
+
+  /// The process stops without a word: nobody hears from it, and the controller notices after a while.
+  mutating func die(_ worker: Int) {
+    workers[worker].isDead = true
+    schedule(
+      .lose(worker: worker, epoch: workers[worker].epoch),
+      at: now + plan.livenessTimeout.wholeNanoseconds)
+  }
+
+  mutating func lose(_ worker: Int, epoch: Int) {
+    if workers[worker].epoch == epoch { drop(worker) }
+  }
+
+  // MARK: Messages
+
+  mutating func send(_ message: ControllerMessage, to id: WorkerID) {
+    guard let worker = workers.firstIndex(where: { $0.isConnected && $0.id == id }) else { return }
+    let bytes = WireSize.bytes(message)
+    result.downBytes += bytes
+    let arrival = workers[worker].down.deliveryTime(of: bytes, at: now)
+    workers[worker].downQueue.append(message)
+    if plan.recordsTimeline, case .commit(_, _, let tokens, _) = message {
+      result.timeline.append(
+        TimelineSpan(kind: .commit, worker: worker, start: now, end: arrival, count: tokens.count))
+    }
+    schedule(.arriveDown(worker: worker, epoch: workers[worker].epoch), at: arrival)
+  }
+
+  mutating func arriveDown(_ worker: Int, epoch: Int) {
+    guard workers[worker].epoch == epoch, let message = workers[worker].downQueue.popFirst() else { return }
+    guard !workers[worker].isDead else { return }
+    do {
+      switch message {
+      case .open(let id, let context, let sampling):
+        workers[worker].unread[id] = context.count
+        perform(try workers[worker].machine.open(id, context: context, sampling: sampling), worker: worker)
+      case .commit(let id, let position, let tokens, let pause):
+        perform(
+          try workers[worker].machine.commit(id, position: position, tokens: tokens, pause: pause),
+          worker: worker)
+      case .close(let id): perform(workers[worker].machine.close(id), worker: worker)
+      }
+    } catch {
+      preconditionFailure("an honest controller broke the protocol: \(error)")
+    }
+  }
+
+  private mutating func perform(_ actions: [WorkerMachine.Action], worker: Int) {
+    var messages: [WorkerMessage] = []
+    for action in actions {
+      switch action {
+      case .expand(let tasks): expand(tasks, worker: worker)
+      case .send(let message): messages.append(message)
+      case .release(let id): workers[worker].unread[id] = nil
+      }
+    }
+    if !messages.isEmpty { send(messages, from: worker) }
+  }
+
+  private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
+    var time = workers[worker].nanoseconds[tasks.count]
+    for task in tasks {
+      // The first pass of a session reads its context.
+      if let unread = workers[worker].unread.removeValue(forKey: task.session) {
+        time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
+      }
+    }
+    workers[worker].pass = tasks
+    workers[worker].passDuration = .nanoseconds(time)
+    workers[worker].isBusy = true
+    result.workerBusy += time
+    result.workerPasses += 1
+    result.workerExpansions += tasks.count
+    if plan.recordsTimeline {
+      result.timeline.append(
+        TimelineSpan(kind: .workerDraft, worker: worker, start: now, end: now + time, count: tasks.count))
+    }
+    schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
+  }
+
+  mutating func workerDone(_ worker: Int, epoch: Int) {
+    guard !workers[worker].isDead else { return }
+    let tasks = workers[worker].pass
+    workers[worker].pass = []
+    workers[worker].isBusy = false
+    let distributions = tasks.map { task in
+      let slot = slotOf[Int(task.session.rawValue)]
+      // The session ended meanwhile; the machine throws the answer away.
+      guard slot >= 0 else { return Distribution(entropy: 0, candidates: []) }
+      let text = slots[slot]!.text
+      return source.draft(
+        text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
+    }
+    perform(
+      workers[worker].machine.passFinished(distributions, duration: workers[worker].passDuration),
+      worker: worker)
+  }
+
+  private mutating func send(_ messages: [WorkerMessage], from worker: Int) {
+    guard workers[worker].isConnected else { return }
+    let bytes = messages.reduce(0) { $0 + WireSize.bytes($1) }
+    result.upBytes += bytes
+    let arrival = workers[worker].up.deliveryTime(of: bytes, at: now)
+    workers[worker].upQueue.append(messages)
+    if plan.recordsTimeline {
+      result.timeline.append(
+        TimelineSpan(kind: .guesses, worker: worker, start: now, end: arrival, count: messages.count))
+    }
+    schedule(.arriveUp(worker: worker, epoch: workers[worker].epoch), at: arrival)
+  }
+
+  mutating func arriveUp(_ worker: Int, epoch: Int) {
+    guard workers[worker].epoch == epoch, let messages = workers[worker].upQueue.popFirst() else { return }
+    for message in messages {
+      switch message {
+      case .expansion(let id, let expansion):
+        let slot = slotOf[Int(id.rawValue)]
+        guard slot >= 0 else { continue }
+        slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
+        perform(slots[slot]!.machine.receive(expansion, from: workers[worker].id), slot: slot)
+      case .declined(let id, _):
+        let slot = slotOf[Int(id.rawValue)]
+        guard slot >= 0 else { continue }
+        perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
+      }
+    }
+  }
+}

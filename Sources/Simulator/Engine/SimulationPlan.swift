@@ -1,0 +1,64 @@
+import SpeculationCore
+import WideArea
+
+/// One simulated deployment: a controller with its models, its workers and their links, and how it speculates.
+/// What is written is in a `TokenSource`.
+public struct SimulationPlan: Sendable {
+  public struct Worker: Sendable {
+    public var limits: DraftLimits
+    /// d(b), and what each token of a new context costs.
+    public var cost: CostCurve
+    public var prefillPerToken: Duration
+    public var link: LinkModel
+    /// When the process stops, without a word; nil: never.
+    public var diesAt: Duration?
+
+    public init(
+      limits: DraftLimits = DraftLimits(), cost: CostCurve, prefillPerToken: Duration = .zero,
+      link: LinkModel = LinkModel(), diesAt: Duration? = nil
+    ) {
+      self.limits = limits
+      self.cost = cost
+      self.prefillPerToken = prefillPerToken
+      self.link = link
+      self.diesAt = diesAt
+    }
+  }
+
+  public var settings: SpeculationSettings
+  /// T(n), and what each token of a prompt costs.
+  public var targetCost: CostCurve
+  public var targetPrefillPerToken: Duration = .zero
+  /// d(b) of the controller's own draft model; nil when there is none.
+  public var homeCost: CostCurve?
+  public var workers: [Worker]
+  /// Generations at the same time.
+  public var sessions: Int
+  /// Whether one target serves all sessions, batched, or each has one of its own.
+  public var sharesTarget: Bool
+  /// A target pass takes this many times as long while a draft model computes: 1 for hardware of its own, more
+  /// where both share a memory bus.
+  public var contention: Double
+  /// Time between a target pass and the next that the controller itself needs.
+  public var stepOverhead: Duration
+  /// A worker that is silent for so long counts as gone.
+  public var livenessTimeout: Duration
+  public var recordsTimeline: Bool
+
+  public init(
+    settings: SpeculationSettings, targetCost: CostCurve, homeCost: CostCurve? = nil, workers: [Worker] = [],
+    sessions: Int = 1, sharesTarget: Bool = true, contention: Double = 1, stepOverhead: Duration = .zero,
+    livenessTimeout: Duration = .seconds(10), recordsTimeline: Bool = false
+  ) {
+    self.settings = settings
+    self.targetCost = targetCost
+    self.homeCost = homeCost
+    self.workers = workers
+    self.sessions = sessions
+    self.sharesTarget = sharesTarget
+    self.contention = contention
+    self.stepOverhead = stepOverhead
+    self.livenessTimeout = livenessTimeout
+    self.recordsTimeline = recordsTimeline
+  }
+}

@@ -1,0 +1,98 @@
+import SpeculationCore
+
+/// Texts to simulate: what the target says, and what its draft model says at every place.
+///
+/// Made from a recording, or drawn from a model of how often the draft is right. Either way both are pure
+/// functions of the text and the place, so that whoever asks, in whatever order, gets the same answer.
+public struct TokenSource: Sendable {
+  public struct Text: Sendable {
+    public var task: String
+    public var prompt: [TokenID]
+    public var answer: [TokenID]
+    /// What the draft says before each token of the answer.
+    public var drafts: [Distribution]
+
+    public init(task: String, prompt: [TokenID], answer: [TokenID], drafts: [Distribution]) {
+      precondition(!prompt.isEmpty && answer.count == drafts.count, "one distribution for each token")
+      self.task = task
+      self.prompt = prompt
+      self.answer = answer
+      self.drafts = drafts
+    }
+  }
+
+  public var texts: [Text]
+  public var vocabularySize: Int
+  /// What the draft may say where the target never goes: off the text, its distributions are drawn from these
+  /// by a keyed hash of the path, so that a tree costs and offers there what it does on real text.
+  private var elsewhere: [Distribution]
+  private var seed: UInt64
+
+  public init(texts: [Text], vocabularySize: Int, elsewhere: [Distribution], seed: UInt64) {
+    precondition(!elsewhere.isEmpty, "a draft model says something everywhere")
+    self.texts = texts
+    self.vocabularySize = vocabularySize
+    self.elsewhere = elsewhere
+    self.seed = seed
+  }
+
+  public var positionCount: Int { texts.reduce(0) { $0 + $1.answer.count } }
+
+  /// The target's choices after the root and after every node of a tree whose parents precede their children.
+  ///
+  /// After a node off the text the target chooses a token that no draft names: nobody commits it, since its
+  /// parent is not the target's choice.
+  func verdicts(
+    text index: Int, committed: Int, _ set: ControllerMachine.VerificationSet
+  ) -> [ControllerMachine.Verdict] {
+    let answer = texts[index].answer
+    func verdict(_ place: Int) -> ControllerMachine.Verdict {
+      ControllerMachine.Verdict(token: place < answer.count ? answer[place] : 0, margin: 1)
+    }
+    var verdicts: [ControllerMachine.Verdict] = []
+    verdicts.reserveCapacity(set.tokens.count + 1)
+    verdicts.append(verdict(committed))
+    // Place in the answer of what follows each node; -1 off the text.
+    var places: [Int] = []
+    places.reserveCapacity(set.tokens.count)
+    for (token, parent) in zip(set.tokens, set.parents) {
+      let place = parent < 0 ? committed : places[Int(parent)]
+      if place >= 0, place < answer.count, answer[place] == token {
+        places.append(place + 1)
+        verdicts.append(verdict(place + 1))
+      } else {
+        places.append(-1)
+        verdicts.append(ControllerMachine.Verdict(token: 0, margin: 1))
+      }
+    }
+    return verdicts
+  }
+
+  /// What the draft says after guessed tokens that follow the first `committed` tokens of an answer.
+  func draft(text index: Int, committed: Int, path: [TokenID]) -> Distribution {
+    let text = texts[index]
+    var place = committed
+    for token in path {
+      guard place < text.answer.count, text.answer[place] == token else {
+        return elsewhere[
+          Int(hash(index, place, path[(place - committed)...]) % UInt64(elsewhere.count))]
+      }
+      place += 1
+    }
+    return place < text.drafts.count
+      ? text.drafts[place] : elsewhere[Int(hash(index, place, [])) % elsewhere.count]
+  }
+
+  private func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
+    var value = Self.mix(seed ^ UInt64(text) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(place) << 32)
+    for token in rest { value = Self.mix(value ^ UInt64(UInt32(bitPattern: token))) }
+    return value & 0x7FFF_FFFF_FFFF_FFFF
+  }
+
+  private static func mix(_ value: UInt64) -> UInt64 {
+    var z = value &+ 0x9E37_79B9_7F4A_7C15
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
