@@ -81,8 +81,9 @@ public actor ControllerNode {
       Task { await self.cancel(id) }
     }
     var actions: [ControllerMachine.Action] = []
+    sessions[id]!.machine.advance(to: requested)
     if speculation.usesWorkers {
-      for worker in workers { actions += sessions[id]!.machine.workerJoined(worker) }
+      for worker in workers { actions += join(worker, id) }
     }
     actions += sessions[id]!.machine.start()
     perform(actions, for: id)
@@ -128,10 +129,11 @@ public actor ControllerNode {
       resumeAttachmentWaiters()
       for (id, session) in sessions where session.usesWorkers {
         session.output.yield(.note("worker \(name) attached"))
-        perform(sessions[id]!.machine.workerJoined(worker), for: id)
+        perform(join(worker, id), for: id)
       }
     case .message(let worker, .expansion(let id, let expansion)):
       guard sessions[id] != nil else { return }  // the session ended while it was under way
+      sessions[id]!.machine.advance(to: MonotonicClock.now())
       perform(sessions[id]!.machine.receive(expansion, from: worker), for: id)
     case .message(let worker, .declined(let id, let reason)):
       // Said once for a session: a worker that repeats itself must not fill the notes.
@@ -143,6 +145,11 @@ public actor ControllerNode {
     case .detached(let worker, let reason):
       detach(worker, reason: reason)
     }
+  }
+
+  private func join(_ worker: WorkerID, _ id: SessionID) -> [ControllerMachine.Action] {
+    sessions[id]!.machine.advance(to: MonotonicClock.now())
+    return sessions[id]!.machine.workerJoined(worker, roundTrip: roundTrips[worker]?.smoothed)
   }
 
   private func name(_ worker: WorkerID) -> String { workerNames[worker] ?? "\(worker)" }
@@ -298,6 +305,7 @@ public actor ControllerNode {
       let verdicts = result.choices.map {
         ControllerMachine.Verdict(token: $0.token, margin: $0.margin)
       }
+      sessions[result.session]!.machine.advance(to: now)
       let actions = sessions[result.session]!.machine.verified(
         verdicts, duration: pass.duration, passTokens: pass.tokens)
       decisions.append((result.session, actions))
@@ -327,6 +335,7 @@ public actor ControllerNode {
         if !session.machine.isVerifying {
           sessions[id]!.passEnded = session.passEnded?.advanced(by: pass.duration)
         }
+        sessions[id]!.machine.advance(to: MonotonicClock.now())
         perform(
           sessions[id]!.machine.homeDrafted(
             nodes, pass.results, duration: pass.duration, passTokens: pass.tokens), for: id)
@@ -334,6 +343,7 @@ public actor ControllerNode {
         guard sessions[id] != nil else { return }
         log.warning("drafting at home failed; going on without", metadata: ["error": "\(error)"])
         sessions[id]!.output.yield(.note("drafting at home failed, going on without: \(error)"))
+        sessions[id]!.machine.advance(to: MonotonicClock.now())
         perform(sessions[id]!.machine.homeDraftFailed(), for: id)
       }
     }

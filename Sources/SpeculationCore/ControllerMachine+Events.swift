@@ -13,10 +13,13 @@ extension ControllerMachine {
   }
 
   /// A worker may draft for this session from now on.
-  public mutating func workerJoined(_ worker: WorkerID) -> [Action] {
+  ///
+  /// - Parameter roundTrip: to the worker, where it has been measured
+  public mutating func workerJoined(_ worker: WorkerID, roundTrip: Duration? = nil) -> [Action] {
     guard !isFinished, workers[worker] == nil else { return [] }
     resetGate()
-    workers[worker] = RemoteMirror(position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes)
+    workers[worker] = RemoteMirror(
+      position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip)
     return [.send(.open(session, context: tokens, sampling: sampling), to: worker)]
   }
 

@@ -6,6 +6,47 @@ extension ControllerMachine {
     return homeDraft(limit: configuration.homeLimits.passWidth)
   }
 
+  /// Path probability below which no home draft pass is worth its price.
+  ///
+  /// A pass over a node at path probability p opens a child that is right with probability p times the mean
+  /// continuation; a guess that is right saves a target pass of its own for that token, T(1).
+  private var leastWorthwhile: Double {
+    guard case .value(let price) = configuration.homePolicy, let single = targetCost.seconds(for: 1) else {
+      return 0
+    }
+    return price.inSeconds / (single * max(continuation.mean, 0.05))
+  }
+
+  /// What the policy says of one unexpanded node.
+  private func isWorthDraftingAtHome(_ node: NodeID) -> Bool {
+    switch configuration.homePolicy {
+    case .never: false
+    case .always: true
+    case .entropy(let threshold):
+      !tree.annotation(of: tree.root).isExpandedByWorker
+        || tree.parent(of: node).map { (tree.entropy(of: $0) ?? 0) > threshold } ?? true
+    case .value: isComingTooLate(node)
+    }
+  }
+
+  /// Whether every worker's expansion of a node would miss the start of the next step.
+  ///
+  /// A node that a worker has named lies on its tree: it comes to it in its own order, sooner than anything at
+  /// home could know. Of any other node the worker learns by the commit that made the root the root.
+  private func isComingTooLate(_ node: NodeID) -> Bool {
+    let nextStep = stepBegan.advanced(by: Duration(inSeconds: targetCost.seconds(for: 1) ?? 0))
+    let isNamed = !tree.annotation(of: node).remoteIDs.isEmpty
+    for mirror in workers.values {
+      guard let delay = mirror.newsDelay else { continue }
+      // Silent for longer than news takes there and back twice: it cannot be counted on.
+      let patience = delay * 2 + Duration(inSeconds: 2 * (targetCost.seconds(for: 1) ?? 0))
+      guard mirror.lastHeard.duration(to: now) <= patience else { continue }
+      if isNamed { return false }
+      if rootMoved.advanced(by: delay) <= nextStep { return false }
+    }
+    return true
+  }
+
   mutating func homeDraft(limit: Int) -> [Action] {
     guard homeIsUsable, !isHomeDrafting, gate.isOpen, configuration.homePolicy != .never, limit > 0 else {
       return []
@@ -15,15 +56,9 @@ extension ControllerMachine {
     let fitting = max(0, treeLimit - tree.count) / limits.candidates
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
     guard room > 0 else { return [] }
-    let rootIsExpandedByWorker = tree.annotation(of: tree.root).isExpandedByWorker
     let frontier = tree.frontier(
-      limit: min(limit, fitting), minPathProbability: limits.minPathProbability,
-      maxDepth: min(limits.maxDepth, room - 1)
-    ) { node in
-      guard case .entropy(let threshold) = configuration.homePolicy else { return true }
-      guard rootIsExpandedByWorker, let parent = tree.parent(of: node) else { return true }
-      return (tree.entropy(of: parent) ?? 0) > threshold
-    }
+      limit: min(limit, fitting), minPathProbability: max(limits.minPathProbability, leastWorthwhile),
+      maxDepth: min(limits.maxDepth, room - 1), isEligible: isWorthDraftingAtHome)
     guard !frontier.isEmpty else { return [] }
     let width = limits.width(
       probabilities: frontier.map(\.pathProbability), cost: homeCost, continuation: continuation.mean)

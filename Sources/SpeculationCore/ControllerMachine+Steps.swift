@@ -27,6 +27,7 @@ extension ControllerMachine {
       index[node] = Int32(set.tokens.count - 1)
     }
     state = .verifying(nodes)
+    stepBegan = now
     return [.verify(prefix: tokens, set)] + beginHomeDraft()
   }
 
@@ -143,7 +144,9 @@ extension ControllerMachine {
     if statistics.tokens >= configuration.maxTokens { return actions + finish(.length) }
     if tokens.count >= configuration.contextLength { return actions + finish(.contextFull) }
     moveRoot(along: new)
+    rootMoved = now
     for worker in workers.keys {
+      workers[worker]!.sent(position: tokens.count - 1, at: now)
       actions.append(
         .send(.commit(session, position: tokens.count - 1, tokens: new, pause: !gate.isOpen), to: worker))
     }

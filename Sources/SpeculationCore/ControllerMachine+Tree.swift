@@ -52,7 +52,7 @@ extension ControllerMachine {
   mutating func attach(_ expansion: Expansion, from worker: WorkerID) throws(ProtocolViolation) {
     let distribution = expansion.distribution
     try check(distribution)
-    try workers[worker]!.announce(expansion, rootPosition: tree.rootPosition)
+    try workers[worker]!.announce(expansion, rootPosition: tree.rootPosition, at: now)
     statistics.workerExpansions += 1
     if expansion.knownPosition >= gateOpened { gate.guessArrived() }
     let place: RemoteMirror.Place?

@@ -151,6 +151,10 @@ public struct ControllerMachine: Sendable {
 
   /// The driver's time at the event being handled; see `advance(to:)`.
   var now = Timestamp.zero
+  /// When the step under way began.
+  var stepBegan = Timestamp.zero
+  /// When the root became the root, and workers were told of it.
+  var rootMoved = Timestamp.zero
   var state = State.idle
   var tree: TokenTree<Note>
   var workers: OrderedDictionary<WorkerID, RemoteMirror> = [:]

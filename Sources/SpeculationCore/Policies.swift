@@ -7,12 +7,16 @@ public enum HomeDraftPolicy: Hashable, Sendable, CustomStringConvertible {
   /// Below nodes whose draft entropy exceeds the threshold (nats), since the worker will probably have to be
   /// corrected there, and while the root has no expansion (a bubble). The paper's policy.
   case entropy(threshold: Float)
+  /// Where a pass is expected to save more time than `price`: the operator's dial between latency and work at
+  /// the scarce site.
+  case value(price: Duration)
 
   public var description: String {
     switch self {
     case .never: "never"
     case .always: "always"
     case .entropy(let threshold): "entropy(\(threshold))"
+    case .value(let price): "value(\(price.inMilliseconds) ms)"
     }
   }
 }

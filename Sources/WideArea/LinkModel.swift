@@ -9,6 +9,8 @@ public struct LinkModel: Hashable, Sendable {
   public var up: LinkDirection
   public var down: LinkDirection
   public var outages: [Outage]
+  /// Measured round trips, half of which each direction adds to its delay at the time; nil: none.
+  public var roundTrips: RoundTripSeries?
   /// Seed of jitter and loss. Each direction of each connection draws from its own stream under it.
   public var seed: UInt64
 
@@ -37,6 +39,7 @@ public struct LinkModel: Hashable, Sendable {
   public var problem: String? {
     if let problem = up.problem { return "up: \(problem)" }
     if let problem = down.problem { return "down: \(problem)" }
+    if let problem = roundTrips?.problem { return problem }
     if outages.count > 1000 { return "outages: at most 1000 may be listed, not \(outages.count)" }
     for (index, outage) in outages.enumerated() {
       if let problem = outage.problem { return "outages[\(index)]: \(problem)" }
@@ -101,7 +104,7 @@ public struct LinkDirection: Hashable, Sendable {
 }
 
 extension LinkModel: Codable {
-  private enum CodingKeys: String, CodingKey, CaseIterable { case up, down, outages, seed }
+  private enum CodingKeys: String, CodingKey, CaseIterable { case up, down, outages, roundTrips, seed }
 
   public init(from decoder: any Decoder) throws {
     try decoder.rejectUnknownKeys(CodingKeys.self)
@@ -109,6 +112,7 @@ extension LinkModel: Codable {
     up = try values.decodeIfPresent(LinkDirection.self, forKey: .up) ?? LinkDirection()
     down = try values.decodeIfPresent(LinkDirection.self, forKey: .down) ?? LinkDirection()
     outages = try values.decodeIfPresent([Outage].self, forKey: .outages) ?? []
+    roundTrips = try values.decodeIfPresent(RoundTripSeries.self, forKey: .roundTrips)
     seed = try values.decodeIfPresent(UInt64.self, forKey: .seed) ?? 0
   }
 }

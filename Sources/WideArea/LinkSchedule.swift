@@ -28,6 +28,7 @@ public struct LinkSchedule: Sendable {
   private let delay: Int64
   private let roundTrip: Int64
   private let jitter: JitterDistribution
+  private let roundTrips: RoundTripSeries?
   private let loss: Double
   private let outages: [Outage]
   private let nanosecondsPerByte: Double
@@ -49,6 +50,7 @@ public struct LinkSchedule: Sendable {
     delay = direction.delayNanoseconds
     roundTrip = model.roundTripNanoseconds
     jitter = direction.jitter
+    roundTrips = model.roundTrips
     loss = direction.loss
     outages = model.outages
     nanosecondsPerByte = direction.rateBitsPerSecond.map { 8e9 / $0 } ?? 0
@@ -81,6 +83,7 @@ public struct LinkSchedule: Sendable {
     let entry = max(now, lastEntry ?? now)
     if entry != lastEntry {
       burstJitter = jitter.sample(&random)
+      if let roundTrips { burstJitter += roundTrips.oneWay(at: entry) }
       burstFollowsOthers = lastEntry.map { entry - $0 <= roundTrip } ?? false
     }
     lastEntry = entry

@@ -65,7 +65,7 @@ struct BenchCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "When to draft at home in wan mode: never, always or entropy:NATS; may be repeated. (env: WANSPEC_POLICY; default: never)",
+      "When to draft at home in wan mode: never, always, entropy:NATS or value:TIME; may be repeated. (env: WANSPEC_POLICY; default: never)",
       valueName: "policy"),
     transform: HomePolicyArgument.init(parsing:))
   var policy: [HomePolicyArgument] = []

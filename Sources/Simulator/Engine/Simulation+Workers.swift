@@ -13,8 +13,14 @@ extension Simulation {
     nextWorkerID += 1
     for slot in slots.indices where slots[slot] != nil {
       slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      perform(slots[slot]!.machine.workerJoined(workers[worker].id), slot: slot)
+      join(worker, slot: slot)
     }
+  }
+
+  /// Pings have measured the way before any session begins.
+  mutating func join(_ worker: Int, slot: Int) {
+    let roundTrip = Duration.nanoseconds(workers[worker].plan.link.roundTripNanoseconds)
+    perform(slots[slot]!.machine.workerJoined(workers[worker].id, roundTrip: roundTrip), slot: slot)
   }
 
   /// The connection is gone at both ends, with everything under way.

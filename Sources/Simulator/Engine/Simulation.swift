@@ -177,7 +177,7 @@ public struct Simulation {
     slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
     if plan.settings.usesWorkers {
       for worker in workers.indices where workers[worker].isConnected {
-        perform(slots[slot]!.machine.workerJoined(workers[worker].id), slot: slot)
+        join(worker, slot: slot)
       }
     }
     perform(slots[slot]!.machine.start(), slot: slot)

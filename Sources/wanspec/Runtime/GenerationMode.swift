@@ -35,7 +35,7 @@ enum GenerationMode: String, CaseIterable, ExpressibleByArgument, Sendable {
   }
 }
 
-/// `never`, `always` or `entropy:NATS`.
+/// `never`, `always`, `entropy:NATS` or `value:TIME`.
 struct HomePolicyArgument: TextArgument, CustomStringConvertible {
   var policy: HomeDraftPolicy
 
@@ -43,6 +43,10 @@ struct HomePolicyArgument: TextArgument, CustomStringConvertible {
 
   init(parsing text: String) throws {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    if parts[0] == "value", parts.count == 2 {
+      policy = .value(price: try DurationArgument(parsing: String(parts[1])).duration)
+      return
+    }
     switch (parts[0], parts.count == 2 ? Float(parts[1]) : nil) {
     case ("never", nil) where parts.count == 1: policy = .never
     case ("always", nil) where parts.count == 1: policy = .always
@@ -50,7 +54,7 @@ struct HomePolicyArgument: TextArgument, CustomStringConvertible {
       policy = .entropy(threshold: threshold)
     default:
       throw ArgumentProblem(
-        "\"\(text)\" is not a policy; write never, always or entropy:NATS, such as entropy:1.0")
+        "\"\(text)\" is not a policy; write never, always, entropy:NATS or value:TIME, such as entropy:1.0 or value:5ms")
     }
   }
 
@@ -59,6 +63,7 @@ struct HomePolicyArgument: TextArgument, CustomStringConvertible {
     case .never: "never"
     case .always: "always"
     case .entropy(let threshold): "entropy:\(threshold)"
+    case .value(let price): "value:\(DurationArgument(nanoseconds: price.wholeNanoseconds).text)"
     }
   }
 }
@@ -67,7 +72,7 @@ struct HomePolicyArgument: TextArgument, CustomStringConvertible {
 struct SpeculationOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "When to draft at home beside the workers: never, always or entropy:NATS. (env: WANSPEC_POLICY; default: never)",
+      "When to draft at home beside the workers: never, always, entropy:NATS or value:TIME, the time that a pass at home has to save. (env: WANSPEC_POLICY; default: never)",
       valueName: "policy"),
     transform: HomePolicyArgument.init(parsing:))
   var policy: HomePolicyArgument?

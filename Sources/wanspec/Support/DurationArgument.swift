@@ -32,6 +32,9 @@ struct DurationArgument: TextArgument, Hashable, CustomStringConvertible {
   var duration: Duration { .nanoseconds(nanoseconds) }
   var milliseconds: Double { Double(nanoseconds) / 1e6 }
 
+  /// As it is written on a command line: "30ms", "1.5ms".
+  var text: String { description.replacing(" ", with: "") }
+
   var description: String { Self.describe(milliseconds: milliseconds) }
 
   /// "100 ms", "1.5 ms", "0.02 ms": three significant digits at least, no trailing zeros.

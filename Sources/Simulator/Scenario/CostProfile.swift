@@ -1,0 +1,132 @@
+import Foundation
+import SpeculationCore
+
+/// How long the passes of a pair of models take on some hardware: measured by `wanspec profile`, or published.
+/// docs/simulator.md describes the file.
+public struct CostProfile: Sendable, Hashable {
+  public struct Engine: Sendable, Hashable {
+    public var model: String
+    public var pass: CostCurve
+    /// What each token of a prompt costs.
+    public var prefill: Duration
+
+    public init(model: String, pass: CostCurve, prefill: Duration) {
+      self.model = model
+      self.pass = pass
+      self.prefill = prefill
+    }
+  }
+
+  public static let format = "wanspec-profile"
+  public static let version = 1
+
+  public var name: String
+  public var hardware: String
+  /// Where the figures are from: the command that measured them, or the publication.
+  public var source: String
+  public var target: Engine
+  public var draft: Engine
+  /// See `SimulationPlan.contention`.
+  public var contention: Double
+
+  public init(
+    name: String, hardware: String, source: String, target: Engine, draft: Engine, contention: Double
+  ) {
+    self.name = name
+    self.hardware = hardware
+    self.source = source
+    self.target = target
+    self.draft = draft
+    self.contention = contention
+  }
+
+  private struct File: Codable {
+    struct Engine: Codable {
+      var model: String
+      /// Milliseconds by number of tokens.
+      var passMilliseconds: [String: Double]
+      var prefillMillisecondsPerToken: Double?
+    }
+    var format: String
+    var version: Int
+    var name: String
+    var hardware: String
+    var source: String
+    var target: Engine
+    var draft: Engine
+    var contention: Double?
+  }
+
+  // MARK: File
+
+  public func write(to path: String) throws {
+    func engine(_ engine: Engine) -> File.Engine {
+      File.Engine(
+        model: engine.model,
+        passMilliseconds: Dictionary(
+          uniqueKeysWithValues: engine.pass.points.map {
+            ("\($0.size)", ($0.duration.inMilliseconds * 1000).rounded() / 1000)
+          }),
+        prefillMillisecondsPerToken: (engine.prefill.inMilliseconds * 1000).rounded() / 1000)
+    }
+    let file = File(
+      format: Self.format, version: Self.version, name: name, hardware: hardware, source: source,
+      target: engine(target), draft: engine(draft), contention: (contention * 1000).rounded() / 1000)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    do {
+      try (encoder.encode(file) + Data([0x0A])).write(to: URL(fileURLWithPath: path), options: .atomic)
+    } catch {
+      throw RecordingError(path, "cannot be written: \(error.localizedDescription)")
+    }
+  }
+
+  public static func read(_ path: String) throws(RecordingError) -> CostProfile {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw RecordingError(path, "cannot be read: check the path and its permissions")
+    }
+    guard data.count < 1 << 20 else { throw RecordingError(path, "is larger than 1 MiB: no profile") }
+    let file: File
+    do {
+      file = try JSONDecoder().decode(File.self, from: data)
+    } catch {
+      throw RecordingError(path, "is no profile: \(Self.reason(error))")
+    }
+    guard file.format == format, file.version == version else {
+      throw RecordingError(path, "is no profile of version \(version): \(file.format) \(file.version)")
+    }
+    func engine(_ engine: File.Engine, _ name: String) throws(RecordingError) -> Engine {
+      var points: [Int: Duration] = [:]
+      for (size, milliseconds) in engine.passMilliseconds {
+        guard let size = Int(size), (1...4096).contains(size), (0.001...3.6e6).contains(milliseconds) else {
+          throw RecordingError(
+            path, "\(name): a pass over \(size) tokens in \(milliseconds) ms is not possible")
+        }
+        points[size] = Duration(inSeconds: milliseconds / 1000)
+      }
+      guard !points.isEmpty else { throw RecordingError(path, "\(name): no pass times") }
+      let prefill = engine.prefillMillisecondsPerToken ?? 0
+      guard (0...10_000).contains(prefill) else {
+        throw RecordingError(path, "\(name): prefill must be between 0 and 10000 ms a token, not \(prefill)")
+      }
+      return Engine(
+        model: engine.model, pass: CostCurve(measured: points), prefill: Duration(inSeconds: prefill / 1000))
+    }
+    let contention = file.contention ?? 1
+    guard (1...10).contains(contention) else {
+      throw RecordingError(path, "contention must be between 1 and 10, not \(contention)")
+    }
+    return CostProfile(
+      name: file.name, hardware: file.hardware, source: file.source, target: try engine(file.target, "target"),
+      draft: try engine(file.draft, "draft"), contention: contention)
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    switch error as? DecodingError {
+    case .keyNotFound(let key, _): "\"\(key.stringValue)\" is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": \(context.debugDescription)"
+    default: "not valid JSON"
+    }
+  }
+}

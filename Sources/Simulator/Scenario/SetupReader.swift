@@ -1,0 +1,266 @@
+import Foundation
+import SpeculationCore
+import WideArea
+
+/// Reads a `Setup` from a scenario's document. Every key has a default but the texts and the two pass times.
+struct SetupReader {
+  /// Paths in a scenario are relative to it.
+  let folder: URL
+
+  func setup(_ root: ScenarioSection) throws(ScenarioError) -> Setup {
+    let seed = UInt64(try root.integer("seed", in: 0...Int.max) ?? 1)
+    let profile = try profile(root)
+    let texts = try texts(try root.required("text", try root.section("text")))
+    let target = try costs(root, "target", default: profile?.target)
+    let draft = try costs(root, "draft", default: profile?.draft)
+    let home = root.has("home") ? try costs(root, "home", default: profile?.draft) : draft
+    let link = try link(root.section("link"), seed: seed)
+    let settings = try settings(root.section("controller"))
+    var plan = SimulationPlan(settings: settings, targetCost: target.pass, homeCost: home.pass)
+    plan.targetPrefillPerToken = target.prefill
+    plan.workers = try workers(root, draft: draft, link: link, seed: seed)
+    plan.sessions = try root.integer("sessions", in: 1...1000) ?? 1
+    plan.sharesTarget = try root.flag("shares-target") ?? true
+    plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
+    plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
+    plan.livenessTimeout = try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(10)
+    return Setup(texts: texts, plan: plan, seed: seed)
+  }
+
+  private func path(_ text: String) -> String {
+    URL(fileURLWithPath: text, relativeTo: folder).standardizedFileURL.path
+  }
+
+  // MARK: Texts
+
+  private func texts(_ section: ScenarioSection) throws(ScenarioError) -> TextSource {
+    let texts = try section.integer("texts", in: 1...100_000)
+    let length = try section.integer("length", in: 1...10_000_000)
+    if let fitted = try section.text("fitted-to") {
+      return .fitted(path: path(fitted), texts: texts ?? 16, length: length ?? 256)
+    }
+    if let rate = try section.number("match-rate", in: 0...1, percent: true) {
+      let afterMiss = try section.number("after-miss", in: 0...1, percent: true) ?? rate
+      // `match-rate` is the long-run share, so what follows a hit follows from it and from what follows a miss.
+      let afterHit = rate <= 0 ? 0 : 1 - (1 - rate) * afterMiss / rate
+      guard afterHit >= 0 else {
+        throw section.error(
+          "after-miss", "with a match rate of \(rate), a match after a miss can be at most \(rate / (1 - rate))")
+      }
+      return .chain(
+        afterHit: afterHit, afterMiss: afterMiss, spread: try section.number("spread", in: 0...1) ?? 0.5,
+        texts: texts ?? 16, length: length ?? 256)
+    }
+    guard let recording = try section.text("recording") else {
+      throw section.error(
+        nil, "text needs \"recording\", \"match-rate\" or \"fitted-to\"",
+        hint: "add \"recording: recordings/qwen2.5-coder.jsonl.gz\"")
+    }
+    let tasks = try section.list("tasks", maxCount: 100) { (value) throws(ScenarioError) in try value.text() }
+    return .recording(
+      path: path(recording), tasks: tasks ?? [], limit: texts ?? 0, joined: try section.flag("joined") ?? false)
+  }
+
+  // MARK: Costs
+
+  private func profile(_ root: ScenarioSection) throws(ScenarioError) -> CostProfile? {
+    guard let name = try root.text("profile") else { return nil }
+    do {
+      return try CostProfile.read(path(name))
+    } catch {
+      throw root.error("profile", "\(error)")
+    }
+  }
+
+  private func costs(
+    _ root: ScenarioSection, _ key: String, default other: CostProfile.Engine?
+  ) throws(ScenarioError) -> CostProfile.Engine {
+    guard let section = try root.section(key) else {
+      if let other { return other }
+      throw root.error(
+        nil, "the scenario needs \"\(key)\" with the time of a pass, or a \"profile\"",
+        hint: "add \"\(key): {pass: 30ms}\"")
+    }
+    let value = section.value("pass")
+    let prefill = try section.duration("prefill", in: .zero ... .seconds(10))
+    guard let value else {
+      guard let other else { throw section.error(nil, "\(key) needs \"pass\"", hint: "add \"pass: 30ms\"") }
+      return CostProfile.Engine(model: other.model, pass: other.pass, prefill: prefill ?? other.prefill)
+    }
+    let range = Duration.microseconds(1) ... .seconds(3600)
+    var points: [Int: Duration] = [:]
+    if value.kind == .mapping {
+      let table = try value.section()
+      for key in table.keys {
+        guard let size = Int(key), (1...4096).contains(size) else {
+          throw table.error(key, "\"\(key)\" is not a number of tokens from 1 to 4096")
+        }
+        points[size] = try table.duration(key, in: range)
+      }
+      guard !points.isEmpty else { throw section.error("pass", "a table of passes needs at least one size") }
+    } else {
+      points[1] = try value.duration(in: range)
+    }
+    return CostProfile.Engine(
+      model: key, pass: CostCurve(measured: points), prefill: prefill ?? other?.prefill ?? .zero)
+  }
+
+  // MARK: Workers and links
+
+  private func workers(
+    _ root: ScenarioSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64
+  ) throws(ScenarioError) -> [SimulationPlan.Worker] {
+    func worker(_ section: ScenarioSection?, link: LinkModel) throws(ScenarioError) -> SimulationPlan.Worker {
+      SimulationPlan.Worker(
+        limits: try limits(section, default: DraftLimits()), cost: draft.pass, prefillPerToken: draft.prefill,
+        link: link, diesAt: try section?.duration("dies-at"))
+    }
+    if let list = try root.sections("workers", maxCount: 256) {
+      var workers: [SimulationPlan.Worker] = []
+      for section in list {
+        workers.append(try worker(section, link: section.has("link") ? try self.link(section.section("link"), seed: seed) : link))
+      }
+      return workers
+    }
+    let section = try root.section("worker")
+    let one = try worker(section, link: link)
+    return Array(repeating: one, count: try section?.integer("count", in: 0...256) ?? 1)
+  }
+
+  /// Keys of a drafter's limits, at a worker or at home.
+  private func limits(
+    _ section: ScenarioSection?, default base: DraftLimits
+  ) throws(ScenarioError) -> DraftLimits {
+    guard let section else { return base }
+    var limits = base
+    limits.passWidth = try section.integer("width", in: 1...256) ?? base.passWidth
+    limits.candidates = try section.integer("candidates", in: 1...64) ?? base.candidates
+    limits.minProbability = try section.number("min-probability", in: 0...1).map(Float.init) ?? base.minProbability
+    limits.minPathProbability = try section.number("min-path", in: 0...1) ?? base.minPathProbability
+    limits.maxDepth = try section.integer("depth", in: 1...1024) ?? base.maxDepth
+    limits.maxNodes = try section.integer("nodes", in: 16...65536) ?? base.maxNodes
+    if let problem = limits.problem { throw section.error(nil, problem) }
+    return limits
+  }
+
+  private func link(_ section: ScenarioSection?, seed: UInt64) throws(ScenarioError) -> LinkModel {
+    guard let section else { return LinkModel(seed: seed) }
+    func milliseconds(_ duration: Duration) -> Double { duration.inMilliseconds }
+    let roundTrip = try section.duration("rtt", in: .zero ... .seconds(120)) ?? .zero
+    let rate = try section.rate("rate", in: 1000...1e12)
+    let loss = try section.number("loss", in: 0...0.5, percent: true) ?? 0
+    let jitter = try jitter(section.section("jitter"))
+    func direction(_ key: String) throws(ScenarioError) -> LinkDirection {
+      LinkDirection(
+        delayMilliseconds: milliseconds(try section.duration(key, in: .zero ... .seconds(60)) ?? roundTrip / 2),
+        jitter: jitter, rateBitsPerSecond: rate, loss: loss)
+    }
+    var outages: [Outage] = []
+    for outage in try section.sections("outages", maxCount: 1000) ?? [] {
+      let start = try outage.required("start", try outage.duration("start"))
+      let length = try outage.required("for", try outage.duration("for"))
+      outages.append(
+        Outage(
+          startMilliseconds: milliseconds(start), durationMilliseconds: milliseconds(length),
+          everyMilliseconds: try outage.duration("every").map(milliseconds),
+          resets: try outage.flag("resets") ?? false))
+    }
+    var model = LinkModel(
+      up: try direction("up-delay"), down: try direction("down-delay"), outages: outages, seed: seed)
+    model.roundTrips = try series(section)
+    if let problem = model.problem { throw section.error(nil, problem) }
+    return model
+  }
+
+  private func series(_ section: ScenarioSection) throws(ScenarioError) -> RoundTripSeries? {
+    guard let series = try section.section("series") else { return nil }
+    let every = try series.required("every", try series.duration("every", in: .milliseconds(1) ... .seconds(86_400)))
+    let values = try series.required(
+      "rtt",
+      try series.list("rtt", maxCount: 1_000_000) { (value) throws(ScenarioError) in
+        try value.duration(in: .zero ... .seconds(120)).inMilliseconds
+      })
+    return RoundTripSeries(intervalMilliseconds: every.inMilliseconds, milliseconds: values)
+  }
+
+  private func jitter(_ section: ScenarioSection?) throws(ScenarioError) -> JitterDistribution {
+    guard let section else { return .none }
+    let range = Duration.zero ... .seconds(10)
+    func time(_ section: ScenarioSection, _ key: String) throws(ScenarioError) -> Double {
+      try section.required(key, try section.duration(key, in: range)).inMilliseconds
+    }
+    if let maximum = try section.duration("uniform", in: range) {
+      return .uniform(maximum: maximum.inMilliseconds)
+    }
+    if let normal = try section.section("normal") {
+      return .normal(mean: try time(normal, "mean"), deviation: try time(normal, "deviation"))
+    }
+    if let lognormal = try section.section("lognormal") {
+      let sigma = try lognormal.required("sigma", try lognormal.number("sigma", in: 0...10))
+      return .lognormal(median: try time(lognormal, "median"), sigma: sigma)
+    }
+    if let pareto = try section.section("pareto") {
+      let shape = try pareto.required("shape", try pareto.number("shape", in: 0.1...100))
+      return .pareto(scale: try time(pareto, "scale"), shape: shape)
+    }
+    throw section.error(
+      nil, "jitter needs a distribution", hint: "uniform, normal, lognormal or pareto, such as {uniform: 5ms}")
+  }
+
+  // MARK: Controller
+
+  private enum Mode: String, CaseIterable {
+    case plain
+    case localSequential = "local-sequential"
+    case localParallel = "local-parallel"
+    case wan, autopilot
+  }
+
+  private enum Rule: String, CaseIterable {
+    case everything
+    case costAware = "cost-aware"
+  }
+
+  private func settings(_ section: ScenarioSection?) throws(ScenarioError) -> SpeculationSettings {
+    guard let section else { return .wideArea() }
+    let mode: Mode = try section.choice("mode") ?? .wan
+    let length = try section.integer("draft-length", in: 1...64) ?? 5
+    var verification = VerificationPolicy()
+    if let verify = try section.section("verify") {
+      verification.maxNodes = try verify.integer("width", in: 0...1024) ?? verification.maxNodes
+      let rule: Rule? = try verify.choice("rule")
+      verification.rule = rule == .everything ? .everything : .costAware
+      verification.minPathProbability = try verify.number("min-path", in: 0...1) ?? verification.minPathProbability
+    }
+    let limits = try limits(section.section("home"), default: DraftLimits())
+    let policy = try policy(section.value("policy"))
+    let lookup = try section.integer("lookup", in: 0...64) ?? 0
+    let minGain = try section.number("min-gain", in: 0...100)
+    switch mode {
+    case .plain: return .plain
+    case .localSequential: return .localSequential(length: length)
+    case .localParallel: return .localParallel(verification: verification, limits: limits)
+    case .wan, .autopilot:
+      return .wideArea(
+        homePolicy: policy, verification: verification, limits: limits, lookupLength: lookup,
+        minGain: minGain ?? SpeculationSettings.defaultMinGain)
+    }
+  }
+
+  private func policy(_ value: ScenarioValue?) throws(ScenarioError) -> HomeDraftPolicy {
+    guard let value else { return .never }
+    if value.kind == .mapping {
+      let section = try value.section()
+      if let threshold = try section.number("entropy", in: 0...100) { return .entropy(threshold: Float(threshold)) }
+      if let price = try section.duration("value", in: .zero ... .seconds(60)) { return .value(price: price) }
+      throw value.error("a policy is never, always, {entropy: NATS} or {value: TIME}")
+    }
+    switch try value.text() {
+    case "never": return .never
+    case "always": return .always
+    default:
+      throw value.error(
+        "a policy is never, always, {entropy: NATS} or {value: TIME}", hint: "such as {value: 5ms}")
+    }
+  }
+}

@@ -1,0 +1,248 @@
+import Reporting
+import Simulator
+import SpeculationCore
+
+/// A scenario's results for people: a table on the terminal, rows for scripts, a page with charts.
+struct ExperimentReport {
+  let results: ExperimentResults
+  let version: String
+  /// What makes the same results again.
+  let command: String
+
+  init(_ results: ExperimentResults, version: String, command: String) {
+    self.results = results
+    self.version = version
+    self.command = command
+  }
+
+  private var scenario: Scenario { results.scenario }
+
+  // MARK: Rows
+
+  /// One row for each variant and place: what was swept, then the figures of design.md section 5.
+  var table: DataTable {
+    var columns: [DataTable.Column] = ["variant"]
+    columns += scenario.sweep.map { DataTable.Column($0.path, unit: SweptValue.unit($0.values.map(\.text))) }
+    columns += [
+      "choice", DataTable.Column("series"),
+      DataTable.Column("ms/token", title: "time per token", unit: "ms", decimals: 2),
+      DataTable.Column("speedup", title: "speed against plain", decimals: 3),
+      DataTable.Column("passes/token", title: "controller draft passes per token", decimals: 3),
+      DataTable.Column("moved", title: "draft work moved away", unit: "%", decimals: 1),
+      DataTable.Column("tokens/step", decimals: 2),
+      DataTable.Column("bubbles", title: "steps that began without guesses", unit: "%", decimals: 1),
+      DataTable.Column("worker/token", title: "worker expansions per token", decimals: 1),
+      DataTable.Column("wasted", title: "worker expansions never used", unit: "%", decimals: 1),
+      DataTable.Column("bytes/token", title: "WAN bytes per token", decimals: 0),
+      DataTable.Column("ttft", title: "time to first token", unit: "ms", decimals: 1),
+      DataTable.Column("paused", title: "steps with drafting paused", unit: "%", decimals: 1),
+    ]
+    var table = DataTable(columns)
+    for entry in results.entries {
+      let row = entry.row
+      var cells: [DataTable.Cell] = [.text(row.variant)]
+      cells += row.place.map { SweptValue.cell($0[1]) }
+      let choice = row.choice.map { "\($0[0])=\($0[1])" }.joined(separator: " ")
+      cells += [
+        choice.isEmpty ? .empty : .text(choice), .text(series(row)), .number(row.millisecondsPerToken),
+        DataTable.Cell(entry.speedup), .number(row.homeExpansionsPerToken),
+        DataTable.Cell(entry.moved.map { $0 * 100 }), .number(row.tokensPerStep),
+        .number(row.bubbleRate * 100), .number(row.workerExpansionsPerToken), .number(row.wastedShare * 100),
+        .number(row.bytesPerToken), .number(row.timeToFirstToken), .number(row.pausedShare * 100),
+      ]
+      table.append(cells)
+    }
+    return table
+  }
+
+  /// Tells lines of a chart apart: the variant, and what is swept beside the first axis.
+  private func series(_ row: ResultRow) -> String {
+    ([row.variant] + row.place.dropFirst().map { "\($0[0].split(separator: ".").last!) \($0[1])" })
+      .joined(separator: ", ")
+  }
+
+  var objects: [[String: any Sendable]] {
+    results.entries.map { entry in
+      var object: [String: any Sendable] = [
+        "scenario": scenario.name, "variant": entry.row.variant,
+        "ms_per_token": entry.row.millisecondsPerToken,
+        "home_passes_per_token": entry.row.homeExpansionsPerToken,
+        "worker_expansions_per_token": entry.row.workerExpansionsPerToken,
+        "tokens_per_step": entry.row.tokensPerStep, "bubble_rate": entry.row.bubbleRate,
+        "wasted_share": entry.row.wastedShare, "bytes_per_token": entry.row.bytesPerToken,
+        "ttft_ms": entry.row.timeToFirstToken, "tokens": entry.row.tokens, "steps": entry.row.steps,
+      ]
+      for pair in entry.row.place + entry.row.choice { object[pair[0]] = pair[1] }
+      if let speedup = entry.speedup { object["speedup"] = speedup }
+      if let moved = entry.moved { object["moved"] = moved }
+      return object
+    }
+  }
+
+  // MARK: Text
+
+  var text: String {
+    let swept = scenario.sweep.map(\.path)
+    var table = TextTable(
+      ["variant"] + swept + ["ms/token", "speedup", "passes/token", "moved", "tokens/step", "bubbles", "worker/token"])
+    for entry in results.entries {
+      let row = entry.row
+      let choice = row.choice.map { " \($0[0].split(separator: ".").last!)=\($0[1])" }.joined()
+      table.add(
+        [row.variant + choice] + row.place.map { $0[1] }
+          + [
+            row.millisecondsPerToken.fixed(2), entry.speedup.map { $0.fixed(2) + "x" } ?? "-",
+            row.homeExpansionsPerToken.fixed(3), entry.moved.map { ($0 * 100).fixed(0) + "%" } ?? "-",
+            row.tokensPerStep.fixed(2), (row.bubbleRate * 100).fixed(1) + "%",
+            row.workerExpansionsPerToken.fixed(1),
+          ])
+    }
+    let findings = self.findings.map { "- \($0)" }.joined(separator: "\n")
+    return scenario.title + "\n\n" + table.rendered() + (findings.isEmpty ? "" : "\n\n" + findings)
+  }
+
+  /// What the sweep shows, in sentences: up to where each variant keeps up with the baselines.
+  var findings: [String] {
+    guard let axis = scenario.sweep.first, scenario.sweep.count == 1 else { return [] }
+    let baselines: [(Scenario.Baseline, String)] = [
+      (.localParallel, "local parallel speculation"), (.localSequential, "local sequential speculation"),
+      (.plain, "plain decoding"),
+    ]
+    let names = baselines.compactMap { scenario.variant(of: $0.0) }
+    var sentences: [String] = []
+    for variant in scenario.variants where !names.contains(variant.name) {
+      for (baseline, words) in baselines {
+        guard let other = scenario.variant(of: baseline) else { continue }
+        if let last = results.lastNotSlower(variant.name, than: other) {
+          let isAll = last == axis.values.last?.text
+          sentences.append(
+            "\(variant.name) is at least as fast as \(words) "
+              + (isAll ? "over the whole sweep." : "up to \(axis.path) \(last)."))
+        } else {
+          sentences.append("\(variant.name) is slower than \(words) from the start of the sweep.")
+        }
+      }
+    }
+    return sentences
+  }
+
+  // MARK: Page
+
+  func page() -> ReportPage {
+    let table = self.table
+    var blocks: [ReportPage.Block] = []
+    if !scenario.about.isEmpty { blocks.append(.text(scenario.about)) }
+    for request in scenario.charts { blocks.append(.chart(chart(request, table))) }
+    return ReportPage(
+      title: scenario.title, subtitle: "A simulation: the decisions of wanspec \(version) under virtual time",
+      findings: findings.map { ReportPage.Finding(nil, $0) },
+      sections: [
+        ReportPage.Section("Results", blocks),
+        ReportPage.Section("All figures", [.table(table, caption: "Every point of the sweep")]),
+      ],
+      provenance: Provenance(
+        scenario: scenario.name, seed: scenario.seed, version: "wanspec \(version)", command: command))
+  }
+
+  private func chart(_ request: Scenario.ChartRequest, _ table: DataTable) -> Chart {
+    var shown = table
+    if !request.variants.isEmpty {
+      shown = table.filtered("variant") { cell in
+        if case .text(let name) = cell { request.variants.contains(name) } else { false }
+      }
+    }
+    let title = request.title.isEmpty ? "\(request.y) against \(request.x)" : request.title
+    switch request.kind {
+    case .line:
+      return .line(
+        shown, title: title, x: Chart.Axis(request.x), y: Chart.Axis(request.y), series: "series",
+        tooltip: ["variant", "passes/token", "tokens/step"])
+    case .frontier:
+      return .frontier(
+        shown, title: title, x: Chart.Axis(request.x), y: Chart.Axis(request.y), series: "series",
+        parameter: scenario.sweep.first?.path ?? "ms/token", better: "down and left")
+    case .bars:
+      return .bars(shown, title: title, x: request.x, y: Chart.Axis(request.y), series: request.x == "variant" ? nil : "variant")
+    case .timeline:
+      return TimelineChart(scenario, request).chart(title: title)
+    }
+  }
+}
+
+/// Swept values as numbers where they are: durations in milliseconds, percentages as written.
+enum SweptValue {
+  static func number(_ text: String) -> Double? {
+    if let value = Double(text) { return value }
+    if text.hasSuffix("%") { return Double(text.dropLast()) }
+    return (try? DurationArgument(parsing: text))?.milliseconds
+  }
+
+  static func cell(_ text: String) -> DataTable.Cell { number(text).map { .number($0) } ?? .text(text) }
+
+  static func unit(_ texts: [String]) -> String? {
+    guard let first = texts.first, number(first) != nil, Double(first) == nil else { return nil }
+    return first.hasSuffix("%") ? "%" : "ms"
+  }
+}
+
+/// Who computed when: runs the first points of a scenario's variants again, with their spans recorded.
+struct TimelineChart {
+  let scenario: Scenario
+  let request: Scenario.ChartRequest
+
+  init(_ scenario: Scenario, _ request: Scenario.ChartRequest) {
+    self.scenario = scenario
+    self.request = request
+  }
+
+  func chart(title: String) -> Chart {
+    var table = DataTable([
+      "variant", "lane", DataTable.Column("start", title: "time", unit: "ms", decimals: 1),
+      DataTable.Column("end", unit: "ms", decimals: 1), "kind",
+      DataTable.Column("count", title: "nodes or tokens"), DataTable.Column("committed", title: "tokens committed"),
+    ])
+    var lanes = ["target"]
+    for variant in scenario.variants where request.variants.isEmpty || request.variants.contains(variant.name) {
+      guard let point = scenario.points.first(where: { $0.variant == variant.name }) else { continue }
+      var plan = point.setup.plan
+      plan.recordsTimeline = true
+      guard var source = try? point.setup.texts.load(seed: point.setup.seed) else { continue }
+      source.texts = Array(source.texts.prefix(1))
+      for span in Simulation.run(plan, source).timeline {
+        guard span.end > request.from.wholeNanoseconds, span.start < request.to.wholeNanoseconds else { continue }
+        let lane = Self.lane(span)
+        if !lanes.contains(lane) { lanes.append(lane) }
+        table.append([
+          .text(variant.name), .text(lane), .number(Double(span.start) / 1e6), .number(Double(span.end) / 1e6),
+          .text(Self.words(span.kind)), DataTable.Cell(span.count), DataTable.Cell(span.committed),
+        ])
+      }
+    }
+    return .timeline(
+      table, title: title, lane: "lane", lanes: Self.order.filter(lanes.contains), start: "start", end: "end",
+      kind: "kind", facet: "variant", tooltip: ["count", "committed"])
+  }
+
+  private static let order = ["target", "draft at home", "commits to the worker", "worker's draft", "guesses to home"]
+
+  private static func lane(_ span: TimelineSpan) -> String {
+    switch span.kind {
+    case .verify, .bubble: order[0]
+    case .homeDraft: order[1]
+    case .commit: order[2]
+    case .workerDraft: order[3]
+    case .guesses: order[4]
+    }
+  }
+
+  private static func words(_ kind: TimelineSpan.Kind) -> String {
+    switch kind {
+    case .verify: "target checks guesses"
+    case .bubble: "target without guesses"
+    case .homeDraft: "draft at home"
+    case .workerDraft: "draft at the worker"
+    case .guesses: "guesses on the way"
+    case .commit: "commit on the way"
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import ArgumentParser
+import Foundation
+import Simulator
+import SpeculationCore
+
+struct SimulateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "simulate",
+    abstract: "Run a scenario under virtual time, without any model.",
+    discussion: """
+      The same decisions as the real program takes, on recorded models: see where the approach pays, and choose \
+      settings, before anything is rented. Scenarios/ holds examples; docs/simulator.md lists every key.
+
+      Examples:
+        wanspec simulate Scenarios/round-trip.yaml
+        wanspec simulate Scenarios/round-trip.yaml --set target.pass=20ms --output results/round-trip
+        wanspec simulate --faults --seeds 2000
+
+      With --output, finished points are kept there: an interrupted run goes on where it stopped, and changed \
+      ones alone run again. The folder then holds results.csv, results.json and report.html.
+
+      Exit code 0; 1 when a scenario is not valid or a fault run fails.
+      """)
+
+  @Argument(help: ArgumentHelp("A scenario file.", valueName: "file"))
+  var file: String?
+
+  @Option(
+    name: .customLong("set"), parsing: .unconditionalSingleValue,
+    help: ArgumentHelp("Replace a value of the scenario: link.rtt=50ms; may be repeated.", valueName: "key=value"))
+  var settings: [String] = []
+
+  @Option(
+    name: [.short, .customLong("output")],
+    help: ArgumentHelp("Folder for results, kept and continued. (env: WANSPEC_OUTPUT)", valueName: "folder"))
+  var output: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Runs at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
+  var jobs: Int?
+
+  @Flag(help: "One JSON object a line instead of a table. (env: WANSPEC_JSON)")
+  var json = false
+
+  @Flag(help: "Random deployments with faults, checked after every event, instead of a scenario.")
+  var faults = false
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("With --faults: how many random runs. (default: 2000)", valueName: "n"))
+  var seeds: Int?
+
+  @Option(
+    name: .customLong("first-seed"), parsing: .unconditional,
+    help: ArgumentHelp("With --faults: the first seed. (default: 1)", valueName: "seed"))
+  var firstSeed: UInt64?
+
+  @Option(help: ArgumentHelp("With --faults: run one stored plan instead.", valueName: "file"))
+  var replay: String?
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    output = try twins("WANSPEC_OUTPUT", output)
+    jobs = try twins("WANSPEC_JOBS", jobs) ?? ProcessInfo.processInfo.activeProcessorCount
+    json = try twins("WANSPEC_JSON", json)
+    if !(1...1024).contains(jobs!) { throw ValidationError("--jobs must be between 1 and 1024, not \(jobs!).") }
+    if faults {
+      if file != nil { throw ValidationError("Give a scenario or --faults, not both.") }
+      if output != nil || !settings.isEmpty { throw ValidationError("--faults takes neither --set nor --output.") }
+      if let seeds, !(1...100_000_000).contains(seeds) {
+        throw ValidationError("--seeds must be between 1 and 100000000, not \(seeds).")
+      }
+    } else {
+      if file == nil { throw ValidationError("Give a scenario file, such as Scenarios/round-trip.yaml.") }
+      if seeds != nil || firstSeed != nil || replay != nil {
+        throw ValidationError("--seeds, --first-seed and --replay belong to --faults.")
+      }
+    }
+  }
+
+  func run() async throws {
+    if faults { return try await runFaults() }
+    let scenario = try scenario()
+    let store = try output.map { try ResultStore($0, scenario: scenario.name) }
+    let version = BuildInformation.version
+    let known = store?.rows ?? [:]
+    let bar = ProgressBar(title: scenario.name)
+    let total = scenario.points.count
+    let done = Counter(scenario.points.count { known[ResultRow.key($0, version: version)] != nil })
+    let experiment = Experiment(scenario)
+    let jobs = self.jobs!
+    let results = try await orInterrupted {
+      try await experiment.run(jobs: jobs) {
+        known[ResultRow.key($0, version: version)] != nil
+      } report: { index, result in
+        let point = scenario.points[index]
+        try store?.append(ResultRow(point, result, version: version))
+        bar.update(done: Int64(done.next()), total: Int64(total), note: point.variant)
+      }
+    }
+    bar.finish()
+    let rows = zip(scenario.points, results).map { point, result in
+      result.map { ResultRow(point, $0, version: version) } ?? known[ResultRow.key(point, version: version)]!
+    }
+    let report = ExperimentReport(
+      ExperimentResults(scenario, rows), version: version, command: commandLine(scenario))
+    if json {
+      for object in report.objects { JSONLine.print(object) }
+    } else {
+      StandardOutput.line(report.text)
+    }
+    if let store { try store.finish(report) }
+  }
+
+  private func scenario() throws -> Scenario {
+    let pairs = try settings.map { setting in
+      guard let equals = setting.firstIndex(of: "="), equals != setting.startIndex else {
+        throw CommandFailure("--set \(setting): write KEY=VALUE", hint: "such as --set link.rtt=50ms")
+      }
+      return (path: String(setting[..<equals]), value: String(setting[setting.index(after: equals)...]))
+    }
+    do {
+      return try Scenario.read(file!, settings: pairs)
+    } catch {
+      throw CommandFailure("\(error)")
+    }
+  }
+
+  /// What makes the same results again.
+  private func commandLine(_ scenario: Scenario) -> String {
+    (["wanspec simulate \(file!)"] + settings.map { "--set '\($0)'" }).joined(separator: " ")
+  }
+}
