@@ -6,8 +6,8 @@ enum NearestName {
     return best.distance <= max(1, max(name.count, best.name.count) / 3) ? best.name : nil
   }
 
-  /// For units, of which there are few: the nearest however far, unless two are equally near. A unit that `name`
-  /// begins with goes first ("minutes").
+  /// For units, of which there are few: the nearest however far, unless two are equally near. A unit that
+  /// `name` begins with goes first ("minutes").
   static func ofUnit(_ name: String, among names: [String]) -> String? {
     let lowercased = name.lowercased()
     let beginnings = names.filter { lowercased.hasPrefix($0.lowercased()) }
@@ -28,8 +28,8 @@ enum NearestName {
       .map(\.element)
   }
 
-  /// Damerau and Levenshtein's distance (optimal string alignment): letters inserted, deleted, substituted, or
-  /// swapped with their neighbour.
+  /// Damerau and Levenshtein's distance (optimal string alignment): letters inserted, deleted, substituted,
+  /// or swapped with their neighbour.
   static func distance(_ a: [Character], _ b: [Character]) -> Int {
     var before: [Int] = []
     var last = Array(0...b.count)

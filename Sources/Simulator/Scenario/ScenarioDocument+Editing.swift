@@ -38,8 +38,8 @@ extension ScenarioDocument {
     try replace(Self.replacing(node, at: parts[...], of: parts, with: value), at: value.place)
   }
 
-  /// Lays a mapping over this document: mappings are merged key by key, scalars and lists are replaced. What comes
-  /// from `other` keeps its places.
+  /// Lays a mapping over this document: mappings are merged key by key, scalars and lists are replaced.
+  /// What comes from `other` keeps its places.
   public mutating func merge(_ other: ScenarioNode) throws(ScenarioError) {
     guard case .mapping = other.content else {
       throw ScenarioError(other.place, "expected a mapping to lay over the scenario, found \(other.shown)")

@@ -3,8 +3,8 @@ import Synchronization
 import Yams
 
 extension ScenarioDocument {
-  /// The parser takes up to 1,000 levels before ours are counted, and recurses: more than the half megabyte of
-  /// stack that a thread has on some systems.
+  /// The parser takes up to 1,000 levels before ours are counted, and recurses: more than the half megabyte
+  /// of stack that a thread has on some systems.
   private static let stackSize = 8 << 20
 
   /// - Parameter place: the place of a line, from 1.
@@ -104,9 +104,9 @@ private final class ParseResult: Sendable {
 
 /// A text in which no alias can be: every `*` is replaced by a character that does not occur otherwise.
 ///
-/// Aliases are refused, but only once the text is parsed, and comparing keys made of them can take exponential
-/// time. With the stand-in an alias is a plain scalar. It is still told from a text, since YAML lets none begin
-/// with `*`.
+/// Aliases are refused, but only once the text is parsed, and comparing keys made of them can take
+/// exponential time. With the stand-in an alias is a plain scalar. It is still told from a text, since YAML
+/// lets none begin with `*`.
 private struct AliasMask {
   private static let standIn: Unicode.Scalar = "\u{FFFFD}"
 
@@ -135,8 +135,9 @@ private struct AliasMask {
 }
 
 extension AliasMask {
-  /// The parser tells only the first line of a key that occurs twice. The second is found by changing the later
-  /// occurrences of the key's text: the error goes when the second is among those changed. O(log n) parses.
+  /// The parser tells only the first line of a key that occurs twice. The second is found by changing the
+  /// later occurrences of the key's text: the error goes when the second is among those changed. O(log n)
+  /// parses.
   func secondLine(of key: String, firstLine: Int) -> Int? {
     guard let initial = key.unicodeScalars.first else { return nil }
     let other: Unicode.Scalar = "\u{10FFFD}"

@@ -67,8 +67,8 @@ public struct ScenarioDocument: Sendable, Hashable {
       at: path.isEmpty ? [] : path.split(separator: ".", omittingEmptySubsequences: false).map(String.init))
   }
 
-  /// The same text for all documents that say the same: keys sorted, comments and places left out. It is itself
-  /// a scenario file.
+  /// The same text for all documents that say the same: keys sorted, comments and places left out. It is
+  /// itself a scenario file.
   public var canonicalText: String {
     var text = ""
     node.appendCanonical(to: &text, indent: "")
