@@ -14,7 +14,7 @@ public struct Experiment: Sendable {
   ///   - report: called from any thread, once for each point as it is finished
   /// - Returns: results by index of their point; nil for those that were done already
   public func run(
-    jobs: Int, isDone: @Sendable (Scenario.Point) -> Bool = { _ in false },
+    jobs: Int, isDone: (Scenario.Point) -> Bool = { _ in false },
     report: @escaping @Sendable (Int, SimulationResult) throws -> Void
   ) async throws -> [SimulationResult?] {
     let points = scenario.points
@@ -27,27 +27,41 @@ public struct Experiment: Sendable {
       if sources[key] == nil { sources[key] = try setup.texts.load(seed: setup.seed) }
     }
     let shared = sources
-    let next = Atomic(0)
-    let results = Mutex([SimulationResult?](repeating: nil, count: points.count))
+    let progress = Progress(count: points.count)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<max(1, min(jobs, wanted.count)) {
         group.addTask {
-          while true {
-            let turn = next.add(1, ordering: .relaxed).oldValue
-            guard turn < wanted.count else { return }
+          while let turn = progress.next(below: wanted.count) {
             try Task.checkCancellation()
             let index = wanted[turn]
             let setup = points[index].setup
             let source = shared[SourceKey(texts: setup.texts, seed: setup.seed)]!
             let result = Simulation.run(setup.plan, source)
-            results.withLock { $0[index] = result }
+            progress.finish(index, result)
             try report(index, result)
           }
         }
       }
       try await group.waitForAll()
     }
-    return results.withLock { $0 }
+    return progress.results
+  }
+
+  /// What the tasks share.
+  private final class Progress: Sendable {
+    private let turn = Atomic(0)
+    private let finished: Mutex<[SimulationResult?]>
+
+    init(count: Int) { finished = Mutex(Array(repeating: nil, count: count)) }
+
+    func next(below limit: Int) -> Int? {
+      let mine = turn.add(1, ordering: .relaxed).oldValue
+      return mine < limit ? mine : nil
+    }
+
+    func finish(_ index: Int, _ result: SimulationResult) { finished.withLock { $0[index] = result } }
+
+    var results: [SimulationResult?] { finished.withLock { $0 } }
   }
 
   private struct SourceKey: Hashable {

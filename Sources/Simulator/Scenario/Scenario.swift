@@ -53,7 +53,6 @@ public struct Scenario: Sendable {
   public var variants: [Variant]
   public var sweep: [Axis]
   public var charts: [ChartRequest]
-  /// Sentences that the results are checked against in tests, for people to read beside the charts.
   public var points: [Point]
 
   public static let maxPoints = 20_000
@@ -71,7 +70,8 @@ public struct Scenario: Sendable {
   ) throws(ScenarioError) {
     var document = document
     for setting in settings { try document.set(setting.path, to: setting.value) }
-    let root = document.root
+    let (head, body) = document.split(["name", "title", "about", "sweep", "variants", "charts"])
+    let root = head.root
     name = try root.required("name", try root.text("name", maxLength: 100))
     guard name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }) else {
       throw root.error("name", "a name has only letters, digits, \"-\", \"_\" and \".\": it names files")
@@ -79,7 +79,43 @@ public struct Scenario: Sendable {
     title = try root.text("title", maxLength: 200) ?? name
     about = try root.text("about") ?? ""
     sweep = try Self.axes(try root.section("sweep"))
-    variants = []
+    variants = try Self.variants(root)
+    charts = try Self.charts(root, variants.map(\.name))
+    try root.finish()
+    seed = UInt64(try body.root.integer("seed", in: 0...Int.max) ?? 1)
+    points = []
+    let reader = SetupReader(folder: folder)
+    for variant in variants {
+      var varied = body
+      if let changes = variant.changes { try varied.merge(changes) }
+      for place in Self.combinations(sweep) {
+        for choice in Self.combinations(variant.bestOf) {
+          guard points.count < Self.maxPoints else {
+            throw root.error(
+              "sweep", "the scenario has more than \(Self.maxPoints) runs", hint: "sweep fewer values")
+          }
+          points.append(try Self.point(variant, varied, place, choice, reader))
+        }
+      }
+    }
+  }
+
+  private static func point(
+    _ variant: Variant, _ document: ScenarioDocument, _ place: [(path: String, node: ScenarioNode)],
+    _ choice: [(path: String, node: ScenarioNode)], _ reader: SetupReader
+  ) throws(ScenarioError) -> Point {
+    var document = document
+    for (path, node) in place + choice { try document.set(path, to: node) }
+    let root = document.root
+    let setup = try reader.setup(root)
+    try root.finish()
+    return Point(
+      variant: variant.name, place: place.map { ($0.path, $0.node.text) },
+      choice: choice.map { ($0.path, $0.node.text) }, setup: setup, identity: document.canonicalText)
+  }
+
+  private static func variants(_ root: ScenarioSection) throws(ScenarioError) -> [Variant] {
+    var variants: [Variant] = []
     for section in try root.sections("variants", maxCount: 100) ?? [] {
       let name = try section.required("name", try section.text("name", maxLength: 100))
       guard !variants.contains(where: { $0.name == name }) else {
@@ -87,42 +123,10 @@ public struct Scenario: Sendable {
       }
       variants.append(
         Variant(
-          name: name, changes: section.value("changes")?.node, bestOf: try Self.axes(try section.section("best-of"))))
+          name: name, changes: section.value("changes")?.node,
+          bestOf: try Self.axes(try section.section("best-of"))))
     }
-    if variants.isEmpty { variants = [Variant(name: "run", changes: nil, bestOf: [])] }
-    charts = try Self.charts(root, variants.map(\.name))
-    seed = UInt64(try root.integer("seed", in: 0...Int.max) ?? 1)
-    points = []
-    for key in ["sweep", "variants", "charts", "name", "title", "about"] { document.remove(key) }
-    let reader = SetupReader(folder: folder)
-    let places = Self.combinations(sweep)
-    for variant in variants {
-      var varied = document
-      if let changes = variant.changes { try varied.merge(changes) }
-      for place in places {
-        for choice in Self.combinations(variant.bestOf) {
-          guard points.count < Self.maxPoints else {
-            throw root.error("sweep", "the scenario has more than \(Self.maxPoints) runs", hint: "sweep fewer values")
-          }
-          var chosen = varied
-          for (path, node) in place + choice { try chosen.set(path, to: node) }
-          let root = chosen.root
-          let setup = try reader.setup(root)
-          try root.finish()
-          points.append(
-            Point(
-              variant: variant.name, place: place.map { ($0.path, $0.node.text) },
-              choice: choice.map { ($0.path, $0.node.text) }, setup: setup, identity: chosen.canonicalText))
-        }
-      }
-    }
-    // Keys that only the file as a whole has; those of a setup were checked with each point.
-    try Self.finish(root, like: reader)
-  }
-
-  private static func finish(_ root: ScenarioSection, like reader: SetupReader) throws(ScenarioError) {
-    _ = try? reader.setup(root)
-    try root.finish()
+    return variants.isEmpty ? [Variant(name: "run", changes: nil, bestOf: [])] : variants
   }
 
   private static func axes(_ section: ScenarioSection?) throws(ScenarioError) -> [Axis] {

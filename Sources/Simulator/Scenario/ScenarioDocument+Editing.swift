@@ -117,3 +117,25 @@ extension ScenarioDocument {
     return ScenarioNode(.mapping(entries), at: base.place)
   }
 }
+
+extension ScenarioDocument {
+  /// This document's top-level keys that are in `keys`, and the others.
+  func split(_ keys: Set<String>) -> (named: ScenarioDocument, others: ScenarioDocument) {
+    guard case .mapping(let entries) = node.content else { return (self, self) }
+    var (named, others) = (self, self)
+    named.node = ScenarioNode(.mapping(entries.filter { keys.contains($0.key) }), at: node.place)
+    others.node = ScenarioNode(.mapping(entries.filter { !keys.contains($0.key) }), at: node.place)
+    return (named, others)
+  }
+}
+
+extension ScenarioNode {
+  /// The value on one line, as a person would write it.
+  var text: String {
+    switch content {
+    case .scalar(let text, _): text
+    case .list(let elements): "[" + elements.map(\.text).joined(separator: ", ") + "]"
+    case .mapping(let entries): "{" + entries.map { "\($0.key): \($0.value.text)" }.joined(separator: ", ") + "}"
+    }
+  }
+}
