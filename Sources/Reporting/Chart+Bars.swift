@@ -20,7 +20,7 @@ extension Chart {
     let beside = layout == .grouped ? group : nil
     let height = up.position(y, zero: true)
     let place: JSON = (["x": category.position(Axis(x), zero: false)] as JSON)
-      .adding(["xOffset": beside.map { ["field": .string($0.key), "type": "nominal", "sort": $0.order] }])
+      .adding(["xOffset": beside.map { ["field": .string($0.key), "type": "nominal", "sort": nil, "scale": $0.categories] }])
     var layers: [JSON] = []
     if let interval {
       _ = data.field("l", interval.low, positive: y.scale == .logarithmic)
@@ -52,9 +52,7 @@ extension Chart {
     ]
     if layout == .stacked, let group {
       // Stacked from the axis in the order of the legend.
-      let numbers = Dictionary(uniqueKeysWithValues: group.names.enumerated().map { ($1, $0) })
-      let index = table.index(of: group.column.name)
-      data.add("o", table.rows.map { .number(Double($0[index].name.flatMap { numbers[$0] } ?? numbers.count)) })
+      data.addOrder("o", of: group)
       if case .object(var members) = bar, let encoding = members["encoding"] {
         members["encoding"] = encoding.adding(["order": ["field": "o", "type": "quantitative"]])
         bar = .object(members)

@@ -30,7 +30,8 @@ extension Chart {
       ],
       "legend": [
         "orient": "top", "labelColor": "#444444", "titleColor": "#222222", "labelFontSize": 12,
-        "titleFontSize": 12, "titleFontWeight": 600, "labelLimit": 260, "symbolSize": 90, "offset": 8,
+        "titleFontSize": 12, "titleFontWeight": 600, "labelLimit": 260, "symbolSize": 90, "offset": 14, "titleOrient": "left",
+        "titlePadding": 10, "symbolOpacity": 1,
         "columns": 5, "columnPadding": 16,
       ],
     ]

@@ -11,7 +11,7 @@ extension Chart {
   /// - Precondition: the table has the columns.
   public static func timeline(
     _ table: DataTable, title: String, subtitle: String? = nil, lane: String, lanes: [String]? = nil,
-    start: Axis, end: String, kind: String, facet: String? = nil, tooltip: [String] = [], width: Int = 760,
+    start: Axis, end: String, kind: String, facet: String? = nil, tooltip: [String] = [], width: Int = 780,
     laneHeight: Int = 26
   ) -> Chart {
     var data = ChartData(table)
@@ -56,10 +56,11 @@ extension Chart {
     ]
     let parts: JSON
     if let group {
+      data.addOrder("g", of: group)
       parts = [
         "facet": [
           "row": [
-            "field": "f", "type": "nominal", "title": nil, "sort": group.order,
+            "field": "f", "type": "nominal", "title": nil, "sort": ["field": "g", "op": "min"],
             "header": ["orient": "top", "labelAnchor": "start", "labelAngle": 0, "labelPadding": 4],
           ]
         ],

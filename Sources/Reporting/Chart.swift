@@ -41,9 +41,9 @@ public struct Chart: Sendable, Equatable {
     }
 
     /// The width of the page's text.
-    public static let wide = Size(width: 760, height: 300)
+    public static let wide = Size(width: 800, height: 300)
     /// Two fit side by side.
-    public static let half = Size(width: 360, height: 260)
+    public static let half = Size(width: 350, height: 260)
     /// For both axes of one kind.
     public static let square = Size(width: 340, height: 340)
   }

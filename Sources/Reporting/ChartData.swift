@@ -10,7 +10,11 @@ struct ChartData {
     var names: [String]
     var isEmpty: Bool { names.isEmpty }
 
-    var heading: JSON { .string(column.heading) }
+    /// Vega's expressions, in which tooltips name their lines, take no such line ends.
+    var heading: JSON {
+      .string(String(String.UnicodeScalarView(column.heading.unicodeScalars.map { Self.lineEnds.contains($0) ? " " : $0 })))
+    }
+    private static let lineEnds: Set<Unicode.Scalar> = ["\u{2028}", "\u{2029}"]
   }
 
   private let table: DataTable
@@ -64,6 +68,13 @@ struct ChartData {
   /// A field that is no column.
   mutating func add(_ key: String, _ values: [JSON]) { constants.append((key, values)) }
 
+  /// Adds the place of each row's category in the order of categories.
+  mutating func addOrder(_ key: String, of field: Field) {
+    let places = Dictionary(uniqueKeysWithValues: field.names.enumerated().map { ($1, $0) })
+    let index = table.index(of: field.column.name)
+    add(key, table.rows.map { .number(Double($0[index].name.flatMap { places[$0] } ?? places.count)) })
+  }
+
   /// The numbers of a column, row by row.
   func numbers(_ column: String) -> [Double?] {
     let index = table.index(of: column)
@@ -95,7 +106,7 @@ extension ChartData.Field {
     let encoding: JSON = ["field": .string(key ?? self.key), "title": heading]
     if isText {
       return encoding.adding([
-        "type": "ordinal", "sort": order, "axis": ["labelAngle": 0, "grid": false],
+        "type": "ordinal", "scale": categories, "sort": JSON.null, "axis": ["labelAngle": 0, "grid": false],
       ])
     }
     var scale: [String: JSON] = [:]
@@ -112,6 +123,9 @@ extension ChartData.Field {
 
   /// The order of the rows, which Vega-Lite would otherwise replace by that of the alphabet.
   var order: JSON { .array(names.map { .string($0) }) }
+
+  /// A scale in this order. (Not by `sort`, of which Vega-Lite makes one expression as long as the list.)
+  var categories: JSON { isEmpty ? [:] : ["domain": order] }
 
   /// This field as colour, each value with its own.
   var color: JSON {

@@ -58,7 +58,7 @@ struct PageWriter {
     let label = "Figure \(figures)"
     output += "<figure class=\"chart\" id=\"figure-\(figures)\">\n"
     output += "<div class=\"view\" id=\"view-\(figures)\" role=\"img\" aria-label=\"\(HTML.escaped(chart.title))\">"
-    output += "</div>\n<figcaption><b>\(label).</b> \(HTML.escaped(chart.caption ?? chart.title))</figcaption>\n"
+    output += "</div>\n<figcaption><b>\(label).</b> \(HTML.escaped(chart.caption ?? ""))</figcaption>\n"
     output += "<p class=\"made-by\">\(HTML.escaped(provenance.allLines.joined(separator: "\n")))</p>\n"
     output += "<script type=\"application/json\" id=\"chart-\(figures)\">\(chart.spec)</script>\n</figure>\n"
   }
@@ -69,8 +69,9 @@ struct PageWriter {
       table.rows.contains { $0[column].finite != nil }
         && !table.rows.contains { if case .text = $0[column] { true } else { false } }
     }
-    output += "<figure class=\"table\" id=\"table-\(tables)\">\n<div class=\"scroll\"><table>\n"
-    output += "<caption><b>Table \(tables).</b> \(HTML.escaped(caption ?? ""))</caption>\n<thead><tr>"
+    output += "<figure class=\"table\" id=\"table-\(tables)\">\n"
+    output += "<figcaption><b>Table \(tables).</b> \(HTML.escaped(caption ?? ""))</figcaption>\n"
+    output += "<div class=\"scroll\"><table>\n<thead><tr>"
     for (column, numeric) in zip(table.columns, isNumeric) {
       output += "<th\(numeric ? " class=\"number\"" : "")>\(HTML.escaped(column.heading))</th>"
     }
