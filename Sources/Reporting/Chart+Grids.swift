@@ -11,7 +11,7 @@ extension Chart {
   /// - Precondition: the table has the columns.
   public static func heatMap(
     _ table: DataTable, title: String, subtitle: String? = nil, x: String, y: String, value: Axis,
-    tooltip: [String] = [], size: Size = .wide
+    tooltip: [String] = [], size: Size = Size(width: 700, height: 280)
   ) -> Chart {
     var data = ChartData(table)
     let across = data.field("x", x, category: true)

@@ -10,11 +10,7 @@ struct ChartData {
     var names: [String]
     var isEmpty: Bool { names.isEmpty }
 
-    /// Vega's expressions, in which tooltips name their lines, take no such line ends.
-    var heading: JSON {
-      .string(String(String.UnicodeScalarView(column.heading.unicodeScalars.map { Self.lineEnds.contains($0) ? " " : $0 })))
-    }
-    private static let lineEnds: Set<Unicode.Scalar> = ["\u{2028}", "\u{2029}"]
+    var heading: JSON { .string(ChartData.withoutLineEnds(column.heading)) }
   }
 
   private let table: DataTable
@@ -41,7 +37,7 @@ struct ChartData {
     var isText = category
     for row in table.rows {
       if case .text = row[index] { isText = true }
-      if let name = row[index].name, seen.insert(name).inserted { names.append(name) }
+      if let name = row[index].name.map(Self.withoutLineEnds), seen.insert(name).inserted { names.append(name) }
     }
     let field = Field(key: key, column: table.columns[index], isText: isText, names: names)
     fields.append((field, index, positive))
@@ -93,8 +89,18 @@ struct ChartData {
       })
   }
 
+  /// The text with spaces for Unicode's own line ends: names get into Vega's expressions, which take no such.
+  fileprivate static func withoutLineEnds(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: { $0 == "\u{2028}" || $0 == "\u{2029}" }) else { return text }
+    var result = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars {
+      result.append(scalar == "\u{2028}" || scalar == "\u{2029}" ? " " : scalar)
+    }
+    return String(result)
+  }
+
   private static func value(_ cell: DataTable.Cell, isText: Bool, positive: Bool) -> JSON {
-    if isText { return cell.name.map { .string($0) } ?? .null }
+    if isText { return cell.name.map { .string(withoutLineEnds($0)) } ?? .null }
     guard let number = cell.finite, !positive || number > 0 else { return .null }
     return .number(NumberText.rounded(number))
   }

@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (#"{"mark": "nothing", "data": {"values": [{"a": 1}]}}"#, "mark"),
+    (#"{"mark": "nothing", "data": {"values": [{"a": 1}]}}"#, "chart-1"),
     (#"{"mark": "point""#, "JSON"),
     (#"{"mark": "point", "data": {"values": [{"a": 1}]}, "encoding": {"x": {"field": "a", "type": 3}}}"#, ""),
     (
