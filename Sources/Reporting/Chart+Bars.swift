@@ -1,0 +1,68 @@
+extension Chart {
+  public enum BarLayout: Sendable { case grouped, stacked }
+
+  /// One bar a category, or one for each series of it: beside each other or stacked.
+  ///
+  /// - Parameters:
+  ///   - x: the column with the categories, shown in the order of the rows
+  ///   - interval: drawn as error bars; only beside each other
+  /// - Precondition: the table has the columns; stacked bars have no interval.
+  public static func bars(
+    _ table: DataTable, title: String, subtitle: String? = nil, x: String, y: Axis, series: String? = nil,
+    layout: BarLayout = .grouped, interval: Interval? = nil, rules: [ReferenceRule] = [],
+    tooltip: [String] = [], size: Size = .wide
+  ) -> Chart {
+    precondition(layout == .grouped || interval == nil, "stacked bars have no error bars")
+    var data = ChartData(table)
+    let category = data.field("x", x, category: true)
+    let group = series.map { data.field("s", $0, category: true) }
+    let up = data.field("y", y)
+    let beside = layout == .grouped ? group : nil
+    let height = up.position(y, zero: true)
+    let place: JSON = (["x": category.position(Axis(x), zero: false)] as JSON)
+      .adding(["xOffset": beside.map { ["field": .string($0.key), "type": "nominal", "sort": nil, "scale": $0.categories] }])
+    var layers: [JSON] = []
+    if let interval {
+      _ = data.field("l", interval.low, positive: y.scale == .logarithmic)
+      _ = data.field("h", interval.high, positive: y.scale == .logarithmic)
+      layers.append([
+        "name": "intervals",
+        "mark": ["type": "rule", "strokeWidth": 1.5, "color": Style.ink],
+        "encoding": place.adding(["y": up.position(y, zero: true, as: "l"), "y2": ["field": "h"]]),
+      ])
+    } else if layout == .grouped, data.rowCount <= 24, !up.isText {
+      // Few enough to say each value.
+      let format = up.column.decimals.map { ",.\($0)f" } ?? ",.3~r"
+      layers.append([
+        "name": "labels",
+        "mark": ["type": "text", "baseline": "bottom", "dy": -3, "fontSize": 11, "color": Style.ink],
+        "encoding": place.adding([
+          "y": height, "text": ["field": "y", "type": "quantitative", "format": .string(format)],
+        ]),
+      ])
+    }
+    data.tooltips(tooltip)
+    var bar: JSON = [
+      "name": "bars",
+      "mark": ["type": "bar", "color": Style.palette[0]],
+      "encoding": place.adding([
+        "y": layout == .stacked ? height.adding(["stack": "zero"]) : height.adding(["stack": JSON.null]),
+        "color": group?.color, "tooltip": .array(data.tooltip),
+      ]),
+    ]
+    if layout == .stacked, let group {
+      // Stacked from the axis in the order of the legend.
+      data.addOrder("o", of: group)
+      if case .object(var members) = bar, let encoding = members["encoding"] {
+        members["encoding"] = encoding.adding(["order": ["field": "o", "type": "quantitative"]])
+        bar = .object(members)
+      }
+    }
+    layers.insert(bar, at: 0)
+    layers += referenceLayers(rules, y: height)
+    return Chart(
+      title: title,
+      spec: specification(
+        title: title, subtitle: subtitle, data: data, size: size, ["layer": .array(layers)]))
+  }
+}
