@@ -131,4 +131,8 @@ struct SimulateCommand: AsyncParsableCommand {
   private func commandLine(_ scenario: Scenario) -> String {
     (["wanspec simulate \(file!)"] + settings.map { "--set '\($0)'" }).joined(separator: " ")
   }
+
+  private func runFaults() async throws {
+    throw CommandFailure("not yet")
+  }
 }

@@ -7,7 +7,7 @@ struct TraceCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trace",
     abstract: "Record what a pair of models says about texts, for the simulator.",
-    subcommands: [Record.self, Info.self])
+    subcommands: [Record.self, Info.self, Calibrate.self])
 }
 
 extension TraceCommand {
@@ -18,7 +18,8 @@ extension TraceCommand {
         The target answers each prompt (with the draft's help; the text is the target's own). Then both read \
         the text again, and for every position the target's choice, its probability and its lead over the \
         runner-up are stored, with the draft's entropy and likeliest tokens. `wanspec simulate` runs on the \
-        result without any model. An interrupted run keeps the texts it has finished.
+        result without any model. An interrupted run keeps the texts it has finished; the same command goes on \
+        with the others.
 
         Example:
           wanspec trace record --prompts prompts.jsonl --limit 42 --max-tokens 192 recording.jsonl.gz
@@ -86,7 +87,8 @@ extension TraceCommand {
         home: (try resolver.path(for: draft!), engine.llama(cores: [])), listen: nil)
       func name(_ model: String) -> String { URL(fileURLWithPath: model).lastPathComponent }
       let recorder = TraceRecorder(
-        target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!, candidates: candidates!, sampling: sampling.settings)
+        target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!,
+        candidates: candidates!, sampling: sampling.settings, known: try earlierTexts(name))
       let bar = ProgressBar(title: "recording")
       let output = self.output
       let recording = try await recorder.run(settings) { done, of, note in
@@ -95,6 +97,25 @@ extension TraceCommand {
       bar.finish()
       try recording.write(to: output)
       StandardOutput.line(recording.summary(of: output))
+    }
+
+    /// What an earlier run left in the file, if it was of the same models and settings.
+    private func earlierTexts(_ name: (String) -> String) throws -> [Recording.Text] {
+      guard FileManager.default.fileExists(atPath: output) else { return [] }
+      let earlier: Recording
+      do {
+        earlier = try Recording.read(output)
+      } catch {
+        throw CommandFailure("\(error)", hint: "remove the file, or write to another")
+      }
+      guard earlier.target == name(target!), earlier.draft == name(draft!), earlier.candidates == candidates!,
+        earlier.sampling == sampling.settings
+      else {
+        throw CommandFailure(
+          "\(output) is a recording of \(earlier.target) drafted by \(earlier.draft), or with other settings",
+          hint: "write to another file, or remove it")
+      }
+      return earlier.texts
     }
 
     /// Before an hour's work, not after it.
@@ -126,6 +147,53 @@ extension TraceCommand {
         JSONLine.print(recording.summaryObject)
       } else {
         StandardOutput.line(recording.summary(of: file))
+      }
+    }
+  }
+}
+
+extension TraceCommand {
+  struct Calibrate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Judge how well a draft's probabilities come true, as it states them and as wanspec corrects them.",
+      discussion: """
+        The correction learns as it goes, as in a running controller: every probability is judged before the \
+        position it belongs to is learned from. Brier score: mean squared error, lower is better.
+        """)
+
+    @Argument(help: ArgumentHelp("A recording.", valueName: "file"))
+    var file: String
+
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp("Candidates of each position to judge. (default: 4)", valueName: "n"))
+    var candidates = 4
+
+    @Option(help: ArgumentHelp("Write a page with the reliability diagrams.", valueName: "file"))
+    var html: String?
+
+    @OptionGroup var output: JSONOption
+
+    mutating func validate() throws {
+      if !(1...64).contains(candidates) {
+        throw ValidationError("--candidates must be between 1 and 64, not \(candidates).")
+      }
+    }
+
+    func run() throws {
+      let recording: Recording
+      do {
+        recording = try Recording.read(file)
+      } catch {
+        throw CommandFailure("\(error)")
+      }
+      let report = CalibrationReport(recording, file: file, candidates: candidates)
+      if output.json { JSONLine.print(report.object) } else { StandardOutput.line(report.text) }
+      guard let html else { return }
+      do {
+        try Data(try report.page().html().utf8).write(to: URL(fileURLWithPath: html), options: .atomic)
+      } catch {
+        throw CommandFailure("cannot write \(html): \(error)")
       }
     }
   }

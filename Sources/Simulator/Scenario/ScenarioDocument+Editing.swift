@@ -131,7 +131,7 @@ extension ScenarioDocument {
 
 extension ScenarioNode {
   /// The value on one line, as a person would write it.
-  var text: String {
+  public var text: String {
     switch content {
     case .scalar(let text, _): text
     case .list(let elements): "[" + elements.map(\.text).joined(separator: ", ") + "]"

@@ -15,10 +15,13 @@ struct SetupReader {
     let draft = try costs(root, "draft", default: profile?.draft)
     let home = root.has("home") ? try costs(root, "home", default: profile?.draft) : draft
     let link = try link(root.section("link"), seed: seed)
-    let settings = try settings(root.section("controller"))
+    let settings = try settings(root.section("controller"), target: target.pass, home: home.pass)
     var plan = SimulationPlan(settings: settings, targetCost: target.pass, homeCost: home.pass)
     plan.targetPrefillPerToken = target.prefill
-    plan.workers = try workers(root, draft: draft, link: link, seed: seed)
+    let controls = try root.section("controller")
+    let mode: Mode? = try controls?.choice("mode")
+    plan.workers = try workers(
+      root, draft: draft, link: link, seed: seed, autopilotFor: mode == .autopilot ? target.pass : nil)
     plan.sessions = try root.integer("sessions", in: 1...1000) ?? 1
     plan.sharesTarget = try root.flag("shares-target") ?? true
     plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
@@ -108,12 +111,18 @@ struct SetupReader {
   // MARK: Workers and links
 
   private func workers(
-    _ root: ScenarioSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64
+    _ root: ScenarioSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64,
+    autopilotFor targetCost: CostCurve?
   ) throws(ScenarioError) -> [SimulationPlan.Worker] {
     func worker(_ section: ScenarioSection?, link: LinkModel) throws(ScenarioError) -> SimulationPlan.Worker {
-      SimulationPlan.Worker(
-        limits: try limits(section, default: DraftLimits()), cost: draft.pass, prefillPerToken: draft.prefill,
-        link: link, diesAt: try section?.duration("dies-at"))
+      let written = try limits(section, default: DraftLimits())
+      let chosen = targetCost.map {
+        Autopilot.limits(
+          draftCost: draft.pass, targetCost: $0, roundTrip: .nanoseconds(link.roundTripNanoseconds))
+      }
+      return SimulationPlan.Worker(
+        limits: chosen ?? written, cost: draft.pass, prefillPerToken: draft.prefill, link: link,
+        diesAt: try section?.duration("dies-at"))
     }
     if let list = try root.sections("workers", maxCount: 256) {
       var workers: [SimulationPlan.Worker] = []
@@ -221,7 +230,9 @@ struct SetupReader {
     case costAware = "cost-aware"
   }
 
-  private func settings(_ section: ScenarioSection?) throws(ScenarioError) -> SpeculationSettings {
+  private func settings(
+    _ section: ScenarioSection?, target: CostCurve, home: CostCurve
+  ) throws(ScenarioError) -> SpeculationSettings {
     guard let section else { return .wideArea() }
     let mode: Mode = try section.choice("mode") ?? .wan
     let length = try section.integer("draft-length", in: 1...64) ?? 5
@@ -240,7 +251,8 @@ struct SetupReader {
     case .plain: return .plain
     case .localSequential: return .localSequential(length: length)
     case .localParallel: return .localParallel(verification: verification, limits: limits)
-    case .wan, .autopilot:
+    case .autopilot: return Autopilot.settings(targetCost: target, homeCost: home, homePolicy: policy)
+    case .wan:
       return .wideArea(
         homePolicy: policy, verification: verification, limits: limits, lookupLength: lookup,
         minGain: minGain ?? SpeculationSettings.defaultMinGain)

@@ -60,7 +60,9 @@ final class JSONLineAppender: Sendable {
   private let path: String
 
   init(_ path: String) throws {
-    if !FileManager.default.fileExists(atPath: path) { FileManager.default.createFile(atPath: path, contents: nil) }
+    if !FileManager.default.fileExists(atPath: path) {
+      _ = FileManager.default.createFile(atPath: path, contents: nil)
+    }
     guard let handle = FileHandle(forUpdatingAtPath: path) else {
       throw CommandFailure("cannot write to \(path)", hint: "check the path and its permissions")
     }

@@ -16,6 +16,8 @@ struct TraceRecorder: Sendable {
   /// Of the draft, for each position.
   var candidates: Int
   var sampling: SamplingSettings
+  /// Texts of an earlier run, which are not recorded again.
+  var known: [Recording.Text] = []
 
   /// Positions that one pass reads again: well below the room for guesses that engines have.
   private static let chunk = 48
@@ -27,22 +29,23 @@ struct TraceRecorder: Sendable {
   func run(
     _ settings: ControllerHost.Settings, report: @escaping @Sendable (Int, Int, String) -> Void
   ) async throws -> Recording {
-    let finished = Mutex<[Recording.Text]>([])
+    let finished = Mutex(known)
+    let missing = prompts.filter { prompt in !known.contains { $0.id == prompt.id } }
     let described = Mutex<ModelDescription?>(nil)
     do {
       try await orInterrupted {
         try await ControllerHost.run(settings) { host in
           guard let home = host.home else { preconditionFailure("a recording needs a draft model") }
           described.withLock { $0 = host.target.model }
-          for (index, prompt) in prompts.enumerated() {
-            report(index, prompts.count, prompt.id)
+          for (index, prompt) in missing.enumerated() {
+            report(prompts.count - missing.count + index, prompts.count, prompt.id)
             let text = try await record(prompt, host.node, host.target, home, number: UInt64(index))
             if let text { finished.withLock { $0.append(text) } }
           }
         }
       }
     } catch {
-      if finished.withLock({ $0.isEmpty }) { throw error }
+      if finished.withLock({ $0.count == known.count }) { throw error }
       StandardError.write("stopped early (\(error)); keeping the texts that are finished\n")
     }
     let model = described.withLock { $0 }!
