@@ -86,7 +86,8 @@ extension TraceCommand {
         home: (try resolver.path(for: draft!), engine.llama(cores: [])), listen: nil)
       func name(_ model: String) -> String { URL(fileURLWithPath: model).lastPathComponent }
       let recorder = TraceRecorder(
-        target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!, candidates: candidates!, sampling: sampling.settings)
+        target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!,
+        candidates: candidates!, sampling: sampling.settings)
       let bar = ProgressBar(title: "recording")
       let output = self.output
       let recording = try await recorder.run(settings) { done, of, note in
@@ -101,7 +102,8 @@ extension TraceCommand {
     private func requireWritable(_ path: String) throws {
       let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
       guard FileManager.default.isWritableFile(atPath: folder) else {
-        throw CommandFailure("cannot write to the folder \(folder)", hint: "check the path and its permissions")
+        throw CommandFailure(
+          "cannot write to the folder \(folder)", hint: "check the path and its permissions")
       }
     }
   }
@@ -144,7 +146,8 @@ extension Recording {
   }
 
   func summary(of file: String) -> String {
-    var table = TextTable(["task", "texts", "positions"] + Self.ranks.filter { $0 <= candidates }.map { "top \($0)" })
+    var table = TextTable(
+      ["task", "texts", "positions"] + Self.ranks.filter { $0 <= candidates }.map { "top \($0)" })
     var tasks: [String?] = [nil]
     for text in texts where !tasks.contains(text.task) { tasks.append(text.task) }
     for task in tasks {
