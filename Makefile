@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build tests bench bootstrap format models-demo models-test clean distclean
+.PHONY: help demo test check build tests bench bootstrap bootstrap-tests format models-demo models-test clean distclean
 
 # Models by catalogue name (`wanspec models list`).
 DEMO_MODELS := qwen2.5-coder-1.5b-instruct-bf16 qwen2.5-coder-0.5b-instruct
@@ -40,7 +40,7 @@ check: ## Formatting, lint, import rules, generated code up to date
 build: bootstrap ## Build the program: .build/release/wanspec
 	@$(WITH_LLAMA) swift build $(SWIFT_FLAGS) --product wanspec
 
-tests: bootstrap ## Build the program and all tests
+tests: bootstrap-tests ## Build the program and all tests
 	@$(WITH_LLAMA) swift build $(SWIFT_FLAGS) --build-tests
 
 bench: build models-demo ## Measure all modes and llama.cpp's own speculation on the same prompts (about 1 hour)
@@ -57,6 +57,9 @@ bench: build models-demo ## Measure all modes and llama.cpp's own speculation on
 
 bootstrap: ## Install what is missing: system packages, llama.cpp
 	@dev/bootstrap
+
+bootstrap-tests: # ... and a browser, in which the tests open pages
+	@dev/bootstrap --tests
 
 models-demo: build
 	@$(WANSPEC) models pull $(DEMO_MODELS)

@@ -20,7 +20,11 @@ extension Chart {
     let beside = layout == .grouped ? group : nil
     let height = up.position(y, zero: true)
     let place: JSON = (["x": category.position(Axis(x), zero: false)] as JSON)
-      .adding(["xOffset": beside.map { ["field": .string($0.key), "type": "nominal", "sort": nil, "scale": $0.categories] }])
+      .adding([
+        "xOffset": beside.map {
+          ["field": .string($0.key), "type": "nominal", "sort": nil, "scale": $0.categories]
+        }
+      ])
     var layers: [JSON] = []
     if let interval {
       _ = data.field("l", interval.low, positive: y.scale == .logarithmic)

@@ -21,7 +21,9 @@ extension Chart {
     let place: JSON = ["x": across.position(Axis(x), zero: false), "y": down.position(Axis(y), zero: false)]
     var scale: [String: JSON] = ["scheme": "viridis", "zero": false]
     if value.scale == .logarithmic { scale = ["scheme": "viridis", "type": "log"] }
-    if let domain = value.domain { scale["domain"] = [.number(domain.lowerBound), .number(domain.upperBound)] }
+    if let domain = value.domain {
+      scale["domain"] = [.number(domain.lowerBound), .number(domain.upperBound)]
+    }
     var layers: [JSON] = [
       [
         "name": "cells",
@@ -29,7 +31,10 @@ extension Chart {
         "encoding": place.adding([
           "color": [
             "field": "v", "type": "quantitative", "title": field.heading, "scale": .object(scale),
-            "legend": ["orient": "right", "gradientLength": .number(Double(max(80, size.height - 60)))],
+            "legend": [
+              "orient": "right",
+              "gradientLength": .number(Double(max(80, size.height - 60))),
+            ],
           ],
           "tooltip": .array(data.tooltip),
         ]),
@@ -114,7 +119,10 @@ extension Chart {
         "size": [
           "field": "c", "type": "quantitative", "title": cases.heading,
           "scale": ["range": [25, 500], "zero": false],
-          "legend": ["orient": "right", "symbolFillColor": "#888888", "symbolStrokeColor": "#888888"],
+          "legend": [
+            "orient": "right", "titleOrient": "top", "columns": 1, "symbolFillColor": "#888888",
+            "symbolStrokeColor": "#888888", "tickCount": 4,
+          ],
         ],
         "tooltip": .array(data.tooltip),
       ]),

@@ -30,7 +30,8 @@ extension Chart {
       ],
       "legend": [
         "orient": "top", "labelColor": "#444444", "titleColor": "#222222", "labelFontSize": 12,
-        "titleFontSize": 12, "titleFontWeight": 600, "labelLimit": 260, "symbolSize": 90, "offset": 14, "titleOrient": "left",
+        "titleFontSize": 12, "titleFontWeight": 600, "labelLimit": 260, "symbolSize": 90, "offset": 14,
+        "titleOrient": "left",
         "titlePadding": 10, "symbolOpacity": 1,
         "columns": 5, "columnPadding": 16,
       ],
@@ -42,7 +43,9 @@ extension Chart {
   }
 
   /// A whole specification: what all charts share, around the marks.
-  static func specification(title: String, subtitle: String?, data: ChartData, size: Size?, _ parts: JSON) -> JSON {
+  static func specification(title: String, subtitle: String?, data: ChartData, size: Size?, _ parts: JSON)
+    -> JSON
+  {
     var heading: JSON = ["text": .string(title)]
     if let subtitle { heading = heading.adding(["subtitle": .string(subtitle)]) }
     return parts.adding([

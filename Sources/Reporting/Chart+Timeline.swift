@@ -35,7 +35,7 @@ extension Chart {
         "axis": ["grid": false, "domain": false, "ticks": false, "labelFontSize": 12],
       ],
       "x": from.position(start, zero: false),
-      "color": color.color,
+      "color": color.color.adding(["legend": ["symbolStrokeWidth": 0]]),
       "tooltip": .array(data.tooltip),
     ]
     let marks: JSON = [

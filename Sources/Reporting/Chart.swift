@@ -45,7 +45,7 @@ public struct Chart: Sendable, Equatable {
     /// Two fit side by side.
     public static let half = Size(width: 350, height: 260)
     /// For both axes of one kind.
-    public static let square = Size(width: 340, height: 340)
+    public static let square = Size(width: 320, height: 320)
   }
 
   /// A column along an axis.

@@ -37,7 +37,9 @@ struct ChartData {
     var isText = category
     for row in table.rows {
       if case .text = row[index] { isText = true }
-      if let name = row[index].name.map(Self.withoutLineEnds), seen.insert(name).inserted { names.append(name) }
+      if let name = row[index].name.map(Self.withoutLineEnds), seen.insert(name).inserted {
+        names.append(name)
+      }
     }
     let field = Field(key: key, column: table.columns[index], isText: isText, names: names)
     fields.append((field, index, positive))

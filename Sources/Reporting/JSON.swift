@@ -31,7 +31,9 @@ package enum JSON: Sendable, Equatable {
       output += "]"
     case .object(let members):
       output += "{"
-      for (index, name) in members.keys.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }).enumerated() {
+      for (index, name) in members.keys.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) })
+        .enumerated()
+      {
         if index > 0 { output += "," }
         Self.write(name, to: &output)
         output += ":"

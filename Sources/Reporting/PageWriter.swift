@@ -46,7 +46,9 @@ struct PageWriter {
   private mutating func write(_ block: ReportPage.Block) {
     switch block {
     case .text(let text):
-      for paragraph in text.split(separator: "\n\n") { output += "<p>\(HTML.escaped(String(paragraph)))</p>\n" }
+      for paragraph in text.split(separator: "\n\n") {
+        output += "<p>\(HTML.escaped(String(paragraph)))</p>\n"
+      }
     case .preformatted(let text): output += "<pre>\n\(HTML.escaped(text))</pre>\n"
     case .chart(let chart, let provenance): write(chart, provenance ?? self.provenance)
     case .table(let table, let caption, let rows): write(table, caption: caption, rows: rows)
@@ -57,7 +59,8 @@ struct PageWriter {
     figures += 1
     let label = "Figure \(figures)"
     output += "<figure class=\"chart\" id=\"figure-\(figures)\">\n"
-    output += "<div class=\"view\" id=\"view-\(figures)\" role=\"img\" aria-label=\"\(HTML.escaped(chart.title))\">"
+    output +=
+      "<div class=\"view\" id=\"view-\(figures)\" role=\"img\" aria-label=\"\(HTML.escaped(chart.title))\">"
     output += "</div>\n<figcaption><b>\(label).</b> \(HTML.escaped(chart.caption ?? ""))</figcaption>\n"
     output += "<p class=\"made-by\">\(HTML.escaped(provenance.allLines.joined(separator: "\n")))</p>\n"
     output += "<script type=\"application/json\" id=\"chart-\(figures)\">\(chart.spec)</script>\n</figure>\n"

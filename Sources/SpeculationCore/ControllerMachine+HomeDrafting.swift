@@ -24,7 +24,8 @@ extension ControllerMachine {
     case .always: true
     case .entropy(let threshold):
       !tree.annotation(of: tree.root).isExpandedByWorker
-        || tree.parent(of: node).map { (tree.entropy(of: $0) ?? 0) > threshold } ?? true
+        || tree.annotation(of: node).remoteIDs.isEmpty
+          && tree.parent(of: node).map { (tree.entropy(of: $0) ?? 0) > threshold } ?? true
     case .value: isComingTooLate(node)
     }
   }

@@ -122,7 +122,8 @@ extension TraceCommand {
     private func requireWritable(_ path: String) throws {
       let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
       guard FileManager.default.isWritableFile(atPath: folder) else {
-        throw CommandFailure("cannot write to the folder \(folder)", hint: "check the path and its permissions")
+        throw CommandFailure(
+          "cannot write to the folder \(folder)", hint: "check the path and its permissions")
       }
     }
   }
@@ -212,7 +213,8 @@ extension Recording {
   }
 
   func summary(of file: String) -> String {
-    var table = TextTable(["task", "texts", "positions"] + Self.ranks.filter { $0 <= candidates }.map { "top \($0)" })
+    var table = TextTable(
+      ["task", "texts", "positions"] + Self.ranks.filter { $0 <= candidates }.map { "top \($0)" })
     var tasks: [String?] = [nil]
     for text in texts where !tasks.contains(text.task) { tasks.append(text.task) }
     for task in tasks {

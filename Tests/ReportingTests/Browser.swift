@@ -48,7 +48,8 @@ struct Browser {
       arguments: [
         "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
         "--disable-background-networking", "--no-first-run", "--hide-scrollbars",
-        "--user-data-dir=\(folder.path)/profile", "--virtual-time-budget=30000", "--dump-dom", file.absoluteString,
+        "--user-data-dir=\(folder.path)/profile", "--virtual-time-budget=30000", "--dump-dom",
+        file.absoluteString,
       ], keptOutput: 64 << 20)
     child.closeInput()
     let limit = Task {

@@ -14,7 +14,8 @@ import Testing
   @Test func csvFollowsTheStandard() {
     #expect(
       table.csv() == "name,value,note\r\nplain,1,\"a,b\"\r\n\"quo\"\"te\",0.1,\"line\nbreak\"\r\n"
-        + "\"crlf\r\n\",0,\" space\"\r\né 🚢,1e+300,\r\nnan,,\r\nbig,123456789.25,\r\nsmall,1e-07,</script>\r\n")
+        + "\"crlf\r\n\",0,\" space\"\r\né 🚢,1e+300,\r\nnan,,\r\nbig,123456789.25,\r\nsmall,1e-07,</script>\r\n"
+    )
     #expect(DataTable(["a", "b,c"]).csv() == "a,\"b,c\"\r\n")
   }
 

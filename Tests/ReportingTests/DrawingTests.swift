@@ -4,7 +4,8 @@ import Testing
 
 /// The pages in a real browser. Every check here is also shown to fail on a page that deserves it.
 @Suite(.serialized) struct DrawingTests {
-  @Test(arguments: Samples.charts.map(\.name)) func everyKindOfChartDrawsItsData(_ name: String) async throws {
+  @Test(arguments: Samples.charts.map(\.name)) func everyKindOfChartDrawsItsData(_ name: String) async throws
+  {
     let chart = try #require(Samples.charts.first { $0.name == name }).chart
     let document = try await Browser.find().open(try Samples.page([chart]).html())
     #expect(document.faults == [])
@@ -113,7 +114,8 @@ import Testing
 
   @Test func textIsShownAsItIs() async throws {
     let nasty = "</script><script>alert(1)</script><!-- \"q\" 'a' & é 🚢 \u{2028} \\ ]]> ${x}"
-    let shown = "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;!-- \"q\" 'a' &amp; é 🚢 \u{2028} \\ ]]&gt; ${x}"
+    let shown =
+      "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;!-- \"q\" 'a' &amp; é 🚢 \u{2028} \\ ]]&gt; ${x}"
     let table = DataTable(
       [.init("a.b[0]", title: nasty), .init("c'd\\e", title: nasty), .init(nasty, title: nasty)],
       rows: [[.text(nasty), 1, 2], ["b", 2, 3]])
@@ -149,8 +151,10 @@ import Testing
         .init("A", [.chart(Samples.bars(.grouped)), .chart(Samples.bars(.stacked), provenance: other)])
       ], provenance: Samples.provenance)
     let html = try page.html()
-    #expect(html.components(separatedBy: "made by: scenario river · seed 7 · ferries 1.2.0 (0123abc)").count == 2)
-    #expect(html.components(separatedBy: "made by: scenario river · seed 8 · ferries 1.2.0 (0123abc)").count == 2)
+    #expect(
+      html.components(separatedBy: "made by: scenario river · seed 7 · ferries 1.2.0 (0123abc)").count == 2)
+    #expect(
+      html.components(separatedBy: "made by: scenario river · seed 8 · ferries 1.2.0 (0123abc)").count == 2)
     #expect(html.components(separatedBy: Samples.provenance.command).count == 3)
   }
 

@@ -6,7 +6,8 @@ import Testing
   @Test(arguments: Samples.charts.map(\.name)) func specificationsAreSortedJSON(_ name: String) throws {
     let spec = try #require(Samples.charts.first { $0.name == name }).chart.spec
     let object = try JSONSerialization.jsonObject(with: Data(spec.utf8))
-    let sorted = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+    let sorted = try JSONSerialization.data(
+      withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
     let again = try JSONSerialization.jsonObject(with: sorted)
     #expect(object as? NSDictionary == again as? NSDictionary)
     #expect(spec.hasPrefix("{\"$schema\":\"https://vega.github.io/schema/vega-lite/v6.json\",\"config\":"))

@@ -52,7 +52,8 @@ enum Samples {
     for (engine, factor) in [("diesel", 1.0), ("electric", 0.6)] {
       for speed in [4.0, 6, 8, 10, 14, 20] {
         table.append([
-          .number(factor * (3 + speed * speed / 12)), .number(120 / speed + (factor < 1 ? 2 : 0)), .text(engine),
+          .number(factor * (3 + speed * speed / 12)), .number(120 / speed + (factor < 1 ? 2 : 0)),
+          .text(engine),
           .number(speed),
         ])
       }
@@ -89,11 +90,15 @@ enum Samples {
       var time = 0.0
       for trip in 0..<4 {
         let length = number == 0 ? 14.0 : 8
-        table.append([.text(plan), "west bank", .number(time), .number(time + 4), "boarding", .text("trip \(trip)")])
+        table.append([
+          .text(plan), "west bank", .number(time), .number(time + 4), "boarding", .text("trip \(trip)"),
+        ])
         table.append([
           .text(plan), "river", .number(time + 4), .number(time + length), "crossing", .text("trip \(trip)"),
         ])
-        table.append([.text(plan), "east bank", .number(time + length), nil, "arrival", .text("trip \(trip)")])
+        table.append([
+          .text(plan), "east bank", .number(time + length), nil, "arrival", .text("trip \(trip)"),
+        ])
         time += length + (number == 0 ? 5 : 1)
       }
     }
@@ -150,7 +155,8 @@ enum Samples {
   static let charts: [(name: String, chart: Chart)] = [
     ("line", line()), ("logarithmic line", logarithmic()), ("frontier", frontier()),
     ("grouped bars", bars(.grouped)), ("stacked bars", bars(.stacked)),
-    ("bars with intervals", bars(.grouped, interval: true)), ("timeline", timeline()), ("heat map", heatMap()),
+    ("bars with intervals", bars(.grouped, interval: true)), ("timeline", timeline()),
+    ("heat map", heatMap()),
     ("reliability", reliability()),
   ]
 
@@ -171,7 +177,8 @@ enum Samples {
         .init(
           "Waiting",
           [
-            .text("Wide rivers need more ferries. On narrow ones, passengers board for longer than they cross."),
+            .text(
+              "Wide rivers need more ferries. On narrow ones, passengers board for longer than they cross."),
             .chart(line()), .table(table, caption: "The three ferries of the fleet in one season."),
           ]),
         .init("Cost", [.chart(frontier()), .chart(bars(.grouped)), .chart(bars(.stacked))]),

@@ -120,7 +120,8 @@ extension Recording {
     }
     guard texts.count == header.texts, positionCount == header.positions else {
       throw RecordingError(
-        name, "holds \(texts.count) texts and \(positionCount) positions, its header says \(header.texts) and"
+        name,
+        "holds \(texts.count) texts and \(positionCount) positions, its header says \(header.texts) and"
           + " \(header.positions)")
     }
   }

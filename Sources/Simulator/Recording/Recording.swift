@@ -79,5 +79,7 @@ public struct Recording: Sendable, Hashable {
   }
 
   /// The texts of one task, or of all for nil.
-  public func texts(of task: String?) -> [Text] { task.map { task in texts.filter { $0.task == task } } ?? texts }
+  public func texts(of task: String?) -> [Text] {
+    task.map { task in texts.filter { $0.task == task } } ?? texts
+  }
 }

@@ -75,7 +75,8 @@ struct TraceRecorder: Sendable {
     let positions = answer.indices.map { index in
       let best = targetViews[index].candidates
       let chosen = best.first { $0.token == answer[index] }?.probability ?? best[0].probability
-      let gap = best.count > 1 ? log(best[0].probability / max(best[1].probability, .leastNormalMagnitude)) : 100
+      let gap =
+        best.count > 1 ? log(best[0].probability / max(best[1].probability, .leastNormalMagnitude)) : 100
       return Recording.Position(
         target: answer[index], probability: chosen, gap: min(max(0, gap), 100),
         draft: Distribution(
