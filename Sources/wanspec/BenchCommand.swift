@@ -119,6 +119,11 @@ struct BenchCommand: AsyncParsableCommand {
     help: ArgumentHelp("One more argument for `wanspec worker`; may be repeated.", valueName: "argument"))
   var workerArgument: [String] = []
 
+  @Flag(
+    help:
+      "Then simulate the same configurations on the same texts, and print both side by side. (env: WANSPEC_PREDICT)")
+  var predict = false
+
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
@@ -148,6 +153,7 @@ struct BenchCommand: AsyncParsableCommand {
     minGain = try twins("WANSPEC_MIN_GAIN", minGain) ?? SpeculationSettings.defaultMinGain
     repeats = try twins("WANSPEC_REPEATS", repeats) ?? 1
     json = try twins("WANSPEC_JSON", json)
+    predict = try twins("WANSPEC_PREDICT", predict)
     jsonFile = try twins("WANSPEC_JSON_FILE", jsonFile)
     if prompts == nil { throw ValidationError("Give a prompt file: --prompts FILE.") }
     if rtt.isEmpty { rtt = [0, 30, 100].map { DurationArgument(nanoseconds: $0 * 1_000_000) } }
@@ -164,6 +170,12 @@ struct BenchCommand: AsyncParsableCommand {
     if let problem = SpeculationSettings.problem(lookup: lookup!) { throw ValidationError(problem) }
     if !(1...128).contains(verifyWidth!) {
       throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth!).")
+    }
+    if predict && !modes!.modes.contains(.plain) {
+      throw ValidationError("--predict needs the mode plain: it scales the measured pass times.")
+    }
+    if predict && !workerArgument.isEmpty {
+      throw ValidationError("--predict simulates a worker with its default settings; leave out --worker-argument.")
     }
     if let long = rtt.first(where: { $0.milliseconds > 60_000 }) {
       throw ValidationError("--rtt must be at most 60s, not \(long).")
@@ -202,11 +214,11 @@ struct BenchCommand: AsyncParsableCommand {
     let configurations = self.configurations
     let session = try BenchmarkSession(
       target: target!, draft: draft!, engine: engine, cores: cpus, workerCores: workerCPUs,
-      workerArguments: workerArgument, configurations: configurations)
+      workerArguments: workerArgument, configurations: configurations, predicts: predict)
     let file = try jsonFile.map(JSONLineFile.init)
     let json = self.json
     let progress = BenchmarkProgress(isShown: !json)
-    let (rows, costs) = try await session.run(
+    let outcome = try await session.run(
       prompts: chosen, repeats: repeats!, maxTokens: maxTokens!, sampling: sampling.settings
     ) { event in
       progress.report(event)
@@ -215,15 +227,20 @@ struct BenchCommand: AsyncParsableCommand {
       if json { JSONLine.print(row.object) }
     }
     progress.finish()
-    let summaries = BenchmarkSummary.summarize(rows, configurations)
+    let summaries = BenchmarkSummary.summarize(outcome.rows, configurations)
     for summary in summaries {
       try file?.append(summary.object(among: summaries))
       if json { JSONLine.print(summary.object(among: summaries)) }
     }
+    for object in outcome.prediction?.objects ?? [] {
+      try file?.append(object)
+      if json { JSONLine.print(object) }
+    }
     if !json {
-      StandardOutput.line(costs)
+      StandardOutput.line(outcome.costs)
       StandardOutput.line(summaries.table().rendered())
       StandardOutput.line(summaries.footnotes.joined(separator: "\n"))
+      if let prediction = outcome.prediction { StandardOutput.line("\n" + prediction.text) }
     }
     if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }
   }

@@ -78,18 +78,18 @@ struct DemoCommand: AsyncParsableCommand {
     let session = try BenchmarkSession(
       target: target!, draft: draft!, engine: engine, cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
       workerCores: cores.count > 1 ? CoreList([cores[1]]) : nil, workerArguments: [],
-      configurations: configurations)
+      configurations: configurations, predicts: false)
     let display = DemoDisplay(colors: OriginColors(isOn: color!.isOn && !json), isSilent: json)
     display.begin()
-    let (rows, costs) = try await session.run(
+    let outcome = try await session.run(
       prompts: Self.prompts, repeats: 1, maxTokens: maxTokens, sampling: .greedy,
       report: { display.report($0) })
-    let summaries = BenchmarkSummary.summarize(rows, configurations)
+    let summaries = BenchmarkSummary.summarize(outcome.rows, configurations)
     if json {
       for summary in summaries { JSONLine.print(summary.object(among: summaries)) }
     } else {
       let ties = summaries.footnotes.filter { $0.hasPrefix("near-tie") || $0.hasPrefix("DIFFERENT") }
-      StandardOutput.line("\n\(costs)\n\(summaries.table().rendered())")
+      StandardOutput.line("\n\(outcome.costs)\n\(summaries.table().rendered())")
       StandardOutput.line(([""] + ties).joined(separator: "\n"))
     }
     if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }

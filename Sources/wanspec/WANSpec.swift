@@ -18,7 +18,7 @@ struct WANSpec: AsyncParsableCommand {
     version: "wanspec \(BuildInformation.version)",
     subcommands: [
       GenerateCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self, BenchCommand.self,
-      SimulateCommand.self, TraceCommand.self, DemoCommand.self, DoctorCommand.self,
+      SimulateCommand.self, TraceCommand.self, ProfileCommand.self, DemoCommand.self, DoctorCommand.self,
     ])
 }
 

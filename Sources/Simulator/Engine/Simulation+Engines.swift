@@ -66,7 +66,7 @@ extension Simulation {
     guard let nanoseconds = homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = nanoseconds[next.tasks.count]
+    let time = besideTarget(nanoseconds[next.tasks.count])
     homeUnderWay = next
     homeDuration = .nanoseconds(time)
     result.homeBusy += time
@@ -76,6 +76,12 @@ extension Simulation {
         TimelineSpan(kind: .homeDraft, worker: -1, start: now, end: now + time, count: next.tasks.count))
     }
     schedule(.homeDone, at: now + time)
+  }
+
+  /// What a draft pass takes that begins now.
+  func besideTarget(_ time: Int64) -> Int64 {
+    guard plan.draftContention != 1, targets.contains(where: \.isBusy) else { return time }
+    return Int64((Double(time) * plan.draftContention).rounded())
   }
 
   mutating func homeDone() {

@@ -112,7 +112,7 @@ extension Simulation {
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
-    var time = workers[worker].nanoseconds[tasks.count]
+    var time = besideTarget(workers[worker].nanoseconds[tasks.count])
     for task in tasks {
       // The first pass of a session reads its context.
       if let unread = workers[worker].unread.removeValue(forKey: task.session) {

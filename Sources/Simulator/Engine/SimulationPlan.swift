@@ -39,6 +39,8 @@ public struct SimulationPlan: Sendable {
   /// A target pass takes this many times as long while a draft model computes: 1 for hardware of its own, more
   /// where both share a memory bus.
   public var contention: Double
+  /// The same for a draft pass while a target pass is under way.
+  public var draftContention: Double = 1
   /// Time between a target pass and the next that the controller itself needs.
   public var stepOverhead: Duration
   /// A worker that is silent for so long counts as gone.

@@ -28,9 +28,11 @@ public struct CostProfile: Sendable, Hashable {
   public var draft: Engine
   /// See `SimulationPlan.contention`.
   public var contention: Double
+  public var draftContention: Double
 
   public init(
-    name: String, hardware: String, source: String, target: Engine, draft: Engine, contention: Double
+    name: String, hardware: String, source: String, target: Engine, draft: Engine, contention: Double = 1,
+    draftContention: Double = 1
   ) {
     self.name = name
     self.hardware = hardware
@@ -38,6 +40,7 @@ public struct CostProfile: Sendable, Hashable {
     self.target = target
     self.draft = draft
     self.contention = contention
+    self.draftContention = draftContention
   }
 
   private struct File: Codable {
@@ -55,6 +58,7 @@ public struct CostProfile: Sendable, Hashable {
     var target: Engine
     var draft: Engine
     var contention: Double?
+    var draftContention: Double?
   }
 
   // MARK: File
@@ -71,7 +75,8 @@ public struct CostProfile: Sendable, Hashable {
     }
     let file = File(
       format: Self.format, version: Self.version, name: name, hardware: hardware, source: source,
-      target: engine(target), draft: engine(draft), contention: (contention * 1000).rounded() / 1000)
+      target: engine(target), draft: engine(draft), contention: (contention * 1000).rounded() / 1000,
+      draftContention: (draftContention * 1000).rounded() / 1000)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     do {
@@ -112,13 +117,14 @@ public struct CostProfile: Sendable, Hashable {
       return Engine(
         model: engine.model, pass: CostCurve(measured: points), prefill: Duration(inSeconds: prefill / 1000))
     }
-    let contention = file.contention ?? 1
-    guard (1...10).contains(contention) else {
-      throw RecordingError(path, "contention must be between 1 and 10, not \(contention)")
+    let (contention, draftContention) = (file.contention ?? 1, file.draftContention ?? 1)
+    guard (1...10).contains(contention), (1...10).contains(draftContention) else {
+      throw RecordingError(
+        path, "contention must be between 1 and 10, not \(contention) and \(draftContention)")
     }
     return CostProfile(
       name: file.name, hardware: file.hardware, source: file.source, target: try engine(file.target, "target"),
-      draft: try engine(file.draft, "draft"), contention: contention)
+      draft: try engine(file.draft, "draft"), contention: contention, draftContention: draftContention)
   }
 
   private static func reason(_ error: any Error) -> String {

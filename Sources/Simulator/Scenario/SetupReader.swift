@@ -25,6 +25,7 @@ struct SetupReader {
     plan.sessions = try root.integer("sessions", in: 1...1000) ?? 1
     plan.sharesTarget = try root.flag("shares-target") ?? true
     plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
+    plan.draftContention = try root.number("draft-contention", in: 1...10) ?? profile?.draftContention ?? 1
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
     plan.livenessTimeout = try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(10)
     return Setup(texts: texts, plan: plan, seed: seed)

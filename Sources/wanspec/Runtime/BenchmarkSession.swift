@@ -10,13 +10,16 @@ struct BenchmarkSession {
   private let workerCores: CoreList?
   private let workerArguments: [String]
   private let configurations: [BenchmarkConfiguration]
+  /// Simulate the same configurations afterwards.
+  private let predicts: Bool
 
   init(
     target: String, draft: String, engine: EngineOptions, cores: CoreList?, workerCores: CoreList?,
-    workerArguments: [String], configurations: [BenchmarkConfiguration]
+    workerArguments: [String], configurations: [BenchmarkConfiguration], predicts: Bool
   ) throws {
+    self.predicts = predicts
     let resolver = ModelResolver()
-    let needsHome = configurations.contains { $0.mode.needsHomeDraft || $0.policy != .never }
+    let needsHome = predicts || configurations.contains { $0.mode.needsHomeDraft || $0.policy != .never }
     let needsWorker = configurations.contains { $0.mode == .wan }
     let draftPath = needsHome || needsWorker ? try resolver.path(for: draft) : draft
     settings = ControllerHost.Settings(
@@ -30,11 +33,18 @@ struct BenchmarkSession {
     self.configurations = configurations
   }
 
-  /// - Returns: the rows, and lines with the measured T(n) and d(b) and the growth of memory.
+  struct Outcome: Sendable {
+    var rows: [BenchmarkRow]
+    /// Lines with the measured T(n) and d(b) and the growth of memory.
+    var costs: String
+    var prediction: BenchmarkPrediction?
+  }
+
   func run(
     prompts: [PromptRecord], repeats: Int, maxTokens: Int, sampling: SamplingSettings,
     report: @escaping @Sendable (Benchmark.Event) throws -> Void
-  ) async throws -> (rows: [BenchmarkRow], costs: String) {
+  ) async throws -> Outcome {
+    let predicts = self.predicts
     let (draft, workerCores, workerArguments) = (self.draft, self.workerCores, self.workerArguments)
     let (settings, configurations) = (self.settings, self.configurations)
     return try await orInterrupted {
@@ -54,13 +64,26 @@ struct BenchmarkSession {
           let rows = try await benchmark.run(report)
           await rig?.stop()
           let growth = ResidentMemory.growth(rows.compactMap(\.residentBytes)).map { $0 + "\n" } ?? ""
-          return (rows, Self.describe(host) + growth)
+          var outcome = Outcome(rows: rows, costs: Self.describe(host) + growth)
+          if predicts { outcome.prediction = try await Self.prediction(benchmark, rows) }
+          return outcome
         } catch {
           await rig?.stop()
           throw error
         }
       }
     }
+  }
+
+  /// Nothing else runs any more: the worker is gone, so that the profile measures these two engines alone.
+  private static func prediction(_ benchmark: Benchmark, _ rows: [BenchmarkRow]) async throws -> BenchmarkPrediction {
+    guard let home = benchmark.host.home else { preconditionFailure("a prediction needs the draft model here") }
+    let profiler = CostProfiler(target: benchmark.host.target, draft: home)
+    let profile = try await profiler.profile(name: "bench", hardware: "this machine", source: "wanspec bench")
+    return BenchmarkPrediction(
+      BenchmarkSummary.summarize(rows, benchmark.configurations),
+      texts: try await benchmark.simulatedTexts(rows, draft: home),
+      vocabularySize: benchmark.host.target.model.vocabulary.size, profile: profile)
   }
 
   private static func describe(_ host: ControllerHost) -> String {

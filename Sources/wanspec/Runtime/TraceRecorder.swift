@@ -70,8 +70,10 @@ struct TraceRecorder: Sendable {
     guard !answer.isEmpty else { return nil }
     // A session of its own, numbered from the top so that it is none of the node's.
     let session = SessionID(.max - 1 - number)
-    let targetViews = try await read(answer, after: tokens, with: target, candidates: 2, session)
-    let draftViews = try await read(answer, after: tokens, with: draft, candidates: candidates, session)
+    let targetViews = try await Self.read(
+      answer, after: tokens, with: target, candidates: 2, sampling: sampling, session: session)
+    let draftViews = try await Self.read(
+      answer, after: tokens, with: draft, candidates: candidates, sampling: sampling, session: session)
     let positions = answer.indices.map { index in
       let best = targetViews[index].candidates
       let chosen = best.first { $0.token == answer[index] }?.probability ?? best[0].probability
@@ -87,14 +89,14 @@ struct TraceRecorder: Sendable {
   }
 
   /// What a model says before each token of an answer.
-  private func read(
+  static func read(
     _ answer: [TokenID], after prompt: [TokenID], with engine: LlamaEngine, candidates: Int,
-    _ session: SessionID
+    sampling: SamplingSettings, session: SessionID
   ) async throws -> [Distribution] {
     var views: [Distribution] = []
     while views.count < answer.count {
       let start = views.count
-      let end = min(start + Self.chunk, answer.count)
+      let end = min(start + chunk, answer.count)
       let requests = (start..<end).map { position in
         ExpansionRequest(
           session: session, prefix: prompt + answer[..<start], path: Array(answer[start..<position]),
