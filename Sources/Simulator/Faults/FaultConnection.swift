@@ -69,6 +69,8 @@ extension FaultRun {
     var unanswered: Set<UInt64> = []
     /// The last position that the worker was told of each session that is open here.
     var told: [SessionID: Int] = [:]
+    /// What was ever opened here: the ids are those of one life of the controller.
+    var opened: [SessionID: Session] = [:]
     /// What the worker has said of each, as the rules see it.
     var said: [SessionID: (nextID: RemoteNodeID, known: Int)] = [:]
 

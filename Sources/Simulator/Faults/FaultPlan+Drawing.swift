@@ -7,7 +7,7 @@ extension FaultPlan {
     script = ScriptedModel(
       seed: random.next(), vocabularySize: Int.random(in: 4...50, using: &random),
       endProbability: [0, 0.01, 0.05].randomElement(using: &random)!,
-      agreement: [0, 0.3, 0.7, 0.9, 0.98, 1].randomElement(using: &random)!,
+      agreement: [0, 0.5, 0.8, 0.9, 0.95, 0.98, 1].randomElement(using: &random)!,
       isMisleading: random.chance(0.05))
     self.seed = random.next()
     sessions = []
@@ -22,16 +22,16 @@ extension FaultPlan {
       isSlow
       ? [30_000_000, 600_000_000].randomElement(using: &random)!
       : [200_000, 1_000_000, 3_000_000].randomElement(using: &random)!
-    inspectEvery = random.chance(0.1) ? 1 : 16
+    inspectEvery = random.chance(0.4) ? 1 : 4
     controllers = [1, 1, 1, 2, 3].randomElement(using: &random)!
     let span = 1_500_000 * scale
     for _ in 0..<[1, 1, 1, 2, 3, 4].randomElement(using: &random)! {
       sessions.append(drawSession(span: span, &random))
     }
-    for _ in 0..<[0, 1, 1, 1, 2, 3].randomElement(using: &random)! {
+    for _ in 0..<[0, 1, 1, 1, 2, 2, 3, 4].randomElement(using: &random)! {
       workers.append(drawWorker(scale: scale, &random))
     }
-    for _ in 0..<[0, 1, 2, 4, 8].randomElement(using: &random)! {
+    for _ in 0..<[0, 1, 2, 4, 8, 16].randomElement(using: &random)! {
       if let fault = drawFault(span: span, &random) { faults.append(fault) }
     }
     faults.sort { $0.at < $1.at }
@@ -49,7 +49,7 @@ extension FaultPlan {
     session.prompt = (0..<Int.random(in: 1...8, using: &random)).map { _ in
       TokenID.random(in: 1..<TokenID(script.vocabularySize), using: &random)
     }
-    session.maxTokens = Int.random(in: 0...60, using: &random)
+    session.maxTokens = Int.random(in: 0...(random.chance(0.5) ? 40 : 120), using: &random)
     if random.chance(0.2) { session.contextLength = Int.random(in: 4...40, using: &random) }
     if random.chance(0.5) {
       session.temperature = 0.8
@@ -92,8 +92,10 @@ extension FaultPlan {
     worker.limits = Self.drawLimits(&random)
     if random.chance(0.1) { worker.maxSessions = 1 }
     if random.chance(0.1) { worker.contextLength = Int.random(in: 4...40, using: &random) }
-    worker.delay = random.within(0...80_000)
-    worker.jitter = random.within(0...60_000)
+    // Half of them near enough to be of use in every step.
+    let far: Microseconds = random.chance(0.5) ? 8_000 : 80_000
+    worker.delay = random.within(0...far)
+    worker.jitter = random.within(0...far)
     worker.pass = PassTime(
       fixed: random.within(1_000...15_000) * (scale > 1 ? 10 : 1), each: random.within(0...3_000))
     worker.isHostile = random.chance(0.15)

@@ -183,6 +183,7 @@ extension FaultRun {
       try Self.require(
         sampling == session.sampling, .controllerMessage, "opens with other sampling settings")
       connection.told[id] = context.count - 1
+      connection.opened[id] = session
     case .commit(let id, let position, let tokens, let pause):
       guard id == session.id, let last = connection.told[id] else {
         throw BrokenRule(.controllerMessage, "commits before opening")

@@ -28,7 +28,7 @@ extension FaultRun {
           nextOpening += 1
           worker.held[id] = Held(
             serial: nextOpening, position: context.count - 1,
-            session: connection.down.isTampered ? nil : session(id, at: connection.controller))
+            session: connection.down.isTampered ? nil : connection.opened[id])
         }
       case .commit(let id, let position, let tokens, let pause):
         if worker.held[id] != nil, breach == nil {
