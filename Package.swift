@@ -119,24 +119,26 @@ let package = Package(
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       swiftSettings: settings),
     .target(
       name: "SpeculationTesting",
-      dependencies: ["SpeculationCore", "ModelBackend"],
+      dependencies: ["SpeculationCore", "ModelBackend", "Simulator"],
       swiftSettings: settings),
     .testTarget(
       name: "SpeculationCoreTests",
-      dependencies: ["SpeculationCore", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "ModelBackendTests",
-      dependencies: ["ModelBackend", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["ModelBackend", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "LlamaBackendTests",
-      dependencies: ["LlamaBackend", "ModelStore", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["LlamaBackend", "ModelStore", "Simulator", "SpeculationTesting"],
+      swiftSettings: settings),
     .testTarget(
       name: "NodeRuntimeTests",
-      dependencies: ["NodeRuntime", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["NodeRuntime", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "DraftExchangeTests",
       dependencies: [
@@ -151,7 +153,8 @@ let package = Package(
       dependencies: ["WideArea"], swiftSettings: settings),
     .testTarget(
       name: "SimulationTests",
-      dependencies: ["Simulator", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"],
+      exclude: ["Regressions"], swiftSettings: settings),
     .testTarget(
       name: "ReportingTests",
       dependencies: ["Reporting", "ProcessControl"], swiftSettings: settings),
@@ -163,7 +166,8 @@ let package = Package(
       dependencies: ["ModelStore"], swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["wanspec", "ModelStore", "ProcessControl", "SpeculationTesting"], swiftSettings: settings
+      dependencies: ["wanspec", "ModelStore", "ProcessControl", "Simulator", "SpeculationTesting"],
+      swiftSettings: settings
     ),
   ]
 )

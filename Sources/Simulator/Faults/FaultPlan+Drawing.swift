@@ -5,7 +5,7 @@ extension FaultPlan {
   public init(seed: UInt64) {
     var random = SplitMix64(seed: seed)
     script = ScriptedModel(
-      seed: random.next(), vocabularySize: Int.random(in: 4...50, using: &random),
+      seed: random.next(), vocabularySize: Int.random(in: 4...Self.largestVocabulary, using: &random),
       endProbability: [0, 0.01, 0.05].randomElement(using: &random)!,
       agreement: [0, 0.5, 0.8, 0.9, 0.95, 0.98, 1].randomElement(using: &random)!,
       isMisleading: random.chance(0.05))

@@ -144,6 +144,9 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     }
   }
 
+  /// Plans drawn from a seed have no larger vocabulary.
+  public static let largestVocabulary = 50
+
   /// Draws what happens by chance during the run: jitter, and what hostile workers say.
   public var seed: UInt64
   public var script: ScriptedModel
