@@ -114,6 +114,7 @@ import Testing
 
   /// Lost connections in the middle of the text cost time, and nothing else.
   @Test func aWorkerThatComesAndGoes() throws {
+    var counts = FaultCounts()
     try forEachSeed(count: 60) { seed in
       var plan = Self.plan(seed: seed, agreement: 0.95, maxTokens: 80)
       plan.script.endProbability = 0
@@ -128,9 +129,9 @@ import Testing
         plan.faults.append(fault)
       }
       plan.faultsEnd = 2_000_000
-      let outcome = try plan.run()
-      if outcome.counts[.connections] < 4 { throw CheckFailure("nobody went") }
-      if outcome.counts[.acceptedRemote] == 0 { throw CheckFailure("nobody was of use") }
+      counts += try plan.run().counts
     }
+    #expect(counts[.connections] > counts[.sessions] * 4)
+    #expect(counts[.acceptedRemote] > counts[.sessions] * 10)
   }
 }

@@ -18,11 +18,14 @@ public struct BrokenRule: Error, Hashable, Sendable, CustomStringConvertible {
     case workerMessage
     /// A breach of the protocol passed, or what is none was taken for one.
     case protocolRule
-    /// Controller and worker disagree on what both have heard, or a tree is not whole.
+    /// Controller and worker disagree on what both have heard.
     case mirror
+    /// A machine's own account of itself contradicts itself. Looked at last, so that what is found by it is
+    /// what no other check has seen.
+    case invariant
     /// More nodes, ids, sessions or steps than allowed.
     case bounds
-    /// A session waits for something that it must not wait for.
+    /// A session waits for something that it must not wait for, or a worker rests with work to do.
     case waiting
     /// A session does not end, or ends with a wrong reason, or something of it is left over.
     case ending

@@ -20,6 +20,8 @@ extension FaultRun {
       var token: TokenID
     }
     private var nodes: [Node] = []
+    /// Hashes of what it has expanded.
+    var expanded: Set<SequenceHash> = []
 
     var nextID: RemoteNodeID { RemoteNodeID(nodes.count) + 1 }
     subscript(id: RemoteNodeID) -> Node { nodes[Int(id) - 1] }

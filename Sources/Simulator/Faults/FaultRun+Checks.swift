@@ -286,6 +286,7 @@ extension FaultRun {
         expansion.distribution == Distribution(entropy: said.entropy, candidates: kept), .workerMessage,
         "says \(expansion.distribution) where its draft said \(said)")
     }
+    announced.expanded.insert(hash)
     for candidate in expansion.distribution.candidates {
       var child = hash
       child.append(candidate.token)
@@ -409,19 +410,35 @@ extension FaultRun {
     }
   }
 
-  /// Trees are whole, and where both ends know a node by an id they mean the same.
+  /// A worker with a session whose next token nobody has guessed computes, unless it was told to pause.
+  func checkWork(_ index: Int) throws {
+    let worker = workers[index]
+    guard worker.pass == nil, !isMisled(worker) else { return }
+    for (id, held) in worker.held where !held.isPaused {
+      guard let session = held.session else { continue }
+      try Self.require(
+        held.announced.expanded.contains(session.hashes[held.position + 1]), .waiting,
+        "worker \(index) rests though nobody has drafted after the last token of \(id)")
+    }
+  }
+
+  /// Where both ends know a node by an id they mean the same; then, that trees are whole.
   func inspect() throws {
+    for controller in controllers {
+      for session in controller.sessions {
+        for connection in controller.attached { try compare(session, connection) }
+      }
+    }
     for (index, worker) in workers.enumerated() where !worker.plan.isHostile {
       if let broken = worker.machine.brokenInvariant {
-        throw BrokenRule(.mirror, "worker \(index): \(broken)")
+        throw BrokenRule(.invariant, "worker \(index): \(broken)")
       }
     }
     for controller in controllers {
       for session in controller.sessions {
         if let broken = session.machine.brokenInvariant {
-          throw BrokenRule(.mirror, "\(session.id): \(broken)")
+          throw BrokenRule(.invariant, "\(session.id): \(broken)")
         }
-        for connection in controller.attached { try compare(session, connection) }
       }
     }
   }

@@ -131,5 +131,6 @@ extension FaultRun {
     if !items.isEmpty, let connection = worker.connection, connection.isOpenAtWorker {
       try send(items, notes: notes, on: connection)
     }
+    try checkWork(index)
   }
 }
