@@ -48,10 +48,12 @@ public enum FaultCampaign {
   ///   - stopsAtFailure: begin no further runs after one has failed. The failure reported is that of the lowest
   ///     seed either way
   ///   - shrinkAttempts: runs that shrinking may take
+  ///   - adjust: changes each plan that was drawn, before it is run
   ///   - progress: called now and then with the number of runs so far, from any thread
   public static func run(
     seeds: Range<UInt64>, cores: Int = 1, codec: any FrameCodec = PlainFrameCodec(),
-    stopsAtFailure: Bool = true, shrinkAttempts: Int = 4000, progress: (@Sendable (Int) -> Void)? = nil
+    stopsAtFailure: Bool = true, shrinkAttempts: Int = 4000, adjust: @Sendable (inout FaultPlan) -> Void = { _ in },
+    progress: (@Sendable (Int) -> Void)? = nil
   ) -> FaultSummary {
     let clock = ContinuousClock()
     let start = clock.now
@@ -79,7 +81,9 @@ public enum FaultCampaign {
         guard seed < seeds.upperBound else { break }
         TrapReport.begin(seed, core: core)
         do {
-          let outcome = try FaultPlan(seed: seed).run(codec: codec)
+          var plan = FaultPlan(seed: seed)
+          adjust(&plan)
+          let outcome = try plan.run(codec: codec)
           counts += outcome.counts
           digest &+= SplitMix64.mix(outcome.digest ^ SplitMix64.mix(seed))
         } catch {
@@ -95,7 +99,7 @@ public enum FaultCampaign {
     var summary = total.withLock { $0 }
     summary.failedSeeds.sort()
     if let seed = summary.failedSeeds.first {
-      summary.failure = failure(of: seed, codec: codec, shrinkAttempts: shrinkAttempts)
+      summary.failure = failure(of: seed, codec: codec, shrinkAttempts: shrinkAttempts, adjust: adjust)
     }
     summary.elapsed = clock.now - start
     return summary
@@ -103,9 +107,11 @@ public enum FaultCampaign {
 
   /// Runs one seed; nil when it breaks no rule.
   public static func failure(
-    of seed: UInt64, codec: any FrameCodec = PlainFrameCodec(), shrinkAttempts: Int = 4000
+    of seed: UInt64, codec: any FrameCodec = PlainFrameCodec(), shrinkAttempts: Int = 4000,
+    adjust: (inout FaultPlan) -> Void = { _ in }
   ) -> FaultFailure? {
-    let plan = FaultPlan(seed: seed)
+    var plan = FaultPlan(seed: seed)
+    adjust(&plan)
     do {
       _ = try plan.run(codec: codec)
       return nil

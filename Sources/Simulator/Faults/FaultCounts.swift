@@ -2,13 +2,13 @@
 public struct FaultCounts: Hashable, Sendable {
   public enum Counter: Int, CaseIterable, Sendable {
     // Faults that took effect.
-    case cuts, silentCuts, partitions, delays, freezes, slowdowns, crashes, powerLosses
+    case cuts, silentCuts, partitions, delays, freezes, slowdowns, crashes, powerLosses, relocations
     case duplicatedFrames, truncatedFrames, corruptFrames
     case draftFailures, targetFailures, homeFailures, cancellations
     case shutdowns, controllerCrashes
     // What they led to.
     case connections, refusedConnections, handshakeTimeouts, controllerTimeouts, workerTimeouts
-    case undecodableFrames, controllerViolations, workerViolations, declines, resubmissions
+    case queueOverflows, undecodableFrames, controllerViolations, workerViolations, declines, resubmissions
     case hostileMessages, hostileBytes
     // The work.
     case sessions, events, frames, bytes, tokens, steps, pausedCommits, bubbles

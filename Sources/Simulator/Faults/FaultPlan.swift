@@ -162,6 +162,8 @@ public struct FaultPlan: Hashable, Codable, Sendable {
   public var faultsEnd: Microseconds = 0
   /// Compare the whole trees after every so many events.
   public var inspectEvery = 1
+  /// Whether the machines are asked for their own opinion of themselves, too.
+  public var asksMachines = true
 
   /// One session on models that agree most of the time; no worker, no home draft model, no fault.
   public init(script: ScriptedModel, seed: UInt64) {

@@ -429,6 +429,7 @@ extension FaultRun {
         for connection in controller.attached { try compare(session, connection) }
       }
     }
+    guard plan.asksMachines else { return }
     for (index, worker) in workers.enumerated() where !worker.plan.isHostile {
       if let broken = worker.machine.brokenInvariant {
         throw BrokenRule(.invariant, "worker \(index): \(broken)")

@@ -4,6 +4,8 @@ import SpeculationCore
 extension FaultRun {
   private var liveness: Duration { .microseconds(plan.liveness) }
   private var pingInterval: Duration { .microseconds(plan.liveness / 6) }
+  /// Chunks on their way to a peer, or waiting for it.
+  private static var maximumQueued: Int { 64 }
   /// From dialling to the welcome.
   private var handshakeTimeout: Duration { liveness * 3 }
 
@@ -159,7 +161,17 @@ extension FaultRun {
     } else if !bytes.isEmpty {
       push(bytes, after: delay, on: connection, direction)
     }
+    if connection[keyPath: path].chunks.count > Self.maximumQueued {
+      queue.schedule(.overflow(connection, direction), at: now)
+    }
     if let breaks { breakNow(connection, isSilent: breaks) }
+  }
+
+  /// A peer that takes in less than it is sent is too slow to be of use.
+  func overflow(_ connection: Connection, _ direction: FaultPlan.Direction) throws {
+    guard direction == .down ? connection.isOpenAtController : connection.isOpenAtWorker else { return }
+    counts[.queueOverflows] += 1
+    if direction == .down { try closeAtController(connection) } else { try closeAtWorker(connection) }
   }
 
   private func push(

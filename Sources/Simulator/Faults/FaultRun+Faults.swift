@@ -42,7 +42,9 @@ extension FaultRun {
       worker.held = [:]
       worker.frozenUntil = now
       worker.nextWait = .milliseconds(100)
-      worker.controller = fault.amount % controllers.count
+      let controller = fault.amount % controllers.count
+      if controller != worker.controller { counts[.relocations] += 1 }
+      worker.controller = controller
       if let connection = worker.connection {
         try closeAtWorker(connection, isProcessGone: true, isSilent: fault.isSilent)
       }

@@ -23,6 +23,7 @@ final class FaultRun {
     case passDone(Int, epoch: Int, Duration)
     case fault(Int)
     case partitionOver(Connection)
+    case overflow(Connection, FaultPlan.Direction)
     case controllerUp(Int)
     case faultsEnd
     case allMustBeOver
@@ -182,7 +183,8 @@ final class FaultRun {
         Worker(
           plan: worker, machine: plan.machine(for: worker),
           hostile: HostileWorker(
-            vocabularySize: plan.script.vocabularySize, maxCandidates: plan.sessions.first?.maxCandidates ?? 8),
+            vocabularySize: plan.script.vocabularySize, maxCandidates: plan.sessions.first?.maxCandidates ?? 8
+          ),
           random: random.split()))
       queue.schedule(.dial(index, epoch: 0), at: Timestamp(worker.start))
     }
@@ -256,6 +258,7 @@ final class FaultRun {
     case .passDone(let index, let epoch, let duration): try passDone(index, epoch: epoch, duration)
     case .fault(let index): try begin(plan.faults[index])
     case .partitionOver(let connection): breakNow(connection, isSilent: false)
+    case .overflow(let connection, let direction): try overflow(connection, direction)
     case .controllerUp(let index): try controllerUp(index)
     case .faultsEnd: faultsEnded()
     case .allMustBeOver:
