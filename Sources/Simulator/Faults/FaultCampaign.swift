@@ -52,8 +52,8 @@ public enum FaultCampaign {
   ///   - progress: called now and then with the number of runs so far, from any thread
   public static func run(
     seeds: Range<UInt64>, cores: Int = 1, codec: any FrameCodec = PlainFrameCodec(),
-    stopsAtFailure: Bool = true, shrinkAttempts: Int = 4000, adjust: @Sendable (inout FaultPlan) -> Void = { _ in },
-    progress: (@Sendable (Int) -> Void)? = nil
+    stopsAtFailure: Bool = true, shrinkAttempts: Int = 4000,
+    adjust: @Sendable (inout FaultPlan) -> Void = { _ in }, progress: (@Sendable (Int) -> Void)? = nil
   ) -> FaultSummary {
     let clock = ContinuousClock()
     let start = clock.now
