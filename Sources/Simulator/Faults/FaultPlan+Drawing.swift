@@ -98,6 +98,9 @@ extension FaultPlan {
     worker.jitter = random.within(0...far)
     worker.pass = PassTime(
       fixed: random.within(1_000...15_000) * (scale > 1 ? 10 : 1), each: random.within(0...3_000))
+    // A draft model on a laptop's core: a pass lasts longer than a connection takes to come back.
+    if random.chance(0.15) { worker.pass.fixed = random.within(100_000...400_000) }
+    if random.chance(0.2) { worker.passFailure = [0.05, 0.2].randomElement(using: &random)! }
     worker.isHostile = random.chance(0.15)
     return worker
   }

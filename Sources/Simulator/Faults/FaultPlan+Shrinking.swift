@@ -164,6 +164,7 @@ extension FaultPlan {
       let usual = FaultPlan.Worker()
       for index in plan.workers.indices {
         set(\.workers[index].isHostile, false)
+        set(\.workers[index].passFailure, 0)
         lower(\.workers[index].start, to: 0)
         set(\.workers[index].jitter, 0)
         set(\.workers[index].delay, usual.delay)
@@ -189,7 +190,7 @@ extension FaultPlan {
 
     mutating func simplifyRest() {
       let last = plan.faults.map { $0.at + $0.duration }.max() ?? 0
-      set(\.faultsEnd, last)
+      lower(\.faultsEnd, to: last)
       set(\.target, FaultPlan.PassTime(fixed: 30_000, each: 100))
       set(\.home, FaultPlan.PassTime(fixed: 5_000, each: 100))
       set(\.liveness, 3_000_000)

@@ -80,6 +80,8 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     public var delay: Microseconds = 15_000
     public var jitter: Microseconds = 0
     public var pass = PassTime(fixed: 5_000, each: 100)
+    /// How likely each pass is to fail while faults last; its sessions are declined then.
+    public var passFailure = 0.0
     /// Tells lies instead of drafting.
     public var isHostile = false
 

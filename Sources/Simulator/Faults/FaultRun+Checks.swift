@@ -462,11 +462,20 @@ extension FaultRun {
       "\(connection.id!) takes something for the text that is not")
     let gap = Array(text[committed.count...])
     let announced = worker.machine.announcedNodes(of: session.id)
-    for (id, path) in mirror.live {
+    for (id, path) in mirror.live.sorted(by: { $0.key < $1.key }) {
       try Self.require(
         announced[id] == gap + path, .mirror,
         "id \(id) of \(connection.id!) in \(session.id): \(gap + path) here, "
           + "\(String(describing: announced[id])) there")
+    }
+    // And the other way: what the controller has heard of and the text still leads to is not forgotten.
+    if session.machine.statistics.droppedExpansions == 0, let heard = connection.said[session.id]?.nextID {
+      for (id, path) in announced.sorted(by: { $0.key < $1.key })
+      where id < heard && path.count >= gap.count && path.starts(with: gap) {
+        try Self.require(
+          mirror.live[id] == Array(path[gap.count...]), .mirror,
+          "id \(id) of \(connection.id!) in \(session.id) is forgotten: \(path) there")
+      }
     }
     for (id, position) in mirror.behind where position >= committed.count - 1 {
       try Self.require(

@@ -162,9 +162,10 @@ extension FaultRun {
       counts[.declines] += 1
       guard let session = session(id, at: connection.controller), connection.told[id] != nil else { return }
       try leave(session, connection)
+      // A controller may ask again, at once or later, on the same connection.
       if random.chance(0.7) {
-        queue.schedule(
-          .rejoin(connection, session), at: now.advanced(by: random.duration(.zero...(.milliseconds(100)))))
+        let wait = random.chance(0.5) ? .zero : random.duration(.zero...(.milliseconds(100)))
+        queue.schedule(.rejoin(connection, session), at: now.advanced(by: wait))
       }
     case .expansion(let id, let expansion):
       guard let session = session(id, at: connection.controller), !session.isLost else { return }

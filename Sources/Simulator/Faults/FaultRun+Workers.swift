@@ -71,7 +71,7 @@ extension FaultRun {
       return queue.schedule(.passDone(index, epoch: epoch, duration), at: thaw)
     }
     worker.pass = nil
-    if worker.failsNext {
+    if worker.failsNext || !faultsAreOver && worker.random.chance(worker.plan.passFailure) {
       worker.failsNext = false
       counts[.draftFailures] += 1
       try perform(worker.machine.passFailed(reason: "planned"), at: index)
