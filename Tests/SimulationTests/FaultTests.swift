@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test func plansSurviveBeingWrittenDown() throws {
-    for seed: UInt64 in 1...200 {
+    for seed: UInt64 in 1...50 {
       let plan = FaultPlan(seed: seed)
       #expect(try FaultPlan(json: plan.json()) == plan)
       #expect(try FaultPlan(json: plan.json(isIndented: true)) == plan)

@@ -59,6 +59,19 @@ extension FaultPlan {
       }
     }
 
+    /// What goes shifts what happens by chance to those who stay: under another seed the failure may be back.
+    mutating func attemptWithSomeSeed(_ change: (inout FaultPlan) -> Void) {
+      if attempt(change) { return }
+      for seed: UInt64 in 1...16 {
+        if attempt({ plan in
+          change(&plan)
+          plan.seed = seed
+        }) {
+          return
+        }
+      }
+    }
+
     /// The least value first, then half as much for as long as it helps.
     mutating func lower<Number: BinaryInteger>(
       _ path: WritableKeyPath<FaultPlan, Number>, to least: Number
@@ -91,10 +104,10 @@ extension FaultPlan {
 
     mutating func dropParts() {
       for index in plan.sessions.indices.reversed() where plan.sessions.count > 1 {
-        attempt { $0.sessions.remove(at: index) }
+        attemptWithSomeSeed { $0.sessions.remove(at: index) }
       }
       for index in plan.workers.indices.reversed() {
-        attempt { plan in
+        attemptWithSomeSeed { plan in
           plan.workers.remove(at: index)
           plan.faults.removeAll { $0.kind != .shutdown && $0.subject == index }
           for fault in plan.faults.indices

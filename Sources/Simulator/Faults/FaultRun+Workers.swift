@@ -71,7 +71,8 @@ extension FaultRun {
       return queue.schedule(.passDone(index, epoch: epoch, duration), at: thaw)
     }
     worker.pass = nil
-    if worker.failsNext || !faultsAreOver && worker.random.chance(worker.plan.passFailure) {
+    let failure = faultsAreOver ? 0 : worker.plan.passFailure
+    if worker.failsNext || failure > 0 && worker.random.chance(failure) {
       worker.failsNext = false
       counts[.draftFailures] += 1
       try perform(worker.machine.passFailed(reason: "planned"), at: index)
