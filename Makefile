@@ -4,7 +4,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build tests bench bootstrap bootstrap-tests format models-demo models-test clean distclean
+.PHONY: help demo test check build tests bench mutation-check bootstrap bootstrap-tests format models-demo \
+  models-test clean distclean
 
 # Models by catalogue name (`wanspec models list`).
 DEMO_MODELS := qwen2.5-coder-1.5b-instruct-bf16 qwen2.5-coder-0.5b-instruct
@@ -54,6 +55,9 @@ bench: build models-demo ## Measure all modes and llama.cpp's own speculation on
 	    --target "$$(WANSPEC_JSON= $(WANSPEC) models path qwen2.5-coder-1.5b-instruct-bf16)" \
 	    --draft "$$(WANSPEC_JSON= $(WANSPEC) models path qwen2.5-coder-0.5b-instruct)" || exit 1; \
 	done
+
+mutation-check: ## Plant bugs in a copy of the core and show that the fault simulation finds each (10 minutes)
+	@dev/mutation-check
 
 bootstrap: ## Install what is missing: system packages, llama.cpp
 	@dev/bootstrap

@@ -119,24 +119,26 @@ let package = Package(
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       swiftSettings: settings),
     .target(
       name: "SpeculationTesting",
-      dependencies: ["SpeculationCore", "ModelBackend"],
+      dependencies: ["SpeculationCore", "ModelBackend", "Simulator"],
       swiftSettings: settings),
     .testTarget(
       name: "SpeculationCoreTests",
-      dependencies: ["SpeculationCore", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "ModelBackendTests",
-      dependencies: ["ModelBackend", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["ModelBackend", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "LlamaBackendTests",
-      dependencies: ["LlamaBackend", "ModelStore", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["LlamaBackend", "ModelStore", "Simulator", "SpeculationTesting"],
+      swiftSettings: settings),
     .testTarget(
       name: "NodeRuntimeTests",
-      dependencies: ["NodeRuntime", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["NodeRuntime", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "DraftExchangeTests",
       dependencies: [
@@ -151,10 +153,13 @@ let package = Package(
       dependencies: ["WideArea"], swiftSettings: settings),
     .testTarget(
       name: "SimulationTests",
-      dependencies: ["Simulator", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"],
+      exclude: ["Regressions"], swiftSettings: settings),
+    // A real browser, in which tests open pages.
+    .target(name: "BrowserTesting", dependencies: ["ProcessControl"], swiftSettings: settings),
     .testTarget(
       name: "ReportingTests",
-      dependencies: ["Reporting", "ProcessControl"], swiftSettings: settings),
+      dependencies: ["Reporting", "BrowserTesting"], swiftSettings: settings),
     .testTarget(
       name: "ProcessControlTests",
       dependencies: ["ProcessControl"], swiftSettings: settings),
@@ -163,7 +168,10 @@ let package = Package(
       dependencies: ["ModelStore"], swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["wanspec", "ModelStore", "ProcessControl", "SpeculationTesting"], swiftSettings: settings
+      dependencies: [
+        "wanspec", "ModelStore", "ProcessControl", "Simulator", "SpeculationTesting", "BrowserTesting",
+      ],
+      swiftSettings: settings
     ),
   ]
 )

@@ -1,4 +1,5 @@
 import ModelBackend
+import Simulator
 import SpeculationCore
 
 /// How a scripted engine behaves apart from its answers.

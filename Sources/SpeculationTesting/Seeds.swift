@@ -6,6 +6,12 @@
   import Darwin
 #endif
 
+/// Something that must never happen did.
+public struct CheckFailure: Error, CustomStringConvertible {
+  public var description: String
+  public init(_ description: String) { self.description = description }
+}
+
 /// A test that failed under one seed. Its description says how to run that seed alone.
 public struct SeedFailure: Error, CustomStringConvertible {
   public var seed: UInt64

@@ -132,7 +132,52 @@ struct SimulateCommand: AsyncParsableCommand {
     (["wanspec simulate \(file!)"] + settings.map { "--set '\($0)'" }).joined(separator: " ")
   }
 
+  // MARK: Faults
+
   private func runFaults() async throws {
-    throw CommandFailure("not yet")
+    TrapReport.install()
+    if let replay { return try self.replay(replay) }
+    let first = firstSeed ?? 1
+    let (seeds, overflows) = first.addingReportingOverflow(UInt64(seeds ?? 2000))
+    guard !overflows else { throw CommandFailure("the seeds from \(first) on are not that many") }
+    let bar = ProgressBar(title: "faults")
+    let (jobs, version) = (self.jobs!, BuildInformation.version)
+    // Not on a thread of the cooperative pool: the runs compute for as long as they last.
+    let summary = await withCheckedContinuation { continuation in
+      DispatchQueue.global().async {
+        continuation.resume(
+          returning: FaultCampaign.run(seeds: first..<seeds, cores: jobs) {
+            bar.update(done: Int64($0), total: Int64(seeds - first))
+          })
+      }
+    }
+    bar.finish()
+    let report = FaultReport(summary: summary, first: first, version: version)
+    if json { JSONLine.print(report.object) } else { StandardOutput.line(report.text) }
+    if summary.failure != nil { throw ExitCode.failure }
+  }
+
+  private func replay(_ path: String) throws {
+    guard let data = FileManager.default.contents(atPath: path), data.count < 16 << 20 else {
+      throw CommandFailure("cannot read the plan \(path)", hint: "check the path; a plan is below 16 MiB")
+    }
+    let plan: FaultPlan
+    do {
+      let text = String(decoding: data, as: UTF8.self)
+      plan = try (try? FaultRegression(json: text))?.plan ?? FaultPlan(json: text)
+    } catch {
+      throw CommandFailure("\(path) is no plan: \(error)")
+    }
+    do {
+      let outcome = try plan.run()
+      if json {
+        JSONLine.print(["plan": path, "passed": true, "events": outcome.counts[.events]])
+      } else {
+        StandardOutput.line("\(path): passes, \(outcome.counts[.events]) events")
+      }
+    } catch {
+      StandardOutput.line("\(path): \(error.kind.rawValue): \(error)")
+      throw ExitCode.failure
+    }
   }
 }

@@ -4,7 +4,9 @@ import Testing
 
 /// Help, wrong input and exit codes. No model is loaded.
 struct UsageTests {
-  static let commands = ["generate", "worker", "link", "models", "bench", "demo", "doctor"]
+  static let commands = [
+    "generate", "worker", "link", "models", "bench", "simulate", "trace", "profile", "demo", "doctor",
+  ]
 
   @Test(arguments: commands)
   func everyCommandHasHelp(command: String) async throws {
@@ -44,6 +46,17 @@ struct UsageTests {
     (["generate", "hi", "--wait-worker", "-5s"], "negative"),
     (["generate", "hi", "--worker-timeout", "-5s"], "negative"),
     (["worker", "--connect", "example.org:7070"], "--insecure"),
+    (["simulate"], "Give a scenario file"),
+    (["simulate", "x.yaml", "--faults"], "not both"),
+    (["simulate", "x.yaml", "--seeds", "3"], "belong to --faults"),
+    (["simulate", "x.yaml", "--jobs", "0"], "--jobs must be between 1 and 1024"),
+    (["simulate", "--faults", "--seeds", "0"], "--seeds must be between"),
+    (["simulate", "--faults", "--output", "x"], "neither --set nor --output"),
+    (["trace", "record", "x.gz"], "Give a prompt file"),
+    (["trace", "record", "x.gz", "--prompts", "p", "--candidates", "0"], "--candidates must be between 1 and 64"),
+    (["trace", "calibrate", "x.gz", "--candidates", "0"], "--candidates must be between 1 and 64"),
+    (["profile", "--max-batch", "0"], "--max-batch must be between 1 and 64"),
+    (["bench", "--prompts", "x", "--predict", "--modes", "wan"], "--predict needs the mode plain"),
     (["worker", "--connect", "127.0.0.1:99999"], "not a port"),
     (["worker", "--pass-width", "0"], "pass width"),
     (["worker", "--sessions", "0"], "--sessions"),

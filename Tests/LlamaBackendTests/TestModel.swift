@@ -2,6 +2,7 @@ import Foundation
 import LlamaBackend
 import ModelBackend
 import ModelStore
+import Simulator
 import SpeculationCore
 import SpeculationTesting
 import Testing

@@ -1,5 +1,6 @@
 import LlamaBackend
 import ModelBackend
+import Simulator
 import SpeculationCore
 import SpeculationTesting
 import Testing

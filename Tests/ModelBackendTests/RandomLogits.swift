@@ -1,4 +1,4 @@
-import SpeculationTesting
+import Simulator
 
 extension SplitMix64 {
   /// Logits as a model gives them: most around zero, a few well above.

@@ -1,4 +1,5 @@
 import ModelBackend
+import Simulator
 import SpeculationCore
 import SpeculationTesting
 import Testing

@@ -1,5 +1,6 @@
 import ModelBackend
 import NodeRuntime
+import Simulator
 import SpeculationCore
 import SpeculationTesting
 import Testing

@@ -1,3 +1,4 @@
+import Simulator
 import SpeculationCore
 import SpeculationTesting
 import Testing

@@ -1,31 +1,38 @@
 import Collections
 import SpeculationCore
 
-/// Events by time; of equal times, the one scheduled first. O(log n) each way.
+/// Events of virtual time: the earliest first; of equal times, the one scheduled first, so that a run never
+/// depends on how the heap happens to be arranged.
 public struct EventQueue<Event> {
   private struct Entry: Comparable {
-    var time: Int64
-    var serial: UInt64
+    var time: Timestamp
+    var serial: Int
     var event: Event
 
-    static func < (a: Self, b: Self) -> Bool { a.time != b.time ? a.time < b.time : a.serial < b.serial }
     static func == (a: Self, b: Self) -> Bool { a.serial == b.serial }
+    static func < (a: Self, b: Self) -> Bool {
+      a.time != b.time ? a.time < b.time : a.serial < b.serial
+    }
   }
 
-  private var entries = Heap<Entry>()
-  private var nextSerial: UInt64 = 0
+  private var heap = Heap<Entry>()
+  private var nextSerial = 0
 
   public init() {}
 
-  public var count: Int { entries.count }
-  public var isEmpty: Bool { entries.isEmpty }
+  public var isEmpty: Bool { heap.isEmpty }
+  public var count: Int { heap.count }
+  /// When the next event happens; nil when there is none.
+  public var nextTime: Timestamp? { heap.min?.time }
 
+  /// O(log n).
   public mutating func schedule(_ event: Event, at time: Timestamp) {
-    entries.insert(Entry(time: time.nanoseconds, serial: nextSerial, event: event))
+    heap.insert(Entry(time: time, serial: nextSerial, event: event))
     nextSerial += 1
   }
 
+  /// Takes out the next event. O(log n).
   public mutating func next() -> (time: Timestamp, event: Event)? {
-    entries.popMin().map { (Timestamp(nanoseconds: $0.time), $0.event) }
+    heap.popMin().map { ($0.time, $0.event) }
   }
 }

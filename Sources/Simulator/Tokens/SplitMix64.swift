@@ -1,4 +1,4 @@
-/// Sebastiano Vigna's SplitMix64: a small seeded generator for tests. Equal seeds give equal sequences on
+/// Sebastiano Vigna's SplitMix64: a small seeded generator. Equal seeds give equal sequences on
 /// every machine.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
   private var state: UInt64
@@ -31,7 +31,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
     return .microseconds(Int64(low + (high - low) * uniform()))
   }
 
-  /// An independent generator for a part of the test, so that what one part draws does not move the others.
+  /// An independent generator for one part of a run, so that what one part draws does not move the others.
   public mutating func split() -> SplitMix64 { SplitMix64(seed: next()) }
 }
 

@@ -1,17 +1,16 @@
 import Foundation
 import ProcessControl
-import Testing
 
 /// A real browser without a window, in which the pages are opened.
-struct Browser {
-  struct Missing: Error, CustomStringConvertible {
-    var description: String {
+public struct Browser {
+  public struct Missing: Error, CustomStringConvertible {
+    public var description: String {
       "no browser: run dev/bootstrap --tests (make test does), which installs one, or name a Chromium or Chrome "
         + "with WANSPEC_BROWSER=/path/to/it"
     }
   }
 
-  struct Failure: Error, CustomStringConvertible { var description: String }
+  public struct Failure: Error, CustomStringConvertible { public var description: String }
 
   /// Programs that understand `--dump-dom`, the leanest first.
   private static let names = [
@@ -20,9 +19,9 @@ struct Browser {
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
   ]
 
-  var program: String
+  public var program: String
 
-  static func find() async throws -> Browser {
+  public static func find() async throws -> Browser {
     let environment = ProcessInfo.processInfo.environment
     if let named = environment["WANSPEC_BROWSER"], !named.isEmpty {
       guard let path = await ChildProcess.find(named, environment: environment) else {
@@ -37,7 +36,7 @@ struct Browser {
   }
 
   /// Opens a page from a file, lets its scripts run, and returns what the document has become.
-  func open(_ html: String, timeLimit: Duration = .seconds(90)) async throws -> Document {
+  public func open(_ html: String, timeLimit: Duration = .seconds(90)) async throws -> Document {
     let folder = FileManager.default.temporaryDirectory.appending(path: "wanspec-page-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -66,8 +65,8 @@ struct Browser {
 }
 
 /// The document after its scripts have run, and what they noted in it.
-struct Document {
-  var text: String
+public struct Document {
+  public var text: String
 
   private func attribute(_ name: String) -> String? {
     guard let tag = text.firstMatch(of: /<html[^>]*>/) else { return nil }
@@ -75,14 +74,14 @@ struct Document {
       .components(separatedBy: "\"").first
   }
 
-  var isDone: Bool { attribute("data-state") == "done" }
-  var charts: Int? { attribute("data-charts").flatMap { Int($0) } }
-  var drawn: Int? { attribute("data-charts-drawn").flatMap { Int($0) } }
-  var errors: Int? { attribute("data-errors").flatMap { Int($0) } }
-  var warnings: Int? { attribute("data-warnings").flatMap { Int($0) } }
+  public var isDone: Bool { attribute("data-state") == "done" }
+  public var charts: Int? { attribute("data-charts").flatMap { Int($0) } }
+  public var drawn: Int? { attribute("data-charts-drawn").flatMap { Int($0) } }
+  public var errors: Int? { attribute("data-errors").flatMap { Int($0) } }
+  public var warnings: Int? { attribute("data-warnings").flatMap { Int($0) } }
 
   /// What is wrong with the page, in words; empty if every chart was drawn without an error.
-  var faults: [String] {
+  public var faults: [String] {
     var faults: [String] = []
     if !isDone { faults.append("the page's script did not come to its end") }
     if drawn == nil || drawn != charts { faults.append("\(drawn ?? -1) of \(charts ?? -1) charts drawn") }
@@ -92,7 +91,7 @@ struct Document {
   }
 
   /// The errors that the page shows its reader.
-  var problems: [String] {
+  public var problems: [String] {
     guard let list = text.firstMatch(of: /<ul id="problems"[^>]*>(.*?)<\/ul>/.dotMatchesNewlines()) else {
       return []
     }
@@ -100,7 +99,7 @@ struct Document {
   }
 
   /// How many marks of data a chart has.
-  func marks(_ chart: Int) -> Int? {
+  public func marks(_ chart: Int) -> Int? {
     guard let start = text.range(of: "<div class=\"view") else { return nil }
     for tag in text[start.lowerBound...].matches(of: /<div class="view[^>]*>/) {
       let tag = String(tag.0)
@@ -113,7 +112,7 @@ struct Document {
   }
 
   /// The picture of a chart, as SVG.
-  func picture(_ chart: Int) -> String? {
+  public func picture(_ chart: Int) -> String? {
     guard let view = text.range(of: "id=\"view-\(chart)\""),
       let end = text.range(of: "<figcaption>", range: view.upperBound..<text.endIndex)
     else { return nil }

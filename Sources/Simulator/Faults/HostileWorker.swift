@@ -1,12 +1,21 @@
 import SpeculationCore
 
-/// A peer that speaks the protocol and lies: well-formed nonsense, and now and then a breach of a rule.
+/// A peer that speaks the protocol and lies in every field: well-formed nonsense, breaches of every rule, and
+/// bytes that are no frame at all.
 struct HostileWorker {
   private struct Session {
     var nextID: RemoteNodeID = 1
     var position: Int
     var known: Int
   }
+
+  /// What it sends next.
+  enum Lie {
+    case items([WorkerFrameItem])
+    /// Not framed, so that everything after it is read askew.
+    case bytes([UInt8])
+  }
+
   private var sessions: [SessionID: Session] = [:]
   let vocabularySize: Int
   let maxCandidates: Int
@@ -16,10 +25,11 @@ struct HostileWorker {
     self.maxCandidates = maxCandidates
   }
 
-  /// What it answers to a message, and whether each answer breaks a rule. Nothing follows a breach.
-  mutating func receive(
-    _ message: ControllerMessage, random: inout SplitMix64
-  ) -> [(message: WorkerMessage, isViolation: Bool)] {
+  /// A new connection.
+  mutating func forget() { sessions = [:] }
+
+  /// What it answers to a message.
+  mutating func receive(_ message: ControllerMessage, random: inout SplitMix64) -> [Lie] {
     let id: SessionID
     switch message {
     case .open(let session, let context, _):
@@ -27,25 +37,38 @@ struct HostileWorker {
       sessions[id] = Session(position: context.count - 1, known: context.count - 1)
     case .commit(let session, let position, _, _):
       id = session
-      sessions[id]?.position = position
+      // The commit itself may have been damaged on its way.
+      if let known = sessions[id]?.known { sessions[id]!.position = min(max(position, known), 1 << 40) }
     case .close(let session):
       sessions[session] = nil
-      return []
+      // Goes on talking about what is over.
+      return random.chance(0.2) ? [.items([.message(.declined(session, reason: "never mind"))])] : []
     }
-    var answers: [(WorkerMessage, Bool)] = []
+    guard sessions[id] != nil else { return [] }
+    var items: [WorkerFrameItem] = []
     for _ in 0..<Int.random(in: 0...4, using: &random) {
-      guard sessions[id] != nil else { break }
-      let lie = lie(id, random: &random)
-      if random.chance(0.05) {
-        answers.append((.expansion(id, spoil(lie, of: sessions[id]!, random: &random)), true))
-        sessions[id] = nil
-      } else {
+      switch Int.random(in: 0..<100, using: &random) {
+      case 0..<4: items.append(.message(.expansion(id, spoil(lie(id, random: &random), id, random: &random))))
+      case 4..<6:
+        items.append(.message(.declined(id, reason: "I would rather not")))
+        sessions[id] = Session(position: sessions[id]!.position, known: sessions[id]!.position)
+      case 6:
+        let other = SessionID([0, id.rawValue &+ 1, .max, random.next()].randomElement(using: &random)!)
+        items.append(.message(.expansion(other, lie(id, random: &random))))
+      case 7: items.append(.pong(random.next()))
+      case 8:
+        let bytes = (0..<Int.random(in: 1...30, using: &random)).map { _ in
+          UInt8.random(in: 0...255, using: &random)
+        }
+        return [.items(items), .bytes(bytes)]
+      default:
+        let lie = lie(id, random: &random)
         sessions[id]!.known = lie.knownPosition
         sessions[id]!.nextID += RemoteNodeID(lie.distribution.candidates.count)
-        answers.append((.expansion(id, lie), false))
+        items.append(.message(.expansion(id, lie)))
       }
     }
-    return answers
+    return items.isEmpty ? [] : [.items(items)]
   }
 
   /// An expansion that no rule forbids.
@@ -54,9 +77,11 @@ struct HostileWorker {
     let known = Int.random(in: session.known...session.position, using: &random)
     let first = TokenID.random(in: 0..<TokenID(vocabularySize), using: &random)
     let count = Int.random(in: 0...min(maxCandidates, vocabularySize), using: &random)
+    var rest: Float = 1
     let candidates = (0..<count).map { index in
-      Candidate(
-        token: (first + TokenID(index)) % TokenID(vocabularySize), probability: Float(random.uniform()))
+      let probability = rest * Float(random.uniform())
+      rest -= probability
+      return Candidate(token: (first + TokenID(index)) % TokenID(vocabularySize), probability: probability)
     }
     let site: ExpansionSite =
       session.nextID > 1 && random.chance(0.7)
@@ -68,10 +93,10 @@ struct HostileWorker {
   }
 
   /// Breaks one rule.
-  private func spoil(_ lie: Expansion, of session: Session, random: inout SplitMix64) -> Expansion {
+  private func spoil(_ lie: Expansion, _ id: SessionID, random: inout SplitMix64) -> Expansion {
     var bad = lie
     let good = Candidate(token: 1, probability: 0.5)
-    switch Int.random(in: 0..<14, using: &random) {
+    switch Int.random(in: 0..<18, using: &random) {
     case 0: bad.distribution.entropy = .nan
     case 1: bad.distribution.entropy = .infinity
     case 2: bad.distribution.entropy = -1
@@ -84,9 +109,12 @@ struct HostileWorker {
     case 9: bad.firstChild += 1
     case 10: bad.site = .node(bad.firstChild)
     case 11: bad.site = .node(0)
-    case 12:
-      bad.site = .root(position: lie.knownPosition + 1)
-    default: bad.knownPosition = session.known - 1
+    case 12: bad.site = .root(position: lie.knownPosition + 1)
+    case 13: bad.distribution.candidates = [good, Candidate(token: 2, probability: 0.8)]
+    case 14: bad.knownPosition = sessions[id]!.position + 1
+    case 15: bad.firstChild = 0
+    case 16: bad.site = .root(position: -1)
+    default: bad.knownPosition = sessions[id]!.known - 1
     }
     return bad
   }

@@ -15,7 +15,7 @@ import SpeculationCore
 /// stands in a slot drawn with just these probabilities. The first slot's has the mean `agreement` and varies
 /// from place to place, so entropy tells easy places from hard ones. Half of the rest goes to the second slot,
 /// half of what then remains to the third, and so on.
-public struct ScriptedModel: Hashable, Sendable {
+public struct ScriptedModel: Hashable, Codable, Sendable {
   public var seed: UInt64
   /// At least 2. Token 0 ends the text.
   public var vocabularySize: Int

@@ -1,0 +1,70 @@
+import SpeculationCore
+
+/// Plans speak plainly; this is the one place that knows how the machines want to be told.
+extension FaultPlan {
+  /// The controller's settings for a session.
+  func configuration(of session: Session) -> ControllerMachine.Configuration {
+    ControllerMachine.Configuration(
+      verification: VerificationPolicy(
+        rule: session.isCostAware ? .costAware : .everything, maxNodes: session.maxVerified,
+        minPathProbability: session.minPathProbability),
+      homePolicy: session.policy,
+      homeSchedule: session.draftsBefore.map { .beforeVerification(length: $0) } ?? .overlapped,
+      homeLimits: session.homeLimits.draftLimits, lookupLength: session.lookupLength,
+      minGain: session.minGain, maxTreeNodes: session.maxTreeNodes, maxCandidates: session.maxCandidates,
+      vocabularySize: script.vocabularySize, contextLength: session.contextLength,
+      maxTokens: session.maxTokens, endTokens: [ScriptedModel.endToken])
+  }
+
+  func machine(for session: Session, id: SessionID) -> ControllerMachine {
+    let known = session.hasMeasuredCosts
+    return ControllerMachine(
+      session: id, prompt: session.prompt, sampling: session.samplingSettings,
+      configuration: configuration(of: session), targetCost: known ? target.curve : CostCurve(),
+      homeCost: session.hasHomeDraft ? known ? home.curve : CostCurve() : nil)
+  }
+
+  func machine(for worker: Worker) -> WorkerMachine {
+    WorkerMachine(
+      configuration: WorkerMachine.Configuration(
+        limits: worker.limits.draftLimits, maxSessions: worker.maxSessions,
+        contextLength: worker.contextLength))
+  }
+}
+
+extension FaultPlan.PassTime {
+  /// - Parameter count: tokens or nodes
+  func duration(_ count: Int) -> Duration { .microseconds(fixed + each * Int64(count)) }
+
+  /// The pass on a machine that is a fifth slower than usual: no pass takes longer.
+  func longest(_ count: Int) -> Duration { duration(count) * 1.2 + .microseconds(1) }
+
+  var curve: CostCurve {
+    CostCurve(measured: Dictionary(uniqueKeysWithValues: [1, 4, 16, 32].map { ($0, duration($0)) }))
+  }
+}
+
+extension FaultPlan.Limits {
+  var draftLimits: DraftLimits {
+    DraftLimits(
+      passWidth: passWidth, candidates: candidates, minProbability: Float(minProbability),
+      minPathProbability: minPathProbability, maxDepth: maxDepth, maxNodes: maxNodes)
+  }
+}
+
+extension FaultPlan.Session {
+  var policy: HomeDraftPolicy {
+    switch homePolicy {
+    case .never: .never
+    case .always: .always
+    case .entropy(let threshold): .entropy(threshold: Float(threshold))
+    case .value(let price): .value(price: .microseconds(price))
+    }
+  }
+
+  var samplingSettings: SamplingSettings {
+    temperature == 0
+      ? .greedy
+      : SamplingSettings(temperature: Float(temperature), topK: 40, topP: 0.95, seed: samplingSeed)
+  }
+}
