@@ -4,6 +4,7 @@ import ProcessControl
 /// A real browser without a window, in which the pages are opened.
 public struct Browser {
   public struct Missing: Error, CustomStringConvertible {
+    public init() {}
     public var description: String {
       "no browser: run dev/bootstrap --tests (make test does), which installs one, or name a Chromium or Chrome "
         + "with WANSPEC_BROWSER=/path/to/it"

@@ -146,9 +146,9 @@ struct SimulateCommand: AsyncParsableCommand {
     let summary = await withCheckedContinuation { continuation in
       DispatchQueue.global().async {
         continuation.resume(
-          returning: FaultCampaign.run(seeds: first..<seeds, cores: jobs) {
-            bar.update(done: Int64($0), total: Int64(seeds - first))
-          })
+          returning: FaultCampaign.run(
+            seeds: first..<seeds, cores: jobs,
+            progress: { bar.update(done: Int64($0), total: Int64(seeds - first)) }))
       }
     }
     bar.finish()
@@ -164,7 +164,7 @@ struct SimulateCommand: AsyncParsableCommand {
     let plan: FaultPlan
     do {
       let text = String(decoding: data, as: UTF8.self)
-      plan = try (try? FaultRegression(json: text))?.plan ?? FaultPlan(json: text)
+      plan = if let kept = try? FaultRegression(json: text) { kept.plan } else { try FaultPlan(json: text) }
     } catch {
       throw CommandFailure("\(path) is no plan: \(error)")
     }

@@ -31,13 +31,13 @@ struct FaultReport {
   }
 
   var object: [String: any Sendable] {
+    var counts: [String: any Sendable] = [:]
+    for counter in FaultCounts.Counter.allCases { counts["\(counter)"] = summary.counts[counter] }
     var object: [String: any Sendable] = [
       "version": version, "first_seed": Int64(clamping: first), "runs": summary.runs,
       "failed": summary.failedSeeds.count, "digest": String(summary.digest, radix: 16),
       "seconds": summary.elapsed.inSeconds,
-      "counts": Dictionary(
-        uniqueKeysWithValues: FaultCounts.Counter.allCases.map { ($0.rawValue, summary.counts[$0]) })
-        as [String: any Sendable],
+      "counts": counts,
     ]
     if let failure = summary.failure {
       object["failure"] = failure.message
