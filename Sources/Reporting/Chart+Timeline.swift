@@ -38,21 +38,22 @@ extension Chart {
       "color": color.color.adding(["legend": ["symbolStrokeWidth": 0]]),
       "tooltip": .array(data.tooltip),
     ]
+    let isMoment = moments.contains(true)
+    let bars: JSON = [
+      "name": "bars", "transform": [["filter": "datum.m == 0"]],
+      "mark": ["type": "bar", "cornerRadius": 2, "stroke": "#ffffff", "strokeWidth": 0.5],
+      "encoding": encoding.adding(["x2": ["field": "e"]]),
+    ]
+    let diamonds: JSON = [
+      "name": "moments", "transform": [["filter": "datum.m == 1"]],
+      "mark": ["type": "point", "shape": "diamond", "filled": true, "size": 90, "opacity": 1],
+      "encoding": encoding,
+    ]
+    // A layer without any row has no extent, which Vega warns of.
+    var layers: [JSON] = moments.contains(false) || !isMoment ? [bars] : []
+    if isMoment { layers.append(diamonds) }
     let marks: JSON = [
-      "width": .number(Double(width)),
-      "height": ["step": .number(Double(laneHeight))],
-      "layer": [
-        [
-          "name": "bars", "transform": [["filter": "datum.m == 0"]],
-          "mark": ["type": "bar", "cornerRadius": 2, "stroke": "#ffffff", "strokeWidth": 0.5],
-          "encoding": encoding.adding(["x2": ["field": "e"]]),
-        ],
-        [
-          "name": "moments", "transform": [["filter": "datum.m == 1"]],
-          "mark": ["type": "point", "shape": "diamond", "filled": true, "size": 90, "opacity": 1],
-          "encoding": encoding,
-        ],
-      ],
+      "width": .number(Double(width)), "height": ["step": .number(Double(laneHeight))], "layer": .array(layers),
     ]
     let parts: JSON
     if let group {

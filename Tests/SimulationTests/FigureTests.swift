@@ -30,10 +30,10 @@ struct FigureTests {
     #expect(try time("wan tree", "80ms") <= time("local parallel", "80ms"))
     #expect(try time("wan tree", "160ms") <= time("local sequential", "160ms"))
     // The operator's dial.
-    let near = try Self.row(results, "wan value 20ms and lookup", "100ms")
+    let near = try Self.row(results, "wan value 23ms and lookup", "100ms")
     #expect(near.row.millisecondsPerToken <= (try time("local parallel", "100ms")))
     #expect(try #require(near.moved) >= 0.8)
-    let far = try Self.row(results, "wan value 20ms and lookup", "150ms")
+    let far = try Self.row(results, "wan value 23ms and lookup", "150ms")
     #expect(far.row.millisecondsPerToken <= 1.1 * (try time("local parallel", "150ms")))
     #expect(try #require(far.moved) >= 0.7)
   }
@@ -43,12 +43,12 @@ struct FigureTests {
     let results = try await Self.results("entropy.yaml", [("sweep", "{link.rtt: [10ms, 20ms, 70ms]}")])
     for place in ["10ms", "20ms"] {
       let local = try Self.row(results, "local parallel", place)
-      let entropy = try Self.row(results, "entropy 0.9", place)
+      let entropy = try Self.row(results, "entropy 0.8", place)
       #expect(entropy.row.millisecondsPerToken <= 1.02 * local.row.millisecondsPerToken, "\(place)")
       #expect(entropy.row.homeExpansionsPerToken <= 0.5 * local.row.homeExpansionsPerToken, "\(place)")
     }
     // And where it stops: the work is back at home.
-    #expect(try #require(try Self.row(results, "entropy 0.9", "70ms").moved) < 0.2)
+    #expect(try #require(try Self.row(results, "entropy 0.8", "70ms").moved) < 0.2)
   }
 
   /// Whatever the network does, the target goes on: never above 1.01 times plain.

@@ -425,19 +425,23 @@ private enum Event: String, CaseIterable {
     #expect(machine.start().map(\.kind) == ["verify 0"])
   }
 
-  @Test func entropyPolicyDraftsWhereTheWorkerIsUnsure() {
-    func draftedAtHome(_ entropy: Float) -> [[TokenID]] {
+  /// Below an uncertain position, home drafts what the worker has not named.
+  @Test func entropyPolicyDraftsWhereTheWorkerIsUnsure() throws {
+    func draftedAtHome(_ entropy: Float) throws -> [[TokenID]] {
       var machine = controller(hasHome: true, configuration(homePolicy: .entropy(threshold: 1)))
       _ = machine.workerJoined(worker)
+      let root = try #require(machine.start().compactMap(\.homeTasks).first)
       _ = machine.receive(
         Expansion(
-          site: .root(position: 1), firstChild: 1, distribution: guesses(entropy, [20: 0.6, 21: 0.3]),
+          site: .root(position: 1), firstChild: 1, distribution: guesses(entropy, [20: 0.6]),
           knownPosition: 1),
         from: worker)
-      return machine.start().compactMap(\.homeTasks).first?.map(\.path) ?? []
+      return machine.homeDrafted(
+        root.map(\.node), [guesses(entropy, [20: 0.6, 21: 0.3])], duration: .milliseconds(1)
+      ).compactMap(\.homeTasks).first?.map(\.path) ?? []
     }
-    #expect(draftedAtHome(0.9) == [])
-    #expect(draftedAtHome(1.1) == [[20], [21]])
+    #expect(try draftedAtHome(0.9) == [])
+    #expect(try draftedAtHome(1.1) == [[21]])
     // A bubble: the root has no expansion.
     var machine = controller(hasHome: true, configuration(homePolicy: .entropy(threshold: 1)))
     #expect(machine.start().compactMap(\.homeTasks).first?.map(\.path) == [[]])

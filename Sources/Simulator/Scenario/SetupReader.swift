@@ -40,6 +40,10 @@ struct SetupReader {
   private func texts(_ section: ScenarioSection) throws(ScenarioError) -> TextSource {
     let texts = try section.integer("texts", in: 1...100_000)
     let length = try section.integer("length", in: 1...10_000_000)
+    // Drawn texts win, so that a variant can lay them over a recording.
+    let recording = try section.text("recording")
+    let tasks = try section.list("tasks", maxCount: 100) { (value) throws(ScenarioError) in try value.text() }
+    let joined = try section.flag("joined") ?? false
     if let fitted = try section.text("fitted-to") {
       return .fitted(path: path(fitted), texts: texts ?? 16, length: length ?? 256)
     }
@@ -55,14 +59,12 @@ struct SetupReader {
         afterHit: afterHit, afterMiss: afterMiss, spread: try section.number("spread", in: 0...1) ?? 0.5,
         texts: texts ?? 16, length: length ?? 256)
     }
-    guard let recording = try section.text("recording") else {
+    guard let recording else {
       throw section.error(
         nil, "text needs \"recording\", \"match-rate\" or \"fitted-to\"",
         hint: "add \"recording: recordings/qwen2.5-coder.jsonl.gz\"")
     }
-    let tasks = try section.list("tasks", maxCount: 100) { (value) throws(ScenarioError) in try value.text() }
-    return .recording(
-      path: path(recording), tasks: tasks ?? [], limit: texts ?? 0, joined: try section.flag("joined") ?? false)
+    return .recording(path: path(recording), tasks: tasks ?? [], limit: texts ?? 0, joined: joined)
   }
 
   // MARK: Costs

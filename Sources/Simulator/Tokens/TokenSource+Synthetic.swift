@@ -101,7 +101,8 @@ extension TokenSource {
   private static func probabilities(
     first: Double, _ chain: MatchChain
   ) -> (probabilities: [Float], entropy: Float) {
-    let all = [first] + chain.laterRanks.map { (1 - first) * $0 }
+    // The first candidate is the likeliest; what others would have above it, none of them has.
+    let all = [first] + chain.laterRanks.map { min((1 - first) * $0, first) }
     let kept = all.filter { $0 > 1e-6 }
     // What no candidate has counts as one more, so that the entropy is no less than theirs.
     let rest = max(0, 1 - kept.reduce(0, +))

@@ -97,33 +97,40 @@ struct ExperimentReport {
             row.workerExpansionsPerToken.fixed(1),
           ])
     }
-    let findings = self.findings.map { "- \($0)" }.joined(separator: "\n")
+    let findings = self.findings.map { "- \($0.figure): \($0.sentence)" }.joined(separator: "\n")
     return scenario.title + "\n\n" + table.rendered() + (findings.isEmpty ? "" : "\n\n" + findings)
   }
 
-  /// What the sweep shows, in sentences: up to where each variant keeps up with the baselines.
-  var findings: [String] {
+  /// What a sweep over one axis shows: up to where each variant keeps up with the baselines.
+  var findings: [(figure: String, sentence: String)] {
     guard let axis = scenario.sweep.first, scenario.sweep.count == 1 else { return [] }
-    let baselines: [(Scenario.Baseline, String)] = [
-      (.localParallel, "local parallel speculation"), (.localSequential, "local sequential speculation"),
-      (.plain, "plain decoding"),
-    ]
-    let names = baselines.compactMap { scenario.variant(of: $0.0) }
-    var sentences: [String] = []
-    for variant in scenario.variants where !names.contains(variant.name) {
-      for (baseline, words) in baselines {
-        guard let other = scenario.variant(of: baseline) else { continue }
-        if let last = results.lastNotSlower(variant.name, than: other) {
-          let isAll = last == axis.values.last?.text
-          sentences.append(
-            "\(variant.name) is at least as fast as \(words) "
-              + (isAll ? "over the whole sweep." : "up to \(axis.path) \(last)."))
-        } else {
-          sentences.append("\(variant.name) is slower than \(words) from the start of the sweep.")
-        }
+    let (plain, sequential, parallel) = (
+      scenario.variant(of: .plain), scenario.variant(of: .localSequential), scenario.variant(of: .localParallel)
+    )
+    let others = scenario.variants.map(\.name).filter { ![plain, sequential, parallel].contains($0) }
+    let last = axis.values.last?.text
+    func reach(_ variant: String, _ other: String) -> String {
+      switch results.lastNotSlower(variant, than: other) {
+      case nil: "nowhere"
+      case last: "everywhere"
+      case let value?: "up to \(value)"
       }
     }
-    return sentences
+    var findings: [(figure: String, sentence: String)] = []
+    for variant in others {
+      guard let parallel else { continue }
+      var sentence = "\(variant) is at least as fast as \(parallel) (\(axis.path))"
+      if let sequential { sentence += "; as \(sequential) \(reach(variant, sequential))" }
+      findings.append((reach(variant, parallel), sentence + "."))
+    }
+    if let plain {
+      let slower = others.filter { results.lastNotSlower($0, than: plain, factor: 1.01) != last }
+      findings.append(
+        slower.isEmpty
+          ? ("nothing", "is slower than plain decoding by more than a hundredth, anywhere in the sweep.")
+          : (slower.joined(separator: ", "), "slower than plain decoding somewhere in the sweep."))
+    }
+    return findings
   }
 
   // MARK: Page
@@ -135,7 +142,7 @@ struct ExperimentReport {
     for request in scenario.charts { blocks.append(.chart(chart(request, table))) }
     return ReportPage(
       title: scenario.title, subtitle: "A simulation: the decisions of wanspec \(version) under virtual time",
-      findings: findings.map { ReportPage.Finding(nil, $0) },
+      findings: findings.map { ReportPage.Finding($0.figure, $0.sentence) },
       sections: [
         ReportPage.Section("Results", blocks),
         ReportPage.Section("All figures", [.table(table, caption: "Every point of the sweep")]),
@@ -220,7 +227,7 @@ struct TimelineChart {
     }
     return .timeline(
       table, title: title, lane: "lane", lanes: Self.order.filter(lanes.contains), start: "start", end: "end",
-      kind: "kind", facet: "variant", tooltip: ["count", "committed"])
+      kind: "kind", facet: "variant", tooltip: ["count", "committed"], width: 620)
   }
 
   private static let order = ["target", "draft at home", "commits to the worker", "worker's draft", "guesses to home"]
