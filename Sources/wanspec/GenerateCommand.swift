@@ -177,7 +177,8 @@ struct GenerateCommand: AsyncParsableCommand {
       let stream = await host.node.generate(
         GenerationRequest(
           prompt: tokens, sampling: sampling.settings, maxTokens: maxTokens!,
-          speculation: speculation.settings(for: mode!)))
+          speculation: speculation.settings(
+            for: mode!, targetCost: host.targetCost, homeCost: host.home == nil ? nil : host.homeCost)))
       let interrupted = Mutex(false)
       let watcher = Task {
         await TerminationSignals.first()

@@ -100,11 +100,16 @@ struct WorkerCommand: AsyncParsableCommand {
     transform: NiceArgument.init(parsing:))
   var nice: NiceArgument?
 
+  @Flag(
+    help:
+      "Choose width, candidates and depth from the measured speed, instead of the flags. (env: WANSPEC_AUTOPILOT)")
+  var autopilot = false
+
   private var limits = DraftLimits()
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
-    case sessions, insecure, json, exitWithParent, nice
+    case sessions, insecure, json, exitWithParent, nice, autopilot
   }
 
   mutating func validate() throws {
@@ -118,6 +123,11 @@ struct WorkerCommand: AsyncParsableCommand {
     insecure = try twins("WANSPEC_INSECURE", insecure)
     nice = try twins("WANSPEC_NICE", nice) ?? NiceArgument(.nice(5))
     json = try twins("WANSPEC_JSON", json)
+    autopilot = try twins("WANSPEC_AUTOPILOT", autopilot)
+    if autopilot, passWidth != nil || candidates != nil || maxDepth != nil || minPathProbability != nil {
+      throw ValidationError(
+        "--autopilot chooses what --pass-width, --candidates, --max-depth and --min-path-probability say; leave them out.")
+    }
     limits.passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth) ?? limits.passWidth
     limits.candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? limits.candidates
     limits.maxDepth = try twins("WANSPEC_MAX_DEPTH", maxDepth) ?? limits.maxDepth
@@ -142,7 +152,9 @@ struct WorkerCommand: AsyncParsableCommand {
       options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
     defer { model.shutDown() }
     let cost = CostCurve(
-      measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
+      measured: try await model.measureCosts(maxBatch: autopilot ? 32 : limits.passWidth, budget: .seconds(1)))
+    // How far away the controller is shows later; looking ahead for a far one costs a near one nothing.
+    let limits = autopilot ? Autopilot.limits(draftCost: cost, roundTrip: .milliseconds(250)) : self.limits
     // Before the parent reads that this is ready, and may end it.
     TerminationSignals.install()
     output.say(

@@ -50,7 +50,7 @@ public struct SimulationPlan: Sendable {
   public init(
     settings: SpeculationSettings, targetCost: CostCurve, homeCost: CostCurve? = nil, workers: [Worker] = [],
     sessions: Int = 1, sharesTarget: Bool = true, contention: Double = 1, stepOverhead: Duration = .zero,
-    livenessTimeout: Duration = .seconds(10), recordsTimeline: Bool = false
+    livenessTimeout: Duration = .seconds(3), recordsTimeline: Bool = false
   ) {
     self.settings = settings
     self.targetCost = targetCost

@@ -27,7 +27,7 @@ struct SetupReader {
     plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
     plan.draftContention = try root.number("draft-contention", in: 1...10) ?? profile?.draftContention ?? 1
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
-    plan.livenessTimeout = try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(10)
+    plan.livenessTimeout = try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
     return Setup(texts: texts, plan: plan, seed: seed)
   }
 

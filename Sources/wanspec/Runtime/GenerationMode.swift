@@ -105,8 +105,19 @@ struct SpeculationOptions: ParsableArguments {
       valueName: "ratio"))
   var minGain: Double?
 
+  @Flag(
+    help:
+      "Choose verification width, guesses from the text and when to pause from what is measured, in wan mode; --policy stays yours. (env: WANSPEC_AUTOPILOT)"
+  )
+  var autopilot = false
+
   mutating func validate() throws {
     let twins = EnvironmentTwins()
+    autopilot = try twins("WANSPEC_AUTOPILOT", autopilot)
+    if autopilot, verifyWidth != nil || lookup != nil || minGain != nil {
+      throw ValidationError(
+        "--autopilot chooses what --verify-width, --lookup and --min-gain say; leave them out.")
+    }
     policy = try twins("WANSPEC_POLICY", policy) ?? HomePolicyArgument(.never)
     draftLength = try twins("WANSPEC_DRAFT_LENGTH", draftLength) ?? 5
     verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth) ?? 16
@@ -122,8 +133,16 @@ struct SpeculationOptions: ParsableArguments {
     }
   }
 
-  func settings(for mode: GenerationMode) -> SpeculationSettings {
-    mode.settings(
+  /// - Parameters:
+  ///   - targetCost: measured T(n)
+  ///   - homeCost: measured d(b) of the draft model at home, if there is one
+  func settings(
+    for mode: GenerationMode, targetCost: CostCurve, homeCost: CostCurve?
+  ) -> SpeculationSettings {
+    if autopilot, mode == .wan {
+      return Autopilot.settings(targetCost: targetCost, homeCost: homeCost, homePolicy: policy!.policy)
+    }
+    return mode.settings(
       draftLength: draftLength!, policy: policy!.policy, verifyWidth: verifyWidth!, lookup: lookup!,
       minGain: minGain!)
   }
