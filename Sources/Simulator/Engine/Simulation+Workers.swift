@@ -100,7 +100,9 @@ extension Simulation {
   }
 
   private mutating func perform(_ actions: [WorkerMachine.Action], worker: Int) {
+    if actions.isEmpty { return }
     var messages: [WorkerMessage] = []
+    messages.reserveCapacity(actions.count)
     for action in actions {
       switch action {
       case .expand(let tasks): expand(tasks, worker: worker)
@@ -113,13 +115,14 @@ extension Simulation {
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
     var time = workers[worker].nanoseconds[tasks.count]
-    for task in tasks {
+    for task in tasks where !workers[worker].unread.isEmpty {
       // The first pass of a session reads its context.
       if let unread = workers[worker].unread.removeValue(forKey: task.session) {
         time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
       }
     }
-    workers[worker].pass = tasks
+    workers[worker].pass = tasks.map { draft($0) }
+    workers[worker].passSessions = tasks.map(\.session)
     workers[worker].passDuration = .nanoseconds(time)
     workers[worker].isBusy = true
     result.workerBusy += time
@@ -132,18 +135,26 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
+  private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
+    let slot = slotOf[Int(task.session.rawValue)]
+    guard slot >= 0 else { return Self.nothing }
+    let text = slots[slot]!.text
+    return source.draft(
+      text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
+  }
+
+  /// For a session that has ended.
+  private static var nothing: Distribution { Distribution(entropy: 0, candidates: []) }
+
   mutating func workerDone(_ worker: Int, epoch: Int) {
     guard !workers[worker].isDead else { return }
-    let tasks = workers[worker].pass
-    workers[worker].pass = []
+    var distributions: [Distribution] = []
+    swap(&distributions, &workers[worker].pass)
     workers[worker].isBusy = false
-    let distributions = tasks.map { task in
-      let slot = slotOf[Int(task.session.rawValue)]
-      // The session ended meanwhile; the machine throws the answer away.
-      guard slot >= 0 else { return Distribution(entropy: 0, candidates: []) }
-      let text = slots[slot]!.text
-      return source.draft(
-        text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
+    for (index, session) in workers[worker].passSessions.enumerated()
+    where slotOf[Int(session.rawValue)] < 0 {
+      // It ended meanwhile; the machine throws the answer away.
+      distributions[index] = Self.nothing
     }
     perform(
       workers[worker].machine.passFinished(distributions, duration: workers[worker].passDuration),
