@@ -27,21 +27,25 @@ extension ControllerMachine {
     var workers = SmallDictionary<WorkerID, RemoteMirror>()
     swap(&workers, &self.workers)
     var helped = 0
-    func forget(_: NodeID, note: Note) {
-      note.names.forEach { name in
-        if let index = workers.index(of: name.worker) { workers.values[index].forgetNode() }
-      }
-      if note.helped { helped += 1 }
-    }
     if let top {
-      tree.reroot(at: top, removed: forget)
+      tree.reroot(at: top) { _, note in Self.forget(note, &workers, helped: &helped) }
     } else {
       tree.restart(
-        root: new.last!, position: tokens.count - 1, annotation: Note(origin: .target, confidence: 1),
-        removed: forget)
+        root: new.last!, position: tokens.count - 1, annotation: Note(origin: .target, confidence: 1)
+      ) { _, note in Self.forget(note, &workers, helped: &helped) }
     }
     swap(&workers, &self.workers)
     statistics.usedWorkerExpansions += helped
+  }
+
+  /// A node leaves the tree.
+  private static func forget(
+    _ note: Note, _ workers: inout SmallDictionary<WorkerID, RemoteMirror>, helped: inout Int
+  ) {
+    note.names.forEach { name in
+      if let index = workers.index(of: name.worker) { workers.values[index].forgetNode() }
+    }
+    if note.helped { helped += 1 }
   }
 
   /// A node that was committed stays known to the mirrors: a worker that has not heard yet reports below it.

@@ -83,11 +83,11 @@ struct RemoteMirror: Sendable {
   func place(of id: RemoteNodeID, in tree: Tree) -> Place? { index(of: id).flatMap { entries[$0].place(in: tree) } }
 
   private func index(of id: RemoteNodeID) -> Int? {
-    guard let first = entries.first?.id, id >= first else { return nil }
+    guard let first = entries.first?.id, let last = entries.last?.id, id >= first, id <= last else { return nil }
     // Ids may be missing, but none is there twice.
-    var high = Int(min(id - first, RemoteNodeID(entries.count - 1)))
-    if entries[high].id == id { return high }
-    var low = 0
+    let most = RemoteNodeID(entries.count - 1)
+    var high = Int(min(id - first, most))
+    var low = Int(most - min(last - id, most))
     while low < high {
       let middle = (low + high) / 2
       if entries[middle].id < id { low = middle + 1 } else { high = middle }

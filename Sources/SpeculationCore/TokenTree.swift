@@ -114,13 +114,12 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
     var place = place(of: node)
     let length = Int(nodes[place].position) - rootPosition
     guard length > 0 else { return [] }
-    return [TokenID](unsafeUninitializedCapacity: length) { tokens, count in
-      for index in (0..<length).reversed() {
-        tokens[index] = nodes[place].token
-        place = Int(nodes[place].parent)
-      }
-      count = length
+    var tokens = [TokenID](repeating: 0, count: length)
+    for index in (0..<length).reversed() {
+      tokens[index] = nodes[place].token
+      place = Int(nodes[place].parent)
     }
+    return tokens
   }
 
   /// Calls `body` with every node's annotation, in no particular order. O(n).

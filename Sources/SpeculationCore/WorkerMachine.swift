@@ -50,8 +50,11 @@ public struct WorkerMachine: Sendable {
 
   public let configuration: Configuration
   private var sessions = SmallDictionary<SessionID, Session>()
+  public private(set) var isDrafting = false
   /// The tasks of the pass under way.
-  private var pass: [(session: SessionID, incarnation: Int64, node: NodeID)]?
+  private var pass: [(session: SessionID, incarnation: Int64, node: NodeID)] = []
+  /// Candidates for the next pass; kept for its memory.
+  private var best: [(session: Int, node: RankedNode)] = []
   private var nextIncarnation: Int64 = 0
   public private(set) var cost: CostCurve
   private var match = MatchEstimator()
@@ -65,7 +68,6 @@ public struct WorkerMachine: Sendable {
   }
 
   public var sessionCount: Int { sessions.count }
-  public var isDrafting: Bool { pass != nil }
 
   /// Number of nodes in a session's tree; nil for an unknown session.
   public func nodeCount(of session: SessionID) -> Int? { sessions[session]?.tree.count }
@@ -145,13 +147,14 @@ public struct WorkerMachine: Sendable {
   public mutating func passFinished(
     _ distributions: [Distribution], duration: Duration, passTokens: Int? = nil
   ) -> [Action] {
-    guard let tasks = pass else { preconditionFailure("a pass finished that was not started") }
-    precondition(tasks.count == distributions.count, "a pass must answer every task")
-    pass = nil
-    cost.observe(size: passTokens ?? tasks.count, duration: duration)
+    precondition(isDrafting, "a pass finished that was not started")
+    precondition(pass.count == distributions.count, "a pass must answer every task")
+    isDrafting = false
+    cost.observe(size: passTokens ?? pass.count, duration: duration)
     var actions: [Action] = []
-    actions.reserveCapacity(tasks.count + 1)
-    for (task, distribution) in zip(tasks, distributions) {
+    actions.reserveCapacity(pass.count + 1)
+    for (turn, distribution) in distributions.enumerated() {
+      let task = pass[turn]
       // Closed or pruned while it was computed: nobody can use it.
       guard let index = sessions.index(of: task.session),
         sessions.values[index].incarnation == task.incarnation,
@@ -169,10 +172,10 @@ public struct WorkerMachine: Sendable {
 
   /// The pass under way failed: its sessions are given up, the others go on.
   public mutating func passFailed(reason: String) -> [Action] {
-    guard let tasks = pass else { preconditionFailure("a pass failed that was not started") }
-    pass = nil
+    precondition(isDrafting, "a pass failed that was not started")
+    isDrafting = false
     var actions: [Action] = []
-    for (id, incarnation, _) in tasks where sessions[id]?.incarnation == incarnation {
+    for (id, incarnation, _) in pass where sessions[id]?.incarnation == incarnation {
       sessions.remove(id)
       actions.append(.send(.declined(id, reason: reason)))
       actions.append(.release(id))
@@ -244,10 +247,9 @@ public struct WorkerMachine: Sendable {
 
   /// Starts the next pass over the best nodes of all sessions, if there are any and none is under way.
   private mutating func startPass(_ actions: inout [Action]) {
-    guard pass == nil else { return }
+    guard !isDrafting else { return }
     let limits = configuration.limits
-    var best: [(session: Int, node: RankedNode)] = []
-    best.reserveCapacity(limits.passWidth)
+    best.removeAll(keepingCapacity: true)
     var contributors = 0
     for index in sessions.values.indices where !sessions.values[index].isPaused {
       let before = best.count
@@ -260,21 +262,22 @@ public struct WorkerMachine: Sendable {
       best.sort { $0.node.probability > $1.node.probability }
     }
     let width = limits.width(
-      probabilities: best.map(\.node.probability), cost: cost, continuation: continuation.mean)
+      probabilities: best.lazy.map(\.node.probability), cost: cost, continuation: continuation.mean)
     for (session, node) in best[width...] { sessions.values[session].open.putBack(node) }
-    best.removeSubrange(width...)
-    pass = best.map {
-      (sessions.keys[$0.session], sessions.values[$0.session].incarnation, NodeID(serial: $0.node.serial))
+    isDrafting = true
+    pass.removeAll(keepingCapacity: true)
+    var tasks: [DraftTask<NodeID>] = []
+    tasks.reserveCapacity(width)
+    for (index, ranked) in best[..<width] {
+      let node = NodeID(serial: ranked.serial)
+      pass.append((sessions.keys[index], sessions.values[index].incarnation, node))
+      tasks.append(
+        DraftTask(
+          session: sessions.keys[index], node: node, prefix: sessions.values[index].committed,
+          path: sessions.values[index].tree.path(to: node), sampling: sessions.values[index].sampling,
+          candidates: limits.candidates))
     }
-    actions.append(
-      .expand(
-        best.map { index, node in
-          DraftTask(
-            session: sessions.keys[index], node: NodeID(serial: node.serial),
-            prefix: sessions.values[index].committed,
-            path: sessions.values[index].tree.path(to: NodeID(serial: node.serial)),
-            sampling: sessions.values[index].sampling, candidates: limits.candidates)
-        }))
+    actions.append(.expand(tasks))
   }
 
   /// Takes a session's candidates for the next pass.

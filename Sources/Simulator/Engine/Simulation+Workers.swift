@@ -99,18 +99,25 @@ extension Simulation {
     }
   }
 
-  private mutating func perform(_ actions: [WorkerMachine.Action], worker: Int) {
-    if actions.isEmpty { return }
-    var messages: [WorkerMessage] = []
-    messages.reserveCapacity(actions.count)
-    for action in actions {
-      switch action {
-      case .expand(let tasks): expand(tasks, worker: worker)
-      case .send(let message): messages.append(message)
-      case .release(let id): workers[worker].unread[id] = nil
+  private mutating func perform(_ actions: consuming [WorkerMachine.Action], worker: Int) {
+    // What is to be sent travels in the same array.
+    var bytes = 0
+    var others = 0
+    for index in actions.indices {
+      switch actions[index] {
+      case .send(let message): bytes += WireSize.bytes(message)
+      case .expand(let tasks):
+        expand(tasks, worker: worker)
+        others += 1
+      case .release(let id):
+        workers[worker].unread[id] = nil
+        others += 1
       }
     }
-    if !messages.isEmpty { send(messages, from: worker) }
+    if others > 0 {
+      actions.removeAll { if case .send = $0 { false } else { true } }
+    }
+    if !actions.isEmpty { send(actions, bytes, from: worker) }
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
@@ -121,8 +128,11 @@ extension Simulation {
         time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
       }
     }
-    workers[worker].pass = tasks.map { draft($0) }
-    workers[worker].passSessions = tasks.map(\.session)
+    workers[worker].passSessions.removeAll(keepingCapacity: true)
+    for task in tasks {
+      workers[worker].pass.append(draft(task))
+      workers[worker].passSessions.append(task.session)
+    }
     workers[worker].passDuration = .nanoseconds(time)
     workers[worker].isBusy = true
     result.workerBusy += time
@@ -148,22 +158,20 @@ extension Simulation {
 
   mutating func workerDone(_ worker: Int, epoch: Int) {
     guard !workers[worker].isDead else { return }
-    var distributions: [Distribution] = []
-    swap(&distributions, &workers[worker].pass)
     workers[worker].isBusy = false
-    for (index, session) in workers[worker].passSessions.enumerated()
-    where slotOf[Int(session.rawValue)] < 0 {
+    for index in workers[worker].pass.indices
+    where slotOf[Int(workers[worker].passSessions[index].rawValue)] < 0 {
       // It ended meanwhile; the machine throws the answer away.
-      distributions[index] = Self.nothing
+      workers[worker].pass[index] = Self.nothing
     }
-    perform(
-      workers[worker].machine.passFinished(distributions, duration: workers[worker].passDuration),
-      worker: worker)
+    let actions = workers[worker].machine.passFinished(
+      workers[worker].pass, duration: workers[worker].passDuration)
+    workers[worker].pass.removeAll(keepingCapacity: true)
+    perform(actions, worker: worker)
   }
 
-  private mutating func send(_ messages: [WorkerMessage], from worker: Int) {
+  private mutating func send(_ messages: [WorkerMachine.Action], _ bytes: Int, from worker: Int) {
     guard workers[worker].isConnected else { return }
-    let bytes = messages.reduce(0) { $0 + WireSize.bytes($1) }
     result.upBytes += bytes
     let arrival = workers[worker].up.deliveryTime(of: bytes, at: now)
     workers[worker].upQueue.append(messages)
@@ -178,15 +186,16 @@ extension Simulation {
     guard workers[worker].epoch == epoch, let messages = workers[worker].upQueue.popFirst() else { return }
     for message in messages {
       switch message {
-      case .expansion(let id, let expansion):
+      case .send(.expansion(let id, let expansion)):
         let slot = slotOf[Int(id.rawValue)]
         guard slot >= 0 else { continue }
         slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
         perform(slots[slot]!.machine.receive(expansion, from: workers[worker].id), slot: slot)
-      case .declined(let id, _):
+      case .send(.declined(let id, _)):
         let slot = slotOf[Int(id.rawValue)]
         guard slot >= 0 else { continue }
         perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
+      case .expand, .release: preconditionFailure("what a worker does by itself is not sent")
       }
     }
   }

@@ -61,7 +61,8 @@ public struct Simulation {
     var machine: WorkerMachine
     var up: LinkSchedule
     var down: LinkSchedule
-    var upQueue = Deque<[WorkerMessage]>()
+    /// Batches of what a decision of the machine sends.
+    var upQueue = Deque<[WorkerMachine.Action]>()
     var downQueue = Deque<ControllerMessage>()
     /// What the pass under way will say, known when it starts, and for which sessions.
     var pass: [Distribution] = []
