@@ -9,17 +9,21 @@ extension ControllerMachine {
     guard case .idle = state else { preconditionFailure("a session starts once") }
     guard tokens.count < configuration.contextLength else { return finish(.contextFull) }
     guard configuration.maxTokens > 0 else { return finish(.length) }
-    return beginStep()
+    var actions: [Action] = []
+    beginStep(&actions)
+    return actions
   }
 
   /// A worker may draft for this session from now on.
   ///
   /// - Parameter roundTrip: to the worker, where it has been measured
   public mutating func workerJoined(_ worker: WorkerID, roundTrip: Duration? = nil) -> [Action] {
-    guard !isFinished, workers[worker] == nil else { return [] }
+    guard !isFinished, !workers.contains(worker) else { return [] }
     resetGate()
-    workers[worker] = RemoteMirror(
-      position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip)
+    workers.append(
+      worker,
+      RemoteMirror(
+        position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip))
     return [.send(.open(session, context: tokens, sampling: sampling), to: worker)]
   }
 
@@ -32,14 +36,14 @@ extension ControllerMachine {
   /// A worker reports an expanded node.
   public mutating func receive(_ expansion: Expansion, from worker: WorkerID) -> [Action] {
     // After the end, or from a worker that has left: a benign race.
-    guard !isFinished, workers[worker] != nil else { return [] }
+    guard !isFinished, let index = workers.index(of: worker) else { return [] }
     do throws(ProtocolViolation) {
-      try attach(expansion, from: worker)
+      try attach(expansion, from: worker, at: index)
     } catch {
       detach(worker)
       return [.disconnect(worker, ProtocolViolation("\(session): \(error.description)"))]
     }
-    return beginHomeDraft()
+    return beginHomeDraft().map { [$0] } ?? []
   }
 
   /// The target pass under way is done.
@@ -92,15 +96,19 @@ extension ControllerMachine {
     statistics.homeExpansions += nodes.count
     draftedThisStep += nodes.count
     for (node, distribution) in zip(nodes, distributions) where tree.contains(node) {
-      let candidates = distribution.candidates.prefix(configuration.homeLimits.candidates)
-        .filter { $0.probability >= configuration.homeLimits.minProbability }
+      let candidates = distribution.candidates(
+        configuration.homeLimits.candidates, minProbability: configuration.homeLimits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
       // Workers may have filled the tree meanwhile.
       guard tree.count + candidates.count <= treeLimit else { continue }
-      _ = grow(node, entropy: distribution.entropy, candidates: candidates, origin: .home)
+      grow(node, entropy: distribution.entropy, candidates: candidates, origin: .home)
     }
-    if case .drafting = state { return beginStep() }
-    return beginHomeDraft()
+    if case .drafting = state {
+      var actions: [Action] = []
+      beginStep(&actions)
+      return actions
+    }
+    return beginHomeDraft().map { [$0] } ?? []
   }
 
   /// The home draft model failed; the session goes on without it.
@@ -109,8 +117,10 @@ extension ControllerMachine {
     precondition(isHomeDrafting, "no home draft pass is under way")
     isHomeDrafting = false
     homeIsUsable = false
-    if case .drafting = state { return beginStep() }
-    return []
+    guard case .drafting = state else { return [] }
+    var actions: [Action] = []
+    beginStep(&actions)
+    return actions
   }
 
   /// Nobody wants the text any more.

@@ -1,8 +1,8 @@
 /// Redundancy: drafting at home beside the target pass, or before it.
 extension ControllerMachine {
   /// Starts a home draft pass beside the target pass, if the policy wants one and none is under way.
-  mutating func beginHomeDraft() -> [Action] {
-    guard case .verifying = state, case .overlapped = configuration.homeSchedule else { return [] }
+  mutating func beginHomeDraft() -> Action? {
+    guard homeIsUsable, case .verifying = state, case .overlapped = configuration.homeSchedule else { return nil }
     return homeDraft(limit: configuration.homeLimits.passWidth)
   }
 
@@ -24,7 +24,7 @@ extension ControllerMachine {
     case .always: true
     case .entropy(let threshold):
       !tree.annotation(of: tree.root).isExpandedByWorker
-        || tree.annotation(of: node).remoteIDs.isEmpty
+        || tree.annotation(of: node).names.isEmpty
           && tree.parent(of: node).map { (tree.entropy(of: $0) ?? 0) > threshold } ?? true
     case .value: isComingTooLate(node)
     }
@@ -36,7 +36,7 @@ extension ControllerMachine {
   /// home could know. Of any other node the worker learns by the commit that made the root the root.
   private func isComingTooLate(_ node: NodeID) -> Bool {
     let nextStep = stepBegan.advanced(by: Duration(inSeconds: targetCost.seconds(for: 1) ?? 0))
-    let isNamed = !tree.annotation(of: node).remoteIDs.isEmpty
+    let isNamed = !tree.annotation(of: node).names.isEmpty
     for mirror in workers.values {
       guard let delay = mirror.newsDelay else { continue }
       // Silent for longer than news takes there and back twice: it cannot be counted on.
@@ -48,29 +48,27 @@ extension ControllerMachine {
     return true
   }
 
-  mutating func homeDraft(limit: Int) -> [Action] {
+  mutating func homeDraft(limit: Int) -> Action? {
     guard homeIsUsable, !isHomeDrafting, gate.isOpen, configuration.homePolicy != .never, limit > 0 else {
-      return []
+      return nil
     }
     let limits = configuration.homeLimits
     // Every expansion may bring that many children: the whole pass has to fit.
     let fitting = max(0, treeLimit - tree.count) / limits.candidates
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
-    guard room > 0 else { return [] }
+    guard room > 0 else { return nil }
     let frontier = tree.frontier(
       limit: min(limit, fitting), minPathProbability: max(limits.minPathProbability, leastWorthwhile),
       maxDepth: min(limits.maxDepth, room - 1), isEligible: isWorthDraftingAtHome)
-    guard !frontier.isEmpty else { return [] }
+    guard !frontier.isEmpty else { return nil }
     let width = limits.width(
       probabilities: frontier.map(\.pathProbability), cost: homeCost, continuation: continuation.mean)
     isHomeDrafting = true
-    return [
-      .draftAtHome(
-        frontier.prefix(width).map { node, _ in
-          DraftTask(
-            session: session, node: node, prefix: tokens, path: tree.path(to: node), sampling: sampling,
-            candidates: limits.candidates)
-        })
-    ]
+    return .draftAtHome(
+      frontier.prefix(width).map { node, _ in
+        DraftTask(
+          session: session, node: node, prefix: tokens, path: tree.path(to: node), sampling: sampling,
+          candidates: limits.candidates)
+      })
   }
 }

@@ -8,22 +8,24 @@ extension ControllerMachine {
     var named: [WorkerID: Int] = [:]
     var broken: String?
     tree.visitBestFirst { node, _ in
-      for (worker, id) in tree.annotation(of: node).remoteIDs {
-        named[worker, default: 0] += 1
-        guard let mirror = workers[worker] else {
-          if !isFinished { broken = "a node has an id of \(worker), which is not attached" }
-          continue
+      tree.annotation(of: node).names.forEach { name in
+        named[name.worker, default: 0] += 1
+        guard let mirror = workers[name.worker] else {
+          if !isFinished { broken = "a node has an id of \(name.worker), which is not attached" }
+          return
         }
-        guard case .live(let other)? = mirror[id], other == node else {
-          broken = "\(worker)'s id \(id) does not lead to its node"
-          continue
+        guard case .live(let other)? = mirror.place(of: name.id, in: tree), other == node else {
+          broken = "\(name.worker)'s id \(name.id) does not lead to its node"
+          return
         }
       }
       return .descend
     }
     if let broken { return broken }
-    for (worker, mirror) in workers {
-      let live = mirror.all.filter { if case .live = $0.place { true } else { false } }.count
+    for (worker, mirror) in zip(workers.keys, workers.values) {
+      let all = mirror.all(in: tree)
+      if all.count != mirror.count { return "\(worker) has \(all.count) ids, counted \(mirror.count)" }
+      let live = all.count { if case .live = $0.place { true } else { false } }
       if live != named[worker, default: 0] {
         return "\(worker) has \(live) live ids, the tree names \(named[worker, default: 0])"
       }
@@ -38,7 +40,7 @@ extension ControllerMachine {
   ) -> (live: [RemoteNodeID: [TokenID]], behind: [RemoteNodeID: Int])? {
     guard let mirror = workers[worker] else { return nil }
     var result: (live: [RemoteNodeID: [TokenID]], behind: [RemoteNodeID: Int]) = ([:], [:])
-    for (id, place) in mirror.all {
+    for (id, place) in mirror.all(in: tree) {
       switch place {
       case .live(let node): result.live[id] = tree.path(to: node)
       case .behind(let position): result.behind[id] = position

@@ -1,12 +1,12 @@
 /// Steps: what one target pass checks, and what its verdicts commit.
 extension ControllerMachine {
   /// Drafts first where the schedule says so, else picks the verification set and starts the target pass.
-  mutating func beginStep() -> [Action] {
+  mutating func beginStep(_ actions: inout [Action]) {
     if case .beforeVerification(let length) = configuration.homeSchedule, draftedThisStep < length {
-      let draft = homeDraft(limit: min(length - draftedThisStep, configuration.homeLimits.passWidth))
-      if !draft.isEmpty {
+      if let draft = homeDraft(limit: min(length - draftedThisStep, configuration.homeLimits.passWidth)) {
         state = .drafting
-        return draft
+        actions.append(draft)
+        return
       }
     }
     if !gate.isOpen {
@@ -16,19 +16,22 @@ extension ControllerMachine {
     }
     draftedThisStep = 0
     guessFromText()
-    let nodes = chooseVerificationSet()
-    var index: [NodeID: Int32] = [:]
+    let chosen = chooseVerificationSet()
+    var nodes: [NodeID] = []
     var set = VerificationSet(tokens: [], parents: [])
-    for node in nodes {
-      let parent = tree.parent(of: node)!
-      tree.annotate(parent) { $0.hasVerifiedChild = true }
-      set.parents.append(index[parent] ?? -1)
+    nodes.reserveCapacity(chosen.count)
+    set.tokens.reserveCapacity(chosen.count)
+    set.parents.reserveCapacity(chosen.count)
+    for (node, parent) in chosen {
+      tree.annotate(parent < 0 ? tree.root : nodes[Int(parent)]) { $0.hasVerifiedChild = true }
+      nodes.append(node)
       set.tokens.append(tree.token(of: node))
-      index[node] = Int32(set.tokens.count - 1)
+      set.parents.append(parent)
     }
     state = .verifying(nodes)
     stepBegan = now
-    return [.verify(prefix: tokens, set)] + beginHomeDraft()
+    actions.append(.verify(prefix: tokens, set))
+    if let draft = beginHomeDraft() { actions.append(draft) }
   }
 
   /// How many guesses in a row can still be committed: each is followed by a token of the target's own.
@@ -43,13 +46,19 @@ extension ControllerMachine {
     lookup.extend(to: tokens)
     guessFromText(below: tree.root)
     var tip = tree.root
-    while let next = tree.children(of: tip).max(by: { tree.probability(of: $0) < tree.probability(of: $1) }) {
-      tip = next
-    }
+    while let next = likeliestChild(of: tip) { tip = next }
     // A tip that is never verified would only grow.
     if tip != tree.root, tree.pathProbability(of: tip) >= configuration.verification.minPathProbability {
       guessFromText(below: tip)
     }
+  }
+
+  private func likeliestChild(of node: NodeID) -> NodeID? {
+    var best: NodeID?
+    tree.forEachChild(of: node) { child in
+      if best.map({ tree.probability(of: $0) < tree.probability(of: child) }) ?? true { best = child }
+    }
+    return best
   }
 
   mutating func guessFromText(below node: NodeID) {
@@ -69,26 +78,28 @@ extension ControllerMachine {
     }
   }
 
-  /// The best nodes for one target pass, parents first.
+  /// The best nodes for one target pass, parents first, each with its parent's index; -1 for the root.
   ///
   /// Under `costAware`, the number k of nodes with the most expected committed tokens per second of this pass,
   /// `(1 + sum of path probabilities) / T(k + 1)`. It depends on ratios of T alone, so a machine that slows down
   /// as a whole changes nothing.
-  func chooseVerificationSet() -> [NodeID] {
+  func chooseVerificationSet() -> [(node: NodeID, parent: Int32)] {
     let policy = configuration.verification
     guard policy.maxNodes > 0, room > 0 else { return [] }
-    var nodes: [NodeID] = []
+    var nodes: [(node: NodeID, parent: Int32)] = []
     var expected: [Double] = []
-    tree.visitBestFirst { node, probability in
-      if probability < policy.minPathProbability { return .stop }
-      if node != tree.root {
-        nodes.append(node)
-        expected.append((expected.last ?? 1) + probability)
+    let needsExpected = policy.rule == .costAware && targetCost.isKnown
+    let deepest = tree.rootPosition + room
+    tree.visitRanked(minPathProbability: policy.minPathProbability) { ranked in
+      if ranked.place != 0 {
+        // The root was visited first, so a node's index is one less than its turn.
+        nodes.append((NodeID(serial: ranked.serial), ranked.parentTurn - 1))
+        if needsExpected { expected.append((expected.last ?? 1) + ranked.probability) }
         if nodes.count == policy.maxNodes { return .stop }
       }
-      return tree.depth(of: node) < room ? .descend : .skipChildren
+      return tree.nodes[Int(ranked.place)].position < deepest ? .descend : .skipChildren
     }
-    guard policy.rule == .costAware, targetCost.isKnown, !nodes.isEmpty else { return nodes }
+    guard needsExpected, !nodes.isEmpty else { return nodes }
     var best = 0
     var bestRate = 1 / targetCost.seconds(for: 1)!
     for count in 1...nodes.count {
@@ -103,25 +114,28 @@ extension ControllerMachine {
 
   /// Follows the target's choices from the root through the verified nodes.
   mutating func walk(_ verdicts: [Verdict], over nodes: [NodeID]) -> [CommittedToken] {
-    var verdictOf: [NodeID: Verdict] = [tree.root: verdicts[0]]
-    for (index, node) in nodes.enumerated() { verdictOf[node] = verdicts[index + 1] }
     var committed: [CommittedToken] = []
     var node = tree.root
-    while let verdict = verdictOf[node] {
+    var verdict = verdicts[0]
+    // Index in `nodes` from which the next one is looked for: parents come before their children.
+    var rest = 0
+    while true {
       let next = tree.child(of: node, token: verdict.token)
-      for child in tree.children(of: node) {
+      tree.forEachChild(of: node) { child in
         let note = tree.annotation(of: child)
         if let confidence = note.confidence { match.observe(confidence: confidence, matched: child == next) }
         if let matched = note.matched { lookup.observe(matched: matched, wasRight: child == next) }
       }
-      let isVerified = next.map { verdictOf[$0] != nil } ?? false
+      let verified = next.flatMap { next in nodes[rest...].firstIndex(of: next) }
       committed.append(
         CommittedToken(
           token: verdict.token, position: tokens.count + committed.count,
-          origin: isVerified ? tree.annotation(of: next!).origin : .target, margin: verdict.margin))
+          origin: verified == nil ? .target : tree.annotation(of: next!).origin, margin: verdict.margin))
       if configuration.endTokens.contains(verdict.token) { break }
-      guard isVerified, statistics.tokens + committed.count < configuration.maxTokens else { break }
-      node = next!
+      guard let verified, statistics.tokens + committed.count < configuration.maxTokens else { break }
+      node = nodes[verified]
+      verdict = verdicts[verified + 1]
+      rest = verified + 1
     }
     return committed
   }
@@ -139,26 +153,28 @@ extension ControllerMachine {
     statistics.tokens += committed.count
     let new = committed.map(\.token)
     tokens.append(contentsOf: new)
-    var actions: [Action] = [.emit(committed)]
+    var actions: [Action] = []
+    actions.reserveCapacity(workers.count + 3)
+    actions.append(.emit(committed))
     if configuration.endTokens.contains(new.last!) { return actions + finish(.endOfText) }
     if statistics.tokens >= configuration.maxTokens { return actions + finish(.length) }
     if tokens.count >= configuration.contextLength { return actions + finish(.contextFull) }
     moveRoot(along: new)
     rootMoved = now
-    for worker in workers.keys {
-      workers[worker]!.sent(position: tokens.count - 1, at: now)
+    for index in workers.values.indices {
+      workers.values[index].sent(position: tokens.count - 1, at: now)
       actions.append(
-        .send(.commit(session, position: tokens.count - 1, tokens: new, pause: !gate.isOpen), to: worker))
+        .send(
+          .commit(session, position: tokens.count - 1, tokens: new, pause: !gate.isOpen),
+          to: workers.keys[index]))
     }
-    return actions + beginStep()
+    beginStep(&actions)
+    return actions
   }
 
   mutating func finish(_ reason: FinishReason) -> [Action] {
     state = .finished
-    tree.visitBestFirst { node, _ in
-      if tree.annotation(of: node).helped { statistics.usedWorkerExpansions += 1 }
-      return .descend
-    }
+    tree.forEachAnnotation { if $0.helped { statistics.usedWorkerExpansions += 1 } }
     var actions: [Action] = workers.keys.map { .send(.close(session), to: $0) }
     workers.removeAll()
     actions.append(.finish(reason))

@@ -3,10 +3,10 @@ extension ControllerMachine {
   /// Forgets a worker and its names for nodes. Were they kept, they would be taken for new ones when the worker
   /// is given the session again and counts from 1 again.
   mutating func detach(_ worker: WorkerID) {
-    guard let mirror = workers.removeValue(forKey: worker) else { return }
+    guard let mirror = workers.remove(worker) else { return }
     if workers.isEmpty { resetGate() }
-    for case (_, .live(let node)) in mirror.all {
-      tree.annotate(node) { $0.remoteIDs.removeAll { $0.worker == worker } }
+    for case (_, .live(let node)) in mirror.all(in: tree) {
+      tree.annotate(node) { $0.names.removeAll(of: worker) }
     }
   }
 
@@ -17,42 +17,57 @@ extension ControllerMachine {
 
   /// Moves the root along committed tokens; starts a new tree where they leave the old one.
   mutating func moveRoot(along new: [TokenID]) {
-    // The committed nodes stay known to the mirrors: a worker that has not heard yet reports below them.
-    var path = [tree.root]
-    while path.count <= new.count, let next = tree.child(of: path.last!, token: new[path.count - 1]) {
-      path.append(next)
+    var top: NodeID? = tree.root
+    for token in new {
+      guard let node = top else { break }
+      leaveBehind(node)
+      top = tree.child(of: node, token: token)
     }
-    let reached = path.count == new.count + 1
-    let passed = reached ? path.dropLast() : path[...]
-    for node in passed {
-      let position = tree.position(of: node)
-      for (worker, id) in tree.annotation(of: node).remoteIDs {
-        workers[worker]?.fallBehind(id, position: position)
-      }
-      tree.annotate(node) { $0.remoteIDs = [] }
-    }
-    var statistics = self.statistics
-    var workers = self.workers
-    func forget(_: NodeID, note: Note) {
-      for (worker, id) in note.remoteIDs { workers[worker]?.forget(id) }
-      if note.helped { statistics.usedWorkerExpansions += 1 }
-    }
-    if reached {
-      tree.reroot(at: path.last!, removed: forget)
+    // Moved out and back, not copied: the closure must not change parts of a machine whose tree is changing.
+    var workers = SmallDictionary<WorkerID, RemoteMirror>()
+    swap(&workers, &self.workers)
+    var helped = 0
+    if let top {
+      tree.reroot(at: top) { _, note in Self.forget(note, &workers, helped: &helped) }
     } else {
       tree.restart(
-        root: new.last!, position: tokens.count - 1, annotation: Note(origin: .target, confidence: 1),
-        removed: forget)
+        root: new.last!, position: tokens.count - 1, annotation: Note(origin: .target, confidence: 1)
+      ) { _, note in Self.forget(note, &workers, helped: &helped) }
     }
-    self.statistics = statistics
-    self.workers = workers
+    swap(&workers, &self.workers)
+    statistics.usedWorkerExpansions += helped
+  }
+
+  /// A node leaves the tree.
+  private static func forget(
+    _ note: Note, _ workers: inout SmallDictionary<WorkerID, RemoteMirror>, helped: inout Int
+  ) {
+    note.names.forEach { name in
+      if let index = workers.index(of: name.worker) { workers.values[index].forgetNode() }
+    }
+    if note.helped { helped += 1 }
+  }
+
+  /// A node that was committed stays known to the mirrors: a worker that has not heard yet reports below it.
+  private mutating func leaveBehind(_ node: NodeID) {
+    let position = tree.position(of: node)
+    tree.annotation(of: node).names.forEach { name in
+      if let index = workers.index(of: name.worker) {
+        workers.values[index].fallBehind(name.id, position: position)
+      }
+    }
+    tree.annotate(node) { $0.names = RemoteNames() }
   }
 
   /// Puts a worker's expansion where it belongs.
-  mutating func attach(_ expansion: Expansion, from worker: WorkerID) throws(ProtocolViolation) {
+  ///
+  /// - Parameter index: the worker's, among `workers`
+  mutating func attach(
+    _ expansion: Expansion, from worker: WorkerID, at index: Int
+  ) throws(ProtocolViolation) {
     let distribution = expansion.distribution
     try check(distribution)
-    try workers[worker]!.announce(expansion, rootPosition: tree.rootPosition, at: now)
+    try workers.values[index].announce(expansion, rootPosition: tree.rootPosition, at: now)
     statistics.workerExpansions += 1
     if expansion.knownPosition >= gateOpened { gate.guessArrived() }
     let place: RemoteMirror.Place?
@@ -60,7 +75,7 @@ extension ControllerMachine {
     case .root(let position):
       place = position == tree.rootPosition ? .live(tree.root) : .behind(position: position)
     case .node(let id):
-      place = workers[worker]![id]
+      place = workers.values[index].place(of: id, in: tree)
     }
     switch place {
     case nil:
@@ -68,33 +83,42 @@ extension ControllerMachine {
     case .live(let node):
       let share = workers.count > 1 ? configuration.maxTreeNodes : .max
       guard tree.count + distribution.candidates.count <= treeLimit,
-        workers[worker]!.count + distribution.candidates.count <= share
+        workers.values[index].count + distribution.candidates.count <= share
       else {
         statistics.droppedExpansions += 1
         return
       }
-      let children = grow(
-        node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote)
+      let firstNew = tree.nextSerial
+      grow(node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote)
+      let areNew = tree.nextSerial - firstNew == distribution.candidates.count
       tree.annotate(node) { $0.isExpandedByWorker = true }
-      for (index, child) in children.enumerated() {
-        let id = expansion.firstChild + RemoteNodeID(index)
-        try workers[worker]!.place(id, at: .live(child))
-        tree.annotate(child) { $0.remoteIDs.append((worker, id)) }
+      for (offset, candidate) in distribution.candidates.enumerated() {
+        let child =
+          areNew
+          ? NodeID(serial: firstNew + Int64(offset)) : tree.child(of: node, token: candidate.token)!
+        try name(child, expansion.firstChild + RemoteNodeID(offset), of: worker, at: index)
       }
     case .behind(let position):
       // The target has decided what follows; only the child it chose can lead to anything.
       statistics.lateExpansions += 1
       guard
-        let index = distribution.candidates.firstIndex(where: { $0.token == tokens[position + 1] })
+        let chosen = distribution.candidates.firstIndex(where: { $0.token == tokens[position + 1] })
       else { return }
-      let id = expansion.firstChild + RemoteNodeID(index)
+      let id = expansion.firstChild + RemoteNodeID(chosen)
       if position + 1 == tree.rootPosition {
-        try workers[worker]!.place(id, at: .live(tree.root))
-        tree.annotate(tree.root) { $0.remoteIDs.append((worker, id)) }
+        try name(tree.root, id, of: worker, at: index)
       } else {
-        try workers[worker]!.place(id, at: .behind(position: position + 1))
+        try workers.values[index].place(id, at: .behind(position: position + 1), in: tree)
       }
     }
+  }
+
+  /// A worker's id for a node, noted on both sides.
+  private mutating func name(
+    _ node: NodeID, _ id: RemoteNodeID, of worker: WorkerID, at index: Int
+  ) throws(ProtocolViolation) {
+    try workers.values[index].place(id, at: .live(node), in: tree)
+    tree.annotate(node) { $0.names.add(id, of: worker) }
   }
 
   /// The limits that hold for every distribution, whoever sent it.
@@ -113,7 +137,7 @@ extension ControllerMachine {
       guard candidate.probability.isFinite, (0...1.001).contains(candidate.probability) else {
         throw ProtocolViolation("probability of token \(candidate.token) is \(candidate.probability)")
       }
-      for other in candidates[..<index] where other.token == candidate.token {
+      for earlier in 0..<index where candidates[earlier].token == candidate.token {
         throw ProtocolViolation("token \(candidate.token) is named twice")
       }
     }
@@ -124,31 +148,44 @@ extension ControllerMachine {
 
   /// Attaches children with corrected probabilities. A node keeps at most `maxCandidates` children per source,
   /// so what several sources add stays bounded by the tree's limit.
-  mutating func grow(
-    _ node: NodeID, entropy: Float, candidates: [Candidate], origin: Origin
-  ) -> [NodeID] {
-    let corrected = candidates.map {
-      Candidate(token: $0.token, probability: match.probability(confidence: $0.probability))
+  mutating func grow(_ node: NodeID, entropy: Float, candidates: [Candidate], origin: Origin) {
+    let hadChildren = tree.hasChildren(node)
+    let match = self.match
+    tree.expand(
+      node, entropy: entropy, count: candidates.count,
+      candidate: { index in
+        Candidate(
+          token: candidates[index].token,
+          probability: match.probability(confidence: candidates[index].probability))
+      },
+      annotation: { index in Note(origin: origin, confidence: candidates[index].probability) },
+      attached: { _, _, _ in })
+    if hadChildren { judgeGuesses(below: node, by: candidates) }
+  }
+
+  /// Of guesses from the text the draft model knows better how likely they are.
+  private mutating func judgeGuesses(below node: NodeID, by candidates: [Candidate]) {
+    for candidate in candidates {
+      guard let child = tree.child(of: node, token: candidate.token),
+        tree.annotation(of: child).confidence == nil
+      else { continue }
+      tree.annotate(child) { $0.confidence = candidate.probability }
+      tree.setProbability(of: child, to: match.probability(confidence: candidate.probability))
     }
-    let children = tree.expand(node, entropy: entropy, candidates: corrected) { index in
-      Note(origin: origin, confidence: candidates[index].probability)
-    }.map(\.child)
-    // Of a guess from the text the draft model knows better how likely it is.
-    for (index, child) in children.enumerated() where tree.annotation(of: child).confidence == nil {
-      tree.annotate(child) { $0.confidence = candidates[index].probability }
-      tree.setProbability(of: child, to: corrected[index].probability)
-    }
-    for child in tree.children(of: node) where tree.annotation(of: child).confidence == nil {
-      tree.setProbability(of: child, to: min(tree.probability(of: child), roomForGuesses(below: node)))
-    }
-    return children
+    let unnamed = tree.children(of: node).filter { tree.annotation(of: $0).confidence == nil }
+    guard !unnamed.isEmpty else { return }
+    let room = roomForGuesses(below: node)
+    for child in unnamed { tree.setProbability(of: child, to: min(tree.probability(of: child), room)) }
   }
 
   /// What the draft model's own guesses leave for those from the text; 1 below a node that it was not run on.
   func roomForGuesses(below node: NodeID) -> Float {
     guard tree.isExpanded(node) else { return 1 }
-    let named = tree.children(of: node).filter { tree.annotation(of: $0).confidence != nil }
-    return max(0, 1 - named.reduce(0) { $0 + tree.probability(of: $1) })
+    var named: Float = 0
+    tree.forEachChild(of: node) { child in
+      if tree.annotation(of: child).confidence != nil { named += tree.probability(of: child) }
+    }
+    return max(0, 1 - named)
   }
 
   /// Several drafters mostly guess the same nodes, so this is seldom reached.

@@ -1,5 +1,3 @@
-import Collections
-
 /// One session's decisions at the controller: what to verify, what to commit, when to draft at home, what to
 /// tell the workers, what to do when they are late, wrong or gone.
 ///
@@ -123,8 +121,7 @@ public struct ControllerMachine: Sendable {
     var confidence: Float?
     /// For a guess from the text: how many tokens before it matched.
     var matched: Int?
-    /// The workers' names for the node; seldom more than one.
-    var remoteIDs: [(worker: WorkerID, id: RemoteNodeID)] = []
+    var names = RemoteNames()
     var isExpandedByWorker = false
     /// Some child was in a verification set.
     var hasVerifiedChild = false
@@ -157,7 +154,7 @@ public struct ControllerMachine: Sendable {
   var rootMoved = Timestamp.zero
   var state = State.idle
   var tree: TokenTree<Note>
-  var workers: OrderedDictionary<WorkerID, RemoteMirror> = [:]
+  var workers = SmallDictionary<WorkerID, RemoteMirror>()
   var isHomeDrafting = false
   var homeIsUsable: Bool
   var targetCost: CostCurve
@@ -207,7 +204,7 @@ public struct ControllerMachine: Sendable {
     return false
   }
   /// Whether the worker may draft for this session: it has joined, and has neither left nor declined.
-  public func hasWorker(_ worker: WorkerID) -> Bool { workers[worker] != nil }
+  public func hasWorker(_ worker: WorkerID) -> Bool { workers.contains(worker) }
   /// Nodes below the root.
   public var treeCount: Int { tree.count - 1 }
   /// What this session learned, for the next one to start from.

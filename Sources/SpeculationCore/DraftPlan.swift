@@ -48,20 +48,20 @@ public struct DraftLimits: Hashable, Sendable {
   /// - Parameters:
   ///   - probabilities: path probabilities of the frontier, best first; not empty
   ///   - continuation: how likely the best child of a node is after its parent, on average, 0...1
-  func width(probabilities: [Double], cost: CostCurve, continuation: Double) -> Int {
+  func width(
+    probabilities: some RandomAccessCollection<Double>, cost: CostCurve, continuation: Double
+  ) -> Int {
     let most = min(probabilities.count, passWidth)
     guard cost.isKnown, most > 1 else { return most }
     let single = cost.seconds(for: 1)!
     var best = 1
     var bestGain = 0.0
-    var sum = probabilities[0]
-    for count in 2...most {
-      sum += probabilities[count - 1]
-      let gain =
-        sum
-        - Self.reach(
-          passes: cost.seconds(for: count)! / single, probabilities: probabilities, continuation: continuation
-        )
+    var sum = 0.0
+    var singles = SinglePasses(probabilities, continuation: continuation)
+    for (count, probability) in zip(1...most, probabilities) {
+      sum += probability
+      if count == 1 { continue }
+      let gain = sum - singles.use(of: cost.seconds(for: count)! / single)
       // Wider only for a clear gain: equal means the same use, but later and all at once.
       if gain > bestGain + 0.001 {
         bestGain = gain
@@ -70,18 +70,50 @@ public struct DraftLimits: Hashable, Sendable {
     }
     return best
   }
+}
 
-  /// Expected use of so many single passes, each on the best node there is; the last one may be a fraction.
-  private static func reach(passes: Double, probabilities: [Double], continuation: Double) -> Double {
-    var open = probabilities
+/// What single passes would do, one after the other, each on the best node there is: a frontier node, or the child
+/// that an earlier one of them opened.
+private struct SinglePasses<Frontier: RandomAccessCollection<Double>> {
+  private let frontier: Frontier
+  private let continuation: Double
+  private var nextFrontier: Frontier.Index
+  /// Path probabilities of the nodes in the order in which they are taken. They fall, and so do their children's:
+  /// the best of the opened nodes is always the first that is left.
+  private var taken: [Double] = []
+  private var nextOpened = 0
+  /// Sums of the first 0, 1, 2... of them.
+  private var sums = [0.0]
+
+  /// - Parameter frontier: path probabilities, best first; not empty
+  init(_ frontier: Frontier, continuation: Double) {
+    self.frontier = frontier
+    self.continuation = continuation
+    nextFrontier = frontier.startIndex
+  }
+
+  /// Expected use of so many passes; the last one may be a fraction. O(passes).
+  mutating func use(of passes: Double) -> Double {
+    var whole = 0
     var rest = passes
-    var sum = 0.0
-    while rest > 0, let index = open.indices.max(by: { open[$0] < open[$1] }) {
-      sum += open[index] * min(rest, 1)
-      open[index] *= continuation
+    while rest >= 1 {
       rest -= 1
+      whole += 1
     }
-    return sum
+    while taken.count <= whole { takeNext() }
+    return rest > 0 ? sums[whole] + taken[whole] * rest : sums[whole]
+  }
+
+  private mutating func takeNext() {
+    let opened = nextOpened < taken.count ? taken[nextOpened] * continuation : -1
+    if nextFrontier < frontier.endIndex, frontier[nextFrontier] >= opened {
+      taken.append(frontier[nextFrontier])
+      frontier.formIndex(after: &nextFrontier)
+    } else {
+      taken.append(opened)
+      nextOpened += 1
+    }
+    sums.append(sums.last! + taken.last!)
   }
 }
 

@@ -14,6 +14,8 @@ public struct MatchEstimator: Hashable, Sendable {
     var confidences = 0.0
     var matches = 0.0
     var count = 0.0
+    /// How much more often the target chose the token than the draft said; see `probability`.
+    var excess: Float = 0
   }
 
   private var bins = [Bin](repeating: Bin(), count: MatchEstimator.edges.count)
@@ -27,16 +29,21 @@ public struct MatchEstimator: Hashable, Sendable {
   }
 
   private static func bin(_ confidence: Float) -> Int {
-    edges.firstIndex { confidence <= $0 } ?? edges.count - 1
+    var bin = Int(firstBins[Int(min(max(0, confidence), 1) * 100)])
+    while bin < edges.count - 1, confidence > edges[bin] { bin += 1 }
+    return bin
+  }
+
+  /// For each hundredth of confidence the bin it falls into. Edges are whole hundredths.
+  private static let firstBins: [UInt8] = (0...100).map { hundredth in
+    UInt8(edges.firstIndex { Float(hundredth) / 100 <= $0 }!)
   }
 
   /// - Parameter confidence: what the draft says, 0...1
   /// - Returns: the estimated probability that the target chooses the token, 0...1
   public func probability(confidence: Float) -> Float {
-    let bin = bins[Self.bin(confidence)]
     // The prior speaks for this very confidence; the observations shift it by their mean excess.
-    let excess = (bin.matches - bin.confidences) / (bin.count + priorWeight)
-    return min(max(confidence + Float(excess), 0.0005), 0.9995)
+    min(max(confidence + bins[Self.bin(confidence)].excess, 0.0005), 0.9995)
   }
 
   public mutating func observe(confidence: Float, matched: Bool) {
@@ -50,5 +57,7 @@ public struct MatchEstimator: Hashable, Sendable {
     bins[index].confidences += Double(confidence)
     bins[index].matches += matched ? 1 : 0
     bins[index].count += 1
+    bins[index].excess = Float(
+      (bins[index].matches - bins[index].confidences) / (bins[index].count + priorWeight))
   }
 }

@@ -23,6 +23,18 @@ public struct Distribution: Hashable, Sendable {
     self.entropy = entropy
     self.candidates = candidates
   }
+
+  /// Of the first `limit` candidates those of at least `minProbability`. Mostly nothing is cut, and no array made.
+  func candidates(_ limit: Int, minProbability: Float) -> [Candidate] {
+    let first = candidates.prefix(limit)
+    if first.allSatisfy({ $0.probability >= minProbability }) {
+      return first.count == candidates.count ? candidates : Array(first)
+    }
+    var kept: [Candidate] = []
+    kept.reserveCapacity(first.count)
+    for candidate in first where candidate.probability >= minProbability { kept.append(candidate) }
+    return kept
+  }
 }
 
 /// A worker's name for a node that it announced as somebody's child: 1, 2, 3... per session, in the order of

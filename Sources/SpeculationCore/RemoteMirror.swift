@@ -2,13 +2,31 @@ import Collections
 
 /// The controller's record of one worker's node ids in one session: which node of the tree each one means.
 ///
-/// Bounded: ids of pruned nodes are forgotten with the node, ids behind the root once the worker has said that
-/// its own root has moved past them.
+/// Ids come in ascending order, so they are kept in that order and found by bisection. An id whose node has left
+/// the tree leads nowhere any more; the tree knows that, and what is left of such ids is cleared away when it is
+/// more than half of all.
+///
+/// Bounded: at most `capacity` ids that lead somewhere, and in memory at most as many again. Ids behind the root
+/// are forgotten once the worker has said that its own root has moved past them. How many ids a worker announces
+/// without a place for them does not matter.
 struct RemoteMirror: Sendable {
+  typealias Tree = TokenTree<ControllerMachine.Note>
+
   enum Place: Sendable {
     case live(ControllerMachine.NodeID)
     /// On the committed path, behind the root: children of the committed token may still be of use.
     case behind(position: Int)
+  }
+
+  private struct Entry: Sendable {
+    let id: RemoteNodeID
+    /// nil: leads nowhere.
+    var place: Place?
+
+    func place(in tree: Tree) -> Place? {
+      if case .live(let node) = place, !tree.contains(node) { return nil }
+      return place
+    }
   }
 
   /// Ids from 1 up to but not including this one have been announced.
@@ -21,7 +39,11 @@ struct RemoteMirror: Sendable {
   private(set) var lastHeard: Timestamp
   /// Commits under way: positions, and when they were sent.
   private var underWay: Deque<(position: Int, sent: Timestamp)> = []
-  private var places: [RemoteNodeID: Place] = [:]
+  /// By ascending id.
+  private var entries: [Entry] = []
+  /// How many ids lead somewhere.
+  private(set) var count = 0
+  /// Ids of nodes behind the root.
   private var behind: [(id: RemoteNodeID, position: Int)] = []
   /// How many ids may be held. An honest worker stays far below: its own tree is bounded.
   private let capacity: Int
@@ -57,7 +79,21 @@ struct RemoteMirror: Sendable {
     newsDelay = newsDelay.map { ($0 * 7 + sample) / 8 } ?? sample
   }
 
-  subscript(id: RemoteNodeID) -> Place? { places[id] }
+  /// What an id means; nil when it leads nowhere. O(log n).
+  func place(of id: RemoteNodeID, in tree: Tree) -> Place? { index(of: id).flatMap { entries[$0].place(in: tree) } }
+
+  private func index(of id: RemoteNodeID) -> Int? {
+    guard let first = entries.first?.id, let last = entries.last?.id, id >= first, id <= last else { return nil }
+    // Ids may be missing, but none is there twice.
+    let most = RemoteNodeID(entries.count - 1)
+    var high = Int(min(id - first, most))
+    var low = Int(most - min(last - id, most))
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].id < id { low = middle + 1 } else { high = middle }
+    }
+    return entries[low].id == id ? low : nil
+  }
 
   /// Checks an expansion's bookkeeping and counts its ids as announced.
   mutating func announce(
@@ -81,38 +117,46 @@ struct RemoteMirror: Sendable {
     if expansion.knownPosition > knownPosition {
       knownPosition = expansion.knownPosition
       // The worker expands nothing above its own root any more.
-      behind.removeAll { entry in
-        guard entry.position < knownPosition else { return false }
-        places[entry.id] = nil
-        return true
+      let known = knownPosition
+      for entry in behind where entry.position < known {
+        if let index = index(of: entry.id) { drop(index) }
       }
+      behind.removeAll { $0.position < known }
     }
   }
 
-  mutating func place(_ id: RemoteNodeID, at place: Place) throws(ProtocolViolation) {
-    guard places.count < capacity else {
+  /// Gives an announced id a place. Ids come in ascending order.
+  mutating func place(_ id: RemoteNodeID, at place: Place, in tree: Tree) throws(ProtocolViolation) {
+    guard count < capacity else {
       throw ProtocolViolation("holds more than \(capacity) nodes; it does not follow commits")
     }
-    places[id] = place
+    if entries.count > 2 * count + 32 { entries.removeAll { $0.place(in: tree) == nil } }
+    entries.append(Entry(id: id, place: place))
+    count += 1
     if case .behind(let position) = place { behind.append((id, position)) }
   }
 
-  /// The node was pruned.
-  mutating func forget(_ id: RemoteNodeID) { places[id] = nil }
+  /// A node with an id of this worker leaves the tree.
+  mutating func forgetNode() { count -= 1 }
 
   /// The node was committed and is now above the root.
   mutating func fallBehind(_ id: RemoteNodeID, position: Int) {
-    guard places[id] != nil else { return }
+    guard let index = index(of: id) else { return }
     if position < knownPosition {
-      places[id] = nil
+      drop(index)
     } else {
-      places[id] = .behind(position: position)
+      entries[index].place = .behind(position: position)
       behind.append((id, position))
     }
   }
 
-  var count: Int { places.count }
+  private mutating func drop(_ index: Int) {
+    entries[index].place = nil
+    count -= 1
+  }
 
-  /// Every id that leads somewhere, in no particular order.
-  var all: [(id: RemoteNodeID, place: Place)] { places.map { ($0.key, $0.value) } }
+  /// Every id that leads somewhere, ascending.
+  func all(in tree: Tree) -> [(id: RemoteNodeID, place: Place)] {
+    entries.compactMap { entry in entry.place(in: tree).map { (entry.id, $0) } }
+  }
 }

@@ -23,6 +23,8 @@ public struct Timestamp: InstantProtocol, Sendable, CustomStringConvertible {
 extension Duration {
   /// Whole nanoseconds, rounded towards zero.
   public var wholeNanoseconds: Int64 {
+    // Up to nine seconds this is a division of 64 bits, not two of 128.
+    if let attoseconds = Int64(exactly: attoseconds) { return attoseconds / 1_000_000_000 }
     let (seconds, attoseconds) = components
     return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
   }

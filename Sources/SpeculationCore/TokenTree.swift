@@ -1,5 +1,3 @@
-import Collections
-
 /// What has been guessed below the last committed position of a session.
 ///
 /// The root is the last committed token. A node is a token after its parent; it is *expanded* once a draft
@@ -8,75 +6,79 @@ import Collections
 ///
 /// `Annotation` is what an owner keeps for each node (ids on the wire, origin, flags).
 ///
+/// Nodes lie in one array in the order of their creation, the root first, so every parent lies before its
+/// children. Removing nodes closes the gaps, which makes a move of the root one pass over the array.
+///
 /// Cost, with `n` nodes in the tree, `c` children of a node: child look-up O(c); attaching m children O(m·c);
-/// attaching one guess O(c); re-rooting O(n); best-first selection of k nodes O(k·c·log(k·c)).
+/// attaching one guess O(c); re-rooting and pruning O(n + nodes created since the root was); best-first
+/// selection of k nodes O(k·c·log(k·c)).
 ///
 /// Nothing here depends on hashing, so equal histories give equal trees in every process.
 public struct TokenTree<Annotation: Sendable>: Sendable {
   /// Names a node for as long as it lives; never reused, so a name kept too long is recognised.
   public struct NodeID: Hashable, Sendable {
-    @usableFromInline var slot: Int32
     /// Order of creation, from 0. A child's is always above its parent's.
     public let serial: Int64
   }
 
-  @usableFromInline
+  /// Nothing in it is reference-counted, so that going through the tree is cheap. Links are places in `nodes`.
   struct Node: Sendable {
     var serial: Int64
-    var token: TokenID
-    var position: Int
-    var parent: Int32
-    var firstChild: Int32
-    var lastChild: Int32
-    var nextSibling: Int32
-    /// Probability after the parent, 0...1.
-    var probability: Float
     /// Product of the probabilities from below the root down to this node; 1 at the root.
     var pathProbability: Double
+    var token: TokenID
+    var position: Int32
+    var parent = none
+    var firstChild = none
+    var lastChild = none
+    var nextSibling = none
+    /// Probability after the parent, 0...1.
+    var probability: Float
     /// Nats; NaN until the node is expanded.
-    var entropy: Float
-    var annotation: Annotation
+    var entropy = Float.nan
+
+    var isExpanded: Bool { !entropy.isNaN }
   }
 
-  private static var none: Int32 { -1 }
-  private var nodes: [Node?] = []
-  private var free: [Int32] = []
-  private var rootSlot: Int32 = 0
-  private var nextSerial: Int64 = 0
-
-  /// Number of nodes, the root included.
-  public private(set) var count = 0
+  static var none: Int32 { -1 }
+  private(set) var nodes: [Node] = []
+  /// Of each node, at its place in `nodes`.
+  private var annotations: [Annotation] = []
+  /// Place of each node by its serial, counted from the root's; `none` for those that are gone. Grows with what
+  /// is created below one root and the nodes that become roots after it.
+  private(set) var places: [Int32] = []
+  private(set) var nextSerial: Int64 = 0
 
   /// - Parameters:
   ///   - token: the last committed token
   ///   - position: its index in the session's whole token sequence
   public init(root token: TokenID, position: Int, annotation: Annotation) {
-    rootSlot = insert(token: token, position: position, parent: Self.none, probability: 1, annotation)
+    _ = insert(token: token, position: Int32(position), parent: Self.none, probability: 1, annotation)
   }
 
   // MARK: Reading
 
-  public var root: NodeID { id(of: rootSlot) }
-  public var rootPosition: Int { nodes[Int(rootSlot)]!.position }
+  /// Number of nodes, the root included.
+  public var count: Int { nodes.count }
+  public var root: NodeID { NodeID(serial: nodes[0].serial) }
+  public var rootPosition: Int { Int(nodes[0].position) }
 
   /// Whether the node still is in the tree. O(1).
-  public func contains(_ node: NodeID) -> Bool {
-    Int(node.slot) < nodes.count && nodes[Int(node.slot)]?.serial == node.serial
-  }
+  public func contains(_ node: NodeID) -> Bool { find(node) != Self.none }
 
   public func token(of node: NodeID) -> TokenID { self[node].token }
-  public func position(of node: NodeID) -> Int { self[node].position }
+  public func position(of node: NodeID) -> Int { Int(self[node].position) }
   /// Number of edges between the root and the node.
-  public func depth(of node: NodeID) -> Int { self[node].position - rootPosition }
+  public func depth(of node: NodeID) -> Int { Int(self[node].position) - rootPosition }
   public func probability(of node: NodeID) -> Float { self[node].probability }
   public func pathProbability(of node: NodeID) -> Double { self[node].pathProbability }
-  public func isExpanded(_ node: NodeID) -> Bool { !self[node].entropy.isNaN }
+  public func isExpanded(_ node: NodeID) -> Bool { self[node].isExpanded }
   /// Entropy in nats of the draft's distribution after the node; nil until it is expanded.
   public func entropy(of node: NodeID) -> Float? {
     let entropy = self[node].entropy
     return entropy.isNaN ? nil : entropy
   }
-  public func annotation(of node: NodeID) -> Annotation { self[node].annotation }
+  public func annotation(of node: NodeID) -> Annotation { annotations[place(of: node)] }
 
   public func parent(of node: NodeID) -> NodeID? {
     let parent = self[node].parent
@@ -86,42 +88,49 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
   /// Children in the order in which they were attached.
   public func children(of node: NodeID) -> [NodeID] {
     var result: [NodeID] = []
-    var slot = self[node].firstChild
-    while slot != Self.none {
-      result.append(id(of: slot))
-      slot = nodes[Int(slot)]!.nextSibling
-    }
+    forEachChild(of: node) { result.append($0) }
     return result
   }
 
-  public func child(of node: NodeID, token: TokenID) -> NodeID? {
-    var slot = self[node].firstChild
-    while slot != Self.none {
-      if nodes[Int(slot)]!.token == token { return id(of: slot) }
-      slot = nodes[Int(slot)]!.nextSibling
+  /// Calls `body` with each child, in the order in which they were attached. O(c), no allocation.
+  @inline(__always)
+  func forEachChild(of node: NodeID, _ body: (NodeID) -> Void) {
+    var child = self[node].firstChild
+    while child != Self.none {
+      body(id(of: child))
+      child = nodes[Int(child)].nextSibling
     }
-    return nil
+  }
+
+  func hasChildren(_ node: NodeID) -> Bool { self[node].firstChild != Self.none }
+
+  public func child(of node: NodeID, token: TokenID) -> NodeID? {
+    let child = child(of: place(of: node), token: token)
+    return child == Self.none ? nil : id(of: child)
   }
 
   /// Tokens from below the root down to and including the node; empty for the root.
   public func path(to node: NodeID) -> [TokenID] {
-    var result: [TokenID] = []
-    result.reserveCapacity(depth(of: node))
-    var slot = node.slot
-    precondition(contains(node))
-    while slot != rootSlot {
-      result.append(nodes[Int(slot)]!.token)
-      slot = nodes[Int(slot)]!.parent
+    var place = place(of: node)
+    let length = Int(nodes[place].position) - rootPosition
+    guard length > 0 else { return [] }
+    var tokens = [TokenID](repeating: 0, count: length)
+    for index in (0..<length).reversed() {
+      tokens[index] = nodes[place].token
+      place = Int(nodes[place].parent)
     }
-    result.reverse()
-    return result
+    return tokens
+  }
+
+  /// Calls `body` with every node's annotation, in no particular order. O(n).
+  func forEachAnnotation(_ body: (Annotation) -> Void) {
+    for annotation in annotations { body(annotation) }
   }
 
   // MARK: Changing
 
   public mutating func annotate(_ node: NodeID, _ change: (inout Annotation) -> Void) {
-    precondition(contains(node), "annotating a node that is not in the tree")
-    change(&nodes[Int(node.slot)]!.annotation)
+    change(&annotations[place(of: node)])
   }
 
   /// Marks a node as expanded and attaches the candidates it does not have as children yet.
@@ -133,16 +142,36 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
     _ node: NodeID, entropy: Float, candidates: [Candidate],
     annotation: (_ index: Int) -> Annotation
   ) -> [(child: NodeID, isNew: Bool)] {
-    precondition(contains(node), "expanding a node that is not in the tree")
+    var children: [(child: NodeID, isNew: Bool)] = []
+    children.reserveCapacity(candidates.count)
+    expand(
+      node, entropy: entropy, count: candidates.count, candidate: { candidates[$0] }, annotation: annotation
+    ) { children.append(($1, $2)) }
+    return children
+  }
+
+  /// The same without arrays: asks for each candidate in turn, and says at once which child stands for it.
+  @inline(__always)
+  mutating func expand(
+    _ node: NodeID, entropy: Float, count: Int, candidate: (_ index: Int) -> Candidate,
+    annotation: (_ index: Int) -> Annotation,
+    attached: (_ index: Int, _ child: NodeID, _ isNew: Bool) -> Void
+  ) {
     precondition(entropy.isFinite && entropy >= 0, "an entropy is finite and not negative")
-    if nodes[Int(node.slot)]!.entropy.isNaN { nodes[Int(node.slot)]!.entropy = entropy }
-    let position = nodes[Int(node.slot)]!.position + 1
-    return candidates.enumerated().map { index, candidate in
-      if let existing = child(of: node, token: candidate.token) { return (existing, false) }
-      let slot = insert(
-        token: candidate.token, position: position, parent: node.slot,
-        probability: min(max(candidate.probability, 0), 1), annotation(index))
-      return (id(of: slot), true)
+    let parent = place(of: node)
+    if !nodes[parent].isExpanded { nodes[parent].entropy = entropy }
+    let position = nodes[parent].position + 1
+    for index in 0..<count {
+      let candidate = candidate(index)
+      let existing = child(of: parent, token: candidate.token)
+      if existing != Self.none {
+        attached(index, id(of: existing), false)
+      } else {
+        let child = insert(
+          token: candidate.token, position: position, parent: Int32(parent),
+          probability: min(max(candidate.probability, 0), 1), annotation(index))
+        attached(index, child, true)
+      }
     }
   }
 
@@ -151,233 +180,146 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
   public mutating func attach(
     _ token: TokenID, below parent: NodeID, probability: Float, annotation: Annotation
   ) -> NodeID {
-    precondition(contains(parent), "attaching below a node that is not in the tree")
-    precondition(child(of: parent, token: token) == nil, "the child is there already")
-    let slot = insert(
-      token: token, position: self[parent].position + 1, parent: parent.slot,
+    let place = place(of: parent)
+    precondition(child(of: place, token: token) == Self.none, "the child is there already")
+    return insert(
+      token: token, position: nodes[place].position + 1, parent: Int32(place),
       probability: min(max(probability, 0), 1), annotation)
-    return id(of: slot)
   }
 
   /// Changes how likely a node other than the root is after its parent. O(size of the subtree).
   public mutating func setProbability(of node: NodeID, to probability: Float) {
-    precondition(contains(node) && node.slot != rootSlot, "the root has no probability to change")
-    nodes[Int(node.slot)]!.probability = min(max(probability, 0), 1)
-    let parent = nodes[Int(nodes[Int(node.slot)]!.parent)]!
-    nodes[Int(node.slot)]!.pathProbability = parent.pathProbability * Double(self[node].probability)
-    rescale(from: node.slot)
+    let top = place(of: node)
+    precondition(top > 0, "the root has no probability to change")
+    nodes[top].probability = min(max(probability, 0), 1)
+    var stack = [Int32(top)]
+    while let next = stack.popLast() {
+      let parent = Int(nodes[Int(next)].parent)
+      nodes[Int(next)].pathProbability =
+        nodes[parent].pathProbability * Double(nodes[Int(next)].probability)
+      var child = nodes[Int(next)].firstChild
+      while child != Self.none {
+        stack.append(child)
+        child = nodes[Int(child)].nextSibling
+      }
+    }
   }
 
   /// Makes a node the root: keeps what is below it, removes everything else. O(n).
   ///
   /// - Parameter removed: called once for each node that goes, the old root included.
   public mutating func reroot(at node: NodeID, removed: (NodeID, Annotation) -> Void) {
-    precondition(contains(node), "re-rooting at a node that is not in the tree")
-    guard node.slot != rootSlot else { return }
-    unlink(node.slot)
-    removeSubtree(rootSlot, removed)
-    rootSlot = node.slot
-    nodes[Int(rootSlot)]!.parent = Self.none
-    rescale()
+    let place = place(of: node)
+    guard place > 0 else { return }
+    keep(below: place, without: nil, removed)
   }
 
   /// Drops everything and starts again from another root. O(n).
   public mutating func restart(
     root token: TokenID, position: Int, annotation: Annotation, removed: (NodeID, Annotation) -> Void
   ) {
-    removeSubtree(rootSlot, removed)
-    rootSlot = insert(token: token, position: position, parent: Self.none, probability: 1, annotation)
+    for (node, annotation) in zip(nodes, annotations) { removed(NodeID(serial: node.serial), annotation) }
+    nodes.removeAll(keepingCapacity: true)
+    annotations.removeAll(keepingCapacity: true)
+    places.removeAll(keepingCapacity: true)
+    _ = insert(token: token, position: Int32(position), parent: Self.none, probability: 1, annotation)
   }
 
-  /// Removes a node other than the root, with everything below it. O(size of the subtree + c).
+  /// Removes a node other than the root, with everything below it. O(n).
   public mutating func prune(_ node: NodeID, removed: (NodeID, Annotation) -> Void) {
-    precondition(contains(node) && node.slot != rootSlot, "pruning the root or a node that is not there")
-    unlink(node.slot)
-    removeSubtree(node.slot, removed)
+    let place = place(of: node)
+    precondition(place > 0, "pruning the root")
+    keep(below: 0, without: place, removed)
   }
 
-  // MARK: Selection
+  // MARK: Places
 
-  /// What to do with a node that best-first traversal has reached.
-  public enum Visit { case descend, skipChildren, stop }
-
-  /// Visits nodes by falling path probability; of equals, the one created first. The root comes first.
-  ///
-  /// Because a child's path probability never exceeds its parent's and its serial is higher, a parent is
-  /// always visited before its children.
-  public func visitBestFirst(_ visit: (NodeID, _ pathProbability: Double) -> Visit) {
-    var heap = Heap<Ranked>()
-    heap.insert(Ranked(probability: 1, serial: nodes[Int(rootSlot)]!.serial, slot: rootSlot))
-    while let best = heap.popMax() {
-      switch visit(NodeID(slot: best.slot, serial: best.serial), best.probability) {
-      case .stop: return
-      case .skipChildren: continue
-      case .descend:
-        var slot = nodes[Int(best.slot)]!.firstChild
-        while slot != Self.none {
-          let node = nodes[Int(slot)]!
-          heap.insert(Ranked(probability: node.pathProbability, serial: node.serial, slot: slot))
-          slot = node.nextSibling
-        }
-      }
-    }
+  /// Place of a node in `nodes`; `none` if it is not in the tree.
+  @inline(__always)
+  func find(_ node: NodeID) -> Int32 {
+    let index = node.serial - nodes[0].serial
+    return index >= 0 && index < places.count ? places[Int(index)] : Self.none
   }
 
-  /// The most probable unexpanded nodes, best first.
-  ///
-  /// - Parameters:
-  ///   - limit: how many at most
-  ///   - minPathProbability: leave out what is less likely to be used than this
-  ///   - maxDepth: leave out nodes further below the root than this
-  ///   - isEligible: asked only of unexpanded nodes
-  public func frontier(
-    limit: Int, minPathProbability: Double, maxDepth: Int, isEligible: (NodeID) -> Bool = { _ in true }
-  ) -> [(node: NodeID, pathProbability: Double)] {
-    var result: [(NodeID, Double)] = []
-    guard limit > 0 else { return result }
-    visitBestFirst { node, probability in
-      if probability < minPathProbability { return .stop }
-      if !isExpanded(node) && isEligible(node) {
-        result.append((node, probability))
-        if result.count == limit { return .stop }
-      }
-      return depth(of: node) < maxDepth ? .descend : .skipChildren
-    }
-    return result
-  }
-
-  // MARK: Private
-
-  private struct Ranked: Comparable {
-    var probability: Double
-    var serial: Int64
-    var slot: Int32
-    static func < (a: Self, b: Self) -> Bool {
-      a.probability != b.probability ? a.probability < b.probability : a.serial > b.serial
-    }
+  @inline(__always)
+  private func place(of node: NodeID) -> Int {
+    let place = find(node)
+    precondition(place != Self.none, "the node is not in the tree")
+    return Int(place)
   }
 
   private subscript(node: NodeID) -> Node {
-    precondition(contains(node), "the node is not in the tree")
-    return nodes[Int(node.slot)]!
+    @inline(__always) get { nodes[place(of: node)] }
   }
 
-  private func id(of slot: Int32) -> NodeID { NodeID(slot: slot, serial: nodes[Int(slot)]!.serial) }
+  @inline(__always)
+  private func id(of place: Int32) -> NodeID { NodeID(serial: nodes[Int(place)].serial) }
+
+  private func child(of parent: Int, token: TokenID) -> Int32 {
+    var child = nodes[parent].firstChild
+    while child != Self.none, nodes[Int(child)].token != token { child = nodes[Int(child)].nextSibling }
+    return child
+  }
 
   private mutating func insert(
-    token: TokenID, position: Int, parent: Int32, probability: Float, _ annotation: Annotation
-  ) -> Int32 {
-    let path = parent == Self.none ? 1 : nodes[Int(parent)]!.pathProbability * Double(probability)
-    let node = Node(
-      serial: nextSerial, token: token, position: position, parent: parent, firstChild: Self.none,
-      lastChild: Self.none, nextSibling: Self.none, probability: probability, pathProbability: path,
-      entropy: .nan, annotation: annotation)
+    token: TokenID, position: Int32, parent: Int32, probability: Float, _ annotation: Annotation
+  ) -> NodeID {
+    let path = parent == Self.none ? 1 : nodes[Int(parent)].pathProbability * Double(probability)
+    let place = Int32(nodes.count)
+    nodes.append(
+      Node(
+        serial: nextSerial, pathProbability: path, token: token, position: position, parent: parent,
+        probability: probability))
+    annotations.append(annotation)
+    places.append(place)
+    if parent != Self.none { link(place, below: Int(parent)) }
     nextSerial += 1
-    count += 1
-    let slot: Int32
-    if let reused = free.popLast() {
-      slot = reused
-      nodes[Int(slot)] = node
+    return NodeID(serial: nextSerial - 1)
+  }
+
+  /// Makes a node the last child of another.
+  @inline(__always)
+  private mutating func link(_ place: Int32, below parent: Int) {
+    let last = nodes[parent].lastChild
+    if last == Self.none {
+      nodes[parent].firstChild = place
     } else {
-      slot = Int32(nodes.count)
-      nodes.append(node)
+      nodes[Int(last)].nextSibling = place
     }
-    if parent != Self.none {
-      let last = nodes[Int(parent)]!.lastChild
-      if last == Self.none {
-        nodes[Int(parent)]!.firstChild = slot
-      } else {
-        nodes[Int(last)]!.nextSibling = slot
+    nodes[parent].lastChild = place
+  }
+
+  /// Keeps `top`, as the root, and what is below it, except `pruned` and what is below that.
+  ///
+  /// One pass: whether a node stays is known from its parent, which came before. Path probabilities are
+  /// multiplied anew from the root; dividing the old ones would lose precision over time.
+  private mutating func keep(below top: Int, without pruned: Int?, _ removed: (NodeID, Annotation) -> Void) {
+    var moved = [Int32](repeating: Self.none, count: nodes.count)
+    let base = nodes[top].serial
+    places.removeAll(keepingCapacity: true)
+    places.append(contentsOf: repeatElement(Self.none, count: Int(nextSerial - base)))
+    var kept = 0
+    for place in nodes.indices {
+      var node = nodes[place]
+      let parent = place > top ? moved[Int(node.parent)] : Self.none
+      guard place == top || parent != Self.none && place != pruned else {
+        removed(NodeID(serial: node.serial), annotations[place])
+        continue
       }
-      nodes[Int(parent)]!.lastChild = slot
+      node.pathProbability =
+        place == top ? 1 : nodes[Int(parent)].pathProbability * Double(node.probability)
+      node.parent = parent
+      node.firstChild = Self.none
+      node.lastChild = Self.none
+      node.nextSibling = Self.none
+      nodes[kept] = node
+      if kept != place { annotations.swapAt(kept, place) }
+      if parent != Self.none { link(Int32(kept), below: Int(parent)) }
+      moved[place] = Int32(kept)
+      places[Int(node.serial - base)] = Int32(kept)
+      kept += 1
     }
-    return slot
-  }
-
-  /// Takes a node out of its parent's list of children.
-  private mutating func unlink(_ slot: Int32) {
-    let parent = nodes[Int(slot)]!.parent
-    let next = nodes[Int(slot)]!.nextSibling
-    var previous = Self.none
-    var cursor = nodes[Int(parent)]!.firstChild
-    while cursor != slot {
-      previous = cursor
-      cursor = nodes[Int(cursor)]!.nextSibling
-    }
-    if previous == Self.none {
-      nodes[Int(parent)]!.firstChild = next
-    } else {
-      nodes[Int(previous)]!.nextSibling = next
-    }
-    if nodes[Int(parent)]!.lastChild == slot { nodes[Int(parent)]!.lastChild = previous }
-    nodes[Int(slot)]!.nextSibling = Self.none
-  }
-
-  private mutating func removeSubtree(_ top: Int32, _ removed: (NodeID, Annotation) -> Void) {
-    var stack = [top]
-    while let slot = stack.popLast() {
-      let node = nodes[Int(slot)]!
-      var child = node.firstChild
-      while child != Self.none {
-        stack.append(child)
-        child = nodes[Int(child)]!.nextSibling
-      }
-      removed(NodeID(slot: slot, serial: node.serial), node.annotation)
-      nodes[Int(slot)] = nil
-      free.append(slot)
-      count -= 1
-    }
-  }
-
-  /// Recomputes path probabilities from the new root; dividing the old ones would lose precision over time.
-  private mutating func rescale() {
-    nodes[Int(rootSlot)]!.pathProbability = 1
-    rescale(from: rootSlot)
-  }
-
-  /// Recomputes the path probabilities below a node from its own.
-  private mutating func rescale(from top: Int32) {
-    var stack = [top]
-    while let slot = stack.popLast() {
-      let path = nodes[Int(slot)]!.pathProbability
-      var child = nodes[Int(slot)]!.firstChild
-      while child != Self.none {
-        nodes[Int(child)]!.pathProbability = path * Double(nodes[Int(child)]!.probability)
-        stack.append(child)
-        child = nodes[Int(child)]!.nextSibling
-      }
-    }
-  }
-}
-
-extension TokenTree {
-  /// Everything that must hold between operations; the first breach as a sentence. For tests. O(n·c).
-  package var brokenInvariant: String? {
-    var seen = 0
-    var stack = [rootSlot]
-    while let slot = stack.popLast() {
-      guard let node = nodes[Int(slot)] else { return "slot \(slot) is linked but empty" }
-      seen += 1
-      var tokens: [TokenID] = []
-      var last = Self.none
-      var child = node.firstChild
-      while child != Self.none {
-        guard let below = nodes[Int(child)] else { return "child slot \(child) is linked but empty" }
-        if below.parent != slot { return "child \(child) of \(slot) names parent \(below.parent)" }
-        if below.serial <= node.serial { return "child \(child) is older than its parent" }
-        if below.position != node.position + 1 { return "child \(child) is at position \(below.position)" }
-        let expected = node.pathProbability * Double(below.probability)
-        if abs(below.pathProbability - expected) > 1e-12 { return "path probability of \(child) is off" }
-        if tokens.contains(below.token) { return "two children of \(slot) with token \(below.token)" }
-        tokens.append(below.token)
-        stack.append(child)
-        last = child
-        child = below.nextSibling
-      }
-      if node.lastChild != last { return "last child of \(slot) is \(node.lastChild), not \(last)" }
-    }
-    if seen != count { return "count is \(count), linked nodes are \(seen)" }
-    if nodes.count - free.count != count { return "\(nodes.count - free.count) slots used by \(count) nodes" }
-    return nil
+    nodes.removeLast(nodes.count - kept)
+    annotations.removeLast(annotations.count - kept)
   }
 }

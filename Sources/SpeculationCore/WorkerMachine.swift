@@ -1,5 +1,3 @@
-import Collections
-
 /// The worker's decisions: which nodes of which sessions the next draft pass expands, and what is sent.
 ///
 /// A value without clock, I/O or threads. Every event is a method that changes the state and returns the
@@ -40,6 +38,7 @@ public struct WorkerMachine: Sendable {
 
   struct Session: Sendable {
     var tree: TokenTree<Note>
+    var open = OpenNodes()
     var committed: [TokenID]
     var sampling: SamplingSettings
     var nextRemoteID: RemoteNodeID = 1
@@ -50,9 +49,12 @@ public struct WorkerMachine: Sendable {
   }
 
   public let configuration: Configuration
-  private var sessions: OrderedDictionary<SessionID, Session> = [:]
+  private var sessions = SmallDictionary<SessionID, Session>()
+  public private(set) var isDrafting = false
   /// The tasks of the pass under way.
-  private var pass: [(session: SessionID, incarnation: Int64, node: NodeID)]?
+  private var pass: [(session: SessionID, incarnation: Int64, node: NodeID)] = []
+  /// Candidates for the next pass; kept for its memory.
+  private var best: [(session: Int, node: RankedNode)] = []
   private var nextIncarnation: Int64 = 0
   public private(set) var cost: CostCurve
   private var match = MatchEstimator()
@@ -66,7 +68,6 @@ public struct WorkerMachine: Sendable {
   }
 
   public var sessionCount: Int { sessions.count }
-  public var isDrafting: Bool { pass != nil }
 
   /// Number of nodes in a session's tree; nil for an unknown session.
   public func nodeCount(of session: SessionID) -> Int? { sessions[session]?.tree.count }
@@ -77,7 +78,7 @@ public struct WorkerMachine: Sendable {
   public mutating func open(
     _ id: SessionID, context: [TokenID], sampling: SamplingSettings
   ) throws(ProtocolViolation) -> [Action] {
-    guard sessions[id] == nil else { throw ProtocolViolation("\(id) was opened twice") }
+    guard !sessions.contains(id) else { throw ProtocolViolation("\(id) was opened twice") }
     guard let last = context.last else { throw ProtocolViolation("\(id) was opened with an empty context") }
     if let problem = sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
     guard sessions.count < configuration.maxSessions else {
@@ -86,11 +87,15 @@ public struct WorkerMachine: Sendable {
     guard context.count < configuration.contextLength else {
       return [.send(.declined(id, reason: contextIsFull(context.count)))]
     }
-    sessions[id] = Session(
-      tree: TokenTree(root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
-      committed: context, sampling: sampling, incarnation: nextIncarnation)
+    sessions.append(
+      id,
+      Session(
+        tree: TokenTree(root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
+        committed: context, sampling: sampling, incarnation: nextIncarnation))
     nextIncarnation += 1
-    return startPass()
+    var actions: [Action] = []
+    startPass(&actions)
+    return actions
   }
 
   /// The target chose `tokens`; the last one is at `position`. A commit for a session that is not open is a
@@ -98,26 +103,30 @@ public struct WorkerMachine: Sendable {
   public mutating func commit(
     _ id: SessionID, position: Int, tokens: [TokenID], pause: Bool = false
   ) throws(ProtocolViolation) -> [Action] {
-    guard sessions[id] != nil else { return [] }
+    guard let index = sessions.index(of: id) else { return [] }
     guard !tokens.isEmpty else { throw ProtocolViolation("\(id): a commit without tokens") }
-    let expected = sessions[id]!.tree.rootPosition + tokens.count
+    let expected = sessions.values[index].tree.rootPosition + tokens.count
     guard position == expected else {
       throw ProtocolViolation("\(id): a commit ends at position \(position), not \(expected)")
     }
-    sessions[id]!.committed.append(contentsOf: tokens)
-    guard sessions[id]!.committed.count < configuration.contextLength else {
-      sessions[id] = nil
+    sessions.values[index].committed.append(contentsOf: tokens)
+    guard sessions.values[index].committed.count < configuration.contextLength else {
+      sessions.remove(id)
       return [.send(.declined(id, reason: contextIsFull(position + 1))), .release(id)]
     }
-    Self.follow(tokens, in: &sessions[id]!, learning: &match)
-    sessions[id]!.isPaused = pause
-    return startPass()
+    Self.follow(tokens, in: &sessions.values[index], learning: &match)
+    sessions.values[index].isPaused = pause
+    var actions: [Action] = []
+    startPass(&actions)
+    return actions
   }
 
   /// The controller is done with a session. Unknown sessions are ignored.
   public mutating func close(_ id: SessionID) -> [Action] {
-    guard sessions.removeValue(forKey: id) != nil else { return [] }
-    return [.release(id)] + startPass()
+    guard sessions.remove(id) != nil else { return [] }
+    var actions = [Action.release(id)]
+    startPass(&actions)
+    return actions
   }
 
   /// The controller is gone, and all its sessions with it.
@@ -138,34 +147,41 @@ public struct WorkerMachine: Sendable {
   public mutating func passFinished(
     _ distributions: [Distribution], duration: Duration, passTokens: Int? = nil
   ) -> [Action] {
-    guard let tasks = pass else { preconditionFailure("a pass finished that was not started") }
-    precondition(tasks.count == distributions.count, "a pass must answer every task")
-    pass = nil
-    cost.observe(size: passTokens ?? tasks.count, duration: duration)
+    precondition(isDrafting, "a pass finished that was not started")
+    precondition(pass.count == distributions.count, "a pass must answer every task")
+    isDrafting = false
+    cost.observe(size: passTokens ?? pass.count, duration: duration)
     var actions: [Action] = []
-    for ((id, incarnation, node), distribution) in zip(tasks, distributions) {
+    actions.reserveCapacity(pass.count + 1)
+    for (turn, distribution) in distributions.enumerated() {
+      let task = pass[turn]
       // Closed or pruned while it was computed: nobody can use it.
-      guard sessions[id]?.incarnation == incarnation, sessions[id]!.tree.contains(node) else { continue }
+      guard let index = sessions.index(of: task.session),
+        sessions.values[index].incarnation == task.incarnation,
+        sessions.values[index].tree.contains(task.node)
+      else { continue }
       let expansion = Self.attach(
-        distribution, to: node, in: &sessions[id]!, limits: configuration.limits, match: match)
+        distribution, to: task.node, in: &sessions.values[index], limits: configuration.limits, match: match)
       continuation.observe(
         expansion.distribution.candidates.first.map { match.probability(confidence: $0.probability) })
-      actions.append(.send(.expansion(id, expansion)))
+      actions.append(.send(.expansion(task.session, expansion)))
     }
-    return actions + startPass()
+    startPass(&actions)
+    return actions
   }
 
   /// The pass under way failed: its sessions are given up, the others go on.
   public mutating func passFailed(reason: String) -> [Action] {
-    guard let tasks = pass else { preconditionFailure("a pass failed that was not started") }
-    pass = nil
+    precondition(isDrafting, "a pass failed that was not started")
+    isDrafting = false
     var actions: [Action] = []
-    for (id, incarnation, _) in tasks where sessions[id]?.incarnation == incarnation {
-      sessions[id] = nil
+    for (id, incarnation, _) in pass where sessions[id]?.incarnation == incarnation {
+      sessions.remove(id)
       actions.append(.send(.declined(id, reason: reason)))
       actions.append(.release(id))
     }
-    return actions + startPass()
+    startPass(&actions)
+    return actions
   }
 
   // MARK: Private
@@ -183,13 +199,14 @@ public struct WorkerMachine: Sendable {
       guard let parent = node else { break }
       let chosen = session.tree.child(of: parent, token: token)
       if session.tree.isExpanded(parent) {
-        for child in session.tree.children(of: parent) {
+        session.tree.forEachChild(of: parent) { child in
           match.observe(
             confidence: session.tree.annotation(of: child).confidence, matched: child == chosen)
         }
       }
       node = chosen
     }
+    session.open.rootMoved()
     if let node {
       session.tree.reroot(at: node) { _, _ in }
     } else {
@@ -206,66 +223,81 @@ public struct WorkerMachine: Sendable {
   ) -> Expansion {
     let note = session.tree.annotation(of: node)
     let first = session.nextRemoteID
-    let kept = distribution.candidates.prefix(limits.candidates)
-      .filter { $0.probability >= limits.minProbability }
+    let entropy = max(0, distribution.entropy)
+    let kept = distribution.candidates(limits.candidates, minProbability: limits.minProbability)
     // The tree ranks by what the target is likely to choose; the wire carries the draft's own word, and the
     // controller makes its own correction.
-    let corrected = kept.map {
-      Candidate(token: $0.token, probability: match.probability(confidence: $0.probability))
-    }
-    session.tree.expand(node, entropy: max(0, distribution.entropy), candidates: corrected) { index in
-      Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
-    }
+    session.tree.expand(
+      node, entropy: entropy, count: kept.count,
+      candidate: { index in
+        Candidate(
+          token: kept[index].token, probability: match.probability(confidence: kept[index].probability))
+      },
+      annotation: { index in
+        Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
+      },
+      attached: { _, _, _ in })
+    session.tree.forEachChild(of: node) { session.open.attached($0, in: session.tree) }
     session.nextRemoteID += RemoteNodeID(kept.count)
     return Expansion(
       site: note.remoteID == 0 ? .root(position: session.tree.position(of: node)) : .node(note.remoteID),
-      firstChild: first,
-      distribution: Distribution(entropy: max(0, distribution.entropy), candidates: Array(kept)),
+      firstChild: first, distribution: Distribution(entropy: entropy, candidates: kept),
       knownPosition: session.tree.rootPosition)
   }
 
   /// Starts the next pass over the best nodes of all sessions, if there are any and none is under way.
-  private mutating func startPass() -> [Action] {
-    guard pass == nil else { return [] }
+  private mutating func startPass(_ actions: inout [Action]) {
+    guard !isDrafting else { return }
     let limits = configuration.limits
-    var best: [(session: SessionID, node: NodeID, probability: Double)] = []
-    for (id, session) in sessions where !session.isPaused {
-      // Every expansion may bring that many children: the whole pass has to fit.
-      let fitting = (limits.maxNodes - session.tree.count) / limits.candidates
-      let room = configuration.contextLength - session.committed.count - 1
-      for (node, probability) in session.tree.frontier(
-        limit: min(limits.passWidth, fitting), minPathProbability: limits.minPathProbability,
-        maxDepth: min(limits.maxDepth, room))
-      {
-        best.append((id, node, probability))
-      }
+    best.removeAll(keepingCapacity: true)
+    var contributors = 0
+    for index in sessions.values.indices where !sessions.values[index].isPaused {
+      let before = best.count
+      Self.takeBest(of: &sessions.values[index], configuration) { best.append((index, $0)) }
+      if best.count > before { contributors += 1 }
     }
-    guard !best.isEmpty else { return [] }
-    // Equals stay in the order of their sessions' opening and their nodes' creation.
-    let ranked = best.enumerated().sorted { a, b in
-      a.element.probability != b.element.probability
-        ? a.element.probability > b.element.probability : a.offset < b.offset
+    guard !best.isEmpty else { return }
+    if contributors > 1 {
+      // Equals stay in the order of their sessions' opening and their nodes' creation: the sort is stable.
+      best.sort { $0.node.probability > $1.node.probability }
     }
     let width = limits.width(
-      probabilities: ranked.map(\.element.probability), cost: cost, continuation: continuation.mean)
-    let chosen = ranked.prefix(width).map(\.element)
-    pass = chosen.map { ($0.session, sessions[$0.session]!.incarnation, $0.node) }
-    return [
-      .expand(
-        chosen.map { id, node, _ in
-          let session = sessions[id]!
-          return DraftTask(
-            session: id, node: node, prefix: session.committed, path: session.tree.path(to: node),
-            sampling: session.sampling, candidates: limits.candidates)
-        })
-    ]
+      probabilities: best.lazy.map(\.node.probability), cost: cost, continuation: continuation.mean)
+    for (session, node) in best[width...] { sessions.values[session].open.putBack(node) }
+    isDrafting = true
+    pass.removeAll(keepingCapacity: true)
+    var tasks: [DraftTask<NodeID>] = []
+    tasks.reserveCapacity(width)
+    for (index, ranked) in best[..<width] {
+      let node = NodeID(serial: ranked.serial)
+      pass.append((sessions.keys[index], sessions.values[index].incarnation, node))
+      tasks.append(
+        DraftTask(
+          session: sessions.keys[index], node: node, prefix: sessions.values[index].committed,
+          path: sessions.values[index].tree.path(to: node), sampling: sessions.values[index].sampling,
+          candidates: limits.candidates))
+    }
+    actions.append(.expand(tasks))
+  }
+
+  /// Takes a session's candidates for the next pass.
+  private static func takeBest(
+    of session: inout Session, _ configuration: Configuration, _ body: (RankedNode) -> Void
+  ) {
+    let limits = configuration.limits
+    // Every expansion may bring that many children: the whole pass has to fit.
+    let fitting = (limits.maxNodes - session.tree.count) / limits.candidates
+    let room = configuration.contextLength - session.committed.count - 1
+    session.open.takeBest(
+      min(limits.passWidth, fitting), of: session.tree, minPathProbability: limits.minPathProbability,
+      maxDepth: min(limits.maxDepth, room), body)
   }
 }
 
 extension WorkerMachine {
   /// Everything that must hold between events; the first breach as a sentence. For tests. O(n·c).
   package var brokenInvariant: String? {
-    for (id, session) in sessions {
+    for (id, session) in zip(sessions.keys, sessions.values) {
       if let broken = session.tree.brokenInvariant { return "\(id): \(broken)" }
       if session.tree.rootPosition != session.committed.count - 1 {
         return "\(id): the root is at \(session.tree.rootPosition) of \(session.committed.count) tokens"

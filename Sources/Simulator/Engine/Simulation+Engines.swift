@@ -15,11 +15,10 @@ extension Simulation {
     var tokens = 0
     var prefill = 0
     targets[engine].underWay.removeAll(keepingCapacity: true)
-    for (slot, set) in targets[engine].waiting {
-      guard let session = slots[slot] else { continue }
+    for (slot, set) in targets[engine].waiting where slots[slot] != nil {
       tokens += set.tokens.count + 1
-      if session.firstToken == nil { prefill += source.texts[session.text].prompt.count - 1 }
-      targets[engine].underWay.append((slot, session.machine.session, set))
+      if slots[slot]!.firstToken == nil { prefill += source.texts[slots[slot]!.text].prompt.count - 1 }
+      targets[engine].underWay.append((slot, slots[slot]!.machine.session, set))
     }
     targets[engine].waiting.removeAll(keepingCapacity: true)
     guard !targets[engine].underWay.isEmpty else {
@@ -38,26 +37,35 @@ extension Simulation {
   }
 
   mutating func targetDone(_ engine: Int) {
-    let pass = targets[engine].underWay
-    targets[engine].underWay.removeAll(keepingCapacity: true)
+    var pass: [(slot: Int, id: SessionID, set: ControllerMachine.VerificationSet)] = []
+    swap(&pass, &targets[engine].underWay)
+    // What follows starts no pass at once, so the memory is free for the next one.
+    defer { if targets[engine].underWay.isEmpty { swap(&pass, &targets[engine].underWay) } }
     targets[engine].isBusy = false
     let duration = targets[engine].duration
     for (slot, id, set) in pass {
-      guard slots[slot]?.machine.session == id else { continue }
+      guard isUnderWay(id, slot: slot) else { continue }
       let text = slots[slot]!.text
       let verdicts = source.verdicts(
         text: text, committed: slots[slot]!.machine.statistics.tokens, set)
-      let before = slots[slot]!.machine.statistics
+      let before = slots[slot]!.machine.statistics.tokens
       slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
       let actions = slots[slot]!.machine.verified(
         verdicts, duration: duration, passTokens: targets[engine].tokens)
-      if plan.recordsTimeline { record(verified: set, before, slots[slot]!.machine.statistics, duration) }
+      if plan.recordsTimeline { record(verified: set, slots[slot]!.machine.statistics.tokens - before, duration) }
       perform(actions, slot: slot)
     }
   }
 
   mutating func draftAtHome(_ tasks: [DraftTask<ControllerMachine.NodeID>], slot: Int) {
-    homeQueue.append(HomeTask(slot: slot, id: slots[slot]!.machine.session, tasks: tasks))
+    let text = slots[slot]!.text
+    let prompt = source.texts[text].prompt.count
+    homeQueue.append(
+      HomeTask(
+        slot: slot, id: slots[slot]!.machine.session, nodes: tasks.map(\.node),
+        distributions: tasks.map {
+          source.draft(text: text, committed: $0.prefix.count - prompt, path: $0.path)
+        }))
     startHomePass()
   }
 
@@ -66,14 +74,14 @@ extension Simulation {
     guard let nanoseconds = homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = besideTarget(nanoseconds[next.tasks.count])
+    let time = besideTarget(nanoseconds[next.nodes.count])
     homeUnderWay = next
     homeDuration = .nanoseconds(time)
     result.homeBusy += time
     result.homePasses += 1
     if plan.recordsTimeline {
       result.timeline.append(
-        TimelineSpan(kind: .homeDraft, worker: -1, start: now, end: now + time, count: next.tasks.count))
+        TimelineSpan(kind: .homeDraft, worker: -1, start: now, end: now + time, count: next.nodes.count))
     }
     schedule(.homeDone, at: now + time)
   }
@@ -87,27 +95,21 @@ extension Simulation {
   mutating func homeDone() {
     guard let pass = homeUnderWay else { preconditionFailure("no home draft pass is under way") }
     homeUnderWay = nil
-    if slots[pass.slot]?.machine.session == pass.id {
-      let text = slots[pass.slot]!.text
-      let prompt = source.texts[text].prompt.count
-      let distributions = pass.tasks.map {
-        source.draft(text: text, committed: $0.prefix.count - prompt, path: $0.path)
-      }
+    if isUnderWay(pass.id, slot: pass.slot) {
       slots[pass.slot]!.machine.advance(to: Timestamp(nanoseconds: now))
       let actions = slots[pass.slot]!.machine.homeDrafted(
-        pass.tasks.map(\.node), distributions, duration: homeDuration)
+        pass.nodes, pass.distributions, duration: homeDuration)
       perform(actions, slot: pass.slot)
     }
     startHomePass()
   }
 
   private mutating func record(
-    verified set: ControllerMachine.VerificationSet, _ before: SessionStatistics, _ after: SessionStatistics,
-    _ duration: Duration
+    verified set: ControllerMachine.VerificationSet, _ committed: Int, _ duration: Duration
   ) {
     result.timeline.append(
       TimelineSpan(
         kind: set.tokens.isEmpty ? .bubble : .verify, worker: -1, start: now - duration.wholeNanoseconds,
-        end: now, count: set.tokens.count, committed: after.tokens - before.tokens))
+        end: now, count: set.tokens.count, committed: committed))
   }
 }

@@ -99,27 +99,40 @@ extension Simulation {
     }
   }
 
-  private mutating func perform(_ actions: [WorkerMachine.Action], worker: Int) {
-    var messages: [WorkerMessage] = []
-    for action in actions {
-      switch action {
-      case .expand(let tasks): expand(tasks, worker: worker)
-      case .send(let message): messages.append(message)
-      case .release(let id): workers[worker].unread[id] = nil
+  private mutating func perform(_ actions: consuming [WorkerMachine.Action], worker: Int) {
+    // What is to be sent travels in the same array.
+    var bytes = 0
+    var others = 0
+    for index in actions.indices {
+      switch actions[index] {
+      case .send(let message): bytes += WireSize.bytes(message)
+      case .expand(let tasks):
+        expand(tasks, worker: worker)
+        others += 1
+      case .release(let id):
+        workers[worker].unread[id] = nil
+        others += 1
       }
     }
-    if !messages.isEmpty { send(messages, from: worker) }
+    if others > 0 {
+      actions.removeAll { if case .send = $0 { false } else { true } }
+    }
+    if !actions.isEmpty { send(actions, bytes, from: worker) }
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
     var time = besideTarget(workers[worker].nanoseconds[tasks.count])
-    for task in tasks {
+    for task in tasks where !workers[worker].unread.isEmpty {
       // The first pass of a session reads its context.
       if let unread = workers[worker].unread.removeValue(forKey: task.session) {
         time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
       }
     }
-    workers[worker].pass = tasks
+    workers[worker].passSessions.removeAll(keepingCapacity: true)
+    for task in tasks {
+      workers[worker].pass.append(draft(task))
+      workers[worker].passSessions.append(task.session)
+    }
     workers[worker].passDuration = .nanoseconds(time)
     workers[worker].isBusy = true
     result.workerBusy += time
@@ -132,27 +145,33 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
-  mutating func workerDone(_ worker: Int, epoch: Int) {
-    guard !workers[worker].isDead else { return }
-    let tasks = workers[worker].pass
-    workers[worker].pass = []
-    workers[worker].isBusy = false
-    let distributions = tasks.map { task in
-      let slot = slotOf[Int(task.session.rawValue)]
-      // The session ended meanwhile; the machine throws the answer away.
-      guard slot >= 0 else { return Distribution(entropy: 0, candidates: []) }
-      let text = slots[slot]!.text
-      return source.draft(
-        text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
-    }
-    perform(
-      workers[worker].machine.passFinished(distributions, duration: workers[worker].passDuration),
-      worker: worker)
+  private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
+    let slot = slotOf[Int(task.session.rawValue)]
+    guard slot >= 0 else { return Self.nothing }
+    let text = slots[slot]!.text
+    return source.draft(
+      text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
   }
 
-  private mutating func send(_ messages: [WorkerMessage], from worker: Int) {
+  /// For a session that has ended.
+  private static var nothing: Distribution { Distribution(entropy: 0, candidates: []) }
+
+  mutating func workerDone(_ worker: Int, epoch: Int) {
+    guard !workers[worker].isDead else { return }
+    workers[worker].isBusy = false
+    for index in workers[worker].pass.indices
+    where slotOf[Int(workers[worker].passSessions[index].rawValue)] < 0 {
+      // It ended meanwhile; the machine throws the answer away.
+      workers[worker].pass[index] = Self.nothing
+    }
+    let actions = workers[worker].machine.passFinished(
+      workers[worker].pass, duration: workers[worker].passDuration)
+    workers[worker].pass.removeAll(keepingCapacity: true)
+    perform(actions, worker: worker)
+  }
+
+  private mutating func send(_ messages: [WorkerMachine.Action], _ bytes: Int, from worker: Int) {
     guard workers[worker].isConnected else { return }
-    let bytes = messages.reduce(0) { $0 + WireSize.bytes($1) }
     result.upBytes += bytes
     let arrival = workers[worker].up.deliveryTime(of: bytes, at: now)
     workers[worker].upQueue.append(messages)
@@ -167,15 +186,16 @@ extension Simulation {
     guard workers[worker].epoch == epoch, let messages = workers[worker].upQueue.popFirst() else { return }
     for message in messages {
       switch message {
-      case .expansion(let id, let expansion):
+      case .send(.expansion(let id, let expansion)):
         let slot = slotOf[Int(id.rawValue)]
         guard slot >= 0 else { continue }
         slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
         perform(slots[slot]!.machine.receive(expansion, from: workers[worker].id), slot: slot)
-      case .declined(let id, _):
+      case .send(.declined(let id, _)):
         let slot = slotOf[Int(id.rawValue)]
         guard slot >= 0 else { continue }
         perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
+      case .expand, .release: preconditionFailure("what a worker does by itself is not sent")
       }
     }
   }

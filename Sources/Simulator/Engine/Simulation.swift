@@ -46,10 +46,13 @@ public struct Simulation {
     var isBusy = false
   }
 
+  /// What a draft model at home says is known when it is asked: engines are pure. So tasks need not be kept, nor
+  /// the text they hold, which the machine could then not extend in place.
   struct HomeTask {
     var slot: Int
     var id: SessionID
-    var tasks: [DraftTask<ControllerMachine.NodeID>]
+    var nodes: [ControllerMachine.NodeID]
+    var distributions: [Distribution]
   }
 
   struct WorkerProcess {
@@ -58,9 +61,12 @@ public struct Simulation {
     var machine: WorkerMachine
     var up: LinkSchedule
     var down: LinkSchedule
-    var upQueue = Deque<[WorkerMessage]>()
+    /// Batches of what a decision of the machine sends.
+    var upQueue = Deque<[WorkerMachine.Action]>()
     var downQueue = Deque<ControllerMessage>()
-    var pass: [DraftTask<WorkerMachine.NodeID>] = []
+    /// What the pass under way will say, known when it starts, and for which sessions.
+    var pass: [Distribution] = []
+    var passSessions: [SessionID] = []
     var passDuration: Duration = .zero
     var isBusy = false
     var isConnected = false
@@ -82,6 +88,7 @@ public struct Simulation {
   /// Slot of each session, by its number; -1 when it is over.
   var slotOf: [Int] = []
   var nextText = 0
+  var sessionsUnderWay = 0
   var targets: [TargetEngine]
   let targetNanoseconds: CostTable
   let homeNanoseconds: CostTable?
@@ -96,7 +103,9 @@ public struct Simulation {
   private init(_ plan: SimulationPlan, _ source: TokenSource) {
     precondition(plan.sessions > 0 && !source.texts.isEmpty, "a simulation needs a session and a text")
     self.plan = plan
-    self.source = source
+    // Machines take no more candidates than their limits say; cut once, they need not be cut each time.
+    let candidates = plan.workers.map(\.limits.candidates) + [plan.settings.homeLimits.candidates]
+    self.source = source.limited(to: candidates.max()!)
     slots = Array(repeating: nil, count: plan.sessions)
     targets = Array(repeating: TargetEngine(), count: plan.sharesTarget ? 1 : plan.sessions)
     targetNanoseconds = CostTable(plan.targetCost)
@@ -135,7 +144,7 @@ public struct Simulation {
   }
 
   private var isGoingOn: Bool {
-    nextText < source.texts.count || slots.contains { $0 != nil }
+    sessionsUnderWay > 0 || nextText < source.texts.count
   }
 
   mutating func schedule(_ event: Event, at time: Int64) {
@@ -173,6 +182,7 @@ public struct Simulation {
         maxTokens: source.texts[text].answer.count, endTokens: []),
       targetCost: learned.targetCost, homeCost: plan.homeCost == nil ? nil : learned.homeCost,
       match: learned.match)
+    sessionsUnderWay += 1
     slots[slot] = Session(text: text, machine: machine, requested: now)
     slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
     if plan.settings.usesWorkers {
@@ -186,6 +196,7 @@ public struct Simulation {
   /// The one place where the controller's decisions become events. As in the runtime, a verification goes
   /// ahead of what else a decision asks for.
   mutating func perform(_ actions: [ControllerMachine.Action], slot: Int) {
+    if actions.isEmpty { return }
     for case .verify(_, let set) in actions { verify(set, slot: slot) }
     for action in actions {
       switch action {
@@ -202,9 +213,13 @@ public struct Simulation {
     }
   }
 
+  /// Whether a session still is the one under way in its slot.
+  func isUnderWay(_ id: SessionID, slot: Int) -> Bool { slotOf[Int(id.rawValue)] == slot }
+
   private mutating func finish(slot: Int) {
     let session = slots[slot]!
     slots[slot] = nil
+    sessionsUnderWay -= 1
     slotOf[Int(session.machine.session.rawValue)] = -1
     learned = session.machine.learned
     let statistics = session.machine.statistics

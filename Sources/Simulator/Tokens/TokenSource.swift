@@ -70,17 +70,29 @@ public struct TokenSource: Sendable {
 
   /// What the draft says after guessed tokens that follow the first `committed` tokens of an answer.
   func draft(text index: Int, committed: Int, path: [TokenID]) -> Distribution {
-    let text = texts[index]
     var place = committed
     for token in path {
-      guard place < text.answer.count, text.answer[place] == token else {
+      guard place < texts[index].answer.count, texts[index].answer[place] == token else {
         return elsewhere[
           Int(hash(index, place, path[(place - committed)...]) % UInt64(elsewhere.count))]
       }
       place += 1
     }
-    return place < text.drafts.count
-      ? text.drafts[place] : elsewhere[Int(hash(index, place, [])) % elsewhere.count]
+    return place < texts[index].drafts.count
+      ? texts[index].drafts[place] : elsewhere[Int(hash(index, place, [])) % elsewhere.count]
+  }
+
+  /// The same with at most so many candidates for each place.
+  func limited(to candidates: Int) -> TokenSource {
+    func limited(_ distribution: Distribution) -> Distribution {
+      guard distribution.candidates.count > candidates else { return distribution }
+      return Distribution(
+        entropy: distribution.entropy, candidates: Array(distribution.candidates.prefix(candidates)))
+    }
+    var copy = self
+    for index in copy.texts.indices { copy.texts[index].drafts = copy.texts[index].drafts.map(limited) }
+    copy.elsewhere = elsewhere.map(limited)
+    return copy
   }
 
   private func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
