@@ -84,24 +84,25 @@ struct SimulateCommand: AsyncParsableCommand {
     let scenario = try scenario()
     let store = try output.map { try ResultStore($0, scenario: scenario.name) }
     let version = BuildInformation.version
+    let build = BuildInformation.identity
     let known = store?.rows ?? [:]
     let bar = ProgressBar(title: scenario.name)
     let total = scenario.points.count
-    let done = Counter(scenario.points.count { known[ResultRow.key($0, version: version)] != nil })
+    let done = Counter(scenario.points.count { known[ResultRow.key($0, version: build)] != nil })
     let experiment = Experiment(scenario)
     let jobs = self.jobs!
     let results = try await orInterrupted {
       try await experiment.run(jobs: jobs) {
-        known[ResultRow.key($0, version: version)] != nil
+        known[ResultRow.key($0, version: build)] != nil
       } report: { index, result in
         let point = scenario.points[index]
-        try store?.append(ResultRow(point, result, version: version))
+        try store?.append(ResultRow(point, result, version: build))
         bar.update(done: Int64(done.next()), total: Int64(total), note: point.variant)
       }
     }
     bar.finish()
     let rows = zip(scenario.points, results).map { point, result in
-      result.map { ResultRow(point, $0, version: version) } ?? known[ResultRow.key(point, version: version)]!
+      result.map { ResultRow(point, $0, version: build) } ?? known[ResultRow.key(point, version: build)]!
     }
     let report = ExperimentReport(
       ExperimentResults(scenario, rows), version: version, command: commandLine(scenario))

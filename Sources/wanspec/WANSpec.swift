@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 @main
 struct WANSpec: AsyncParsableCommand {
@@ -24,4 +25,12 @@ struct WANSpec: AsyncParsableCommand {
 
 enum BuildInformation {
   static let version = "0.1.0"
+
+  /// Tells builds of one version apart, for results that are kept: by the program's file.
+  static let identity: String = {
+    let attributes = try? FileManager.default.attributesOfItem(
+      atPath: Bundle.main.executablePath ?? CommandLine.arguments[0])
+    let time = (attributes?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+    return "\(version) \(attributes?[.size] ?? 0) \(time)"
+  }()
 }

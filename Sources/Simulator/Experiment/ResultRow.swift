@@ -46,13 +46,11 @@ public struct ResultRow: Codable, Sendable, Hashable {
     workerBusy = Double(result.workerBusy) / elapsed
   }
 
-  /// FNV-1a, 64 bits, of the version, the variant and the point's canonical text.
+  /// Tells points apart by the version, the variant and everything that the point is made from.
   public static func key(_ point: Scenario.Point, version: String) -> String {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in "\(version)\n\(point.variant)\n\(point.identity)".utf8 {
-      hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
-    }
-    return String(hash, radix: 16)
+    var fingerprint = Fingerprint()
+    fingerprint.add("\(version)\n\(point.variant)\n\(point.identity)".utf8)
+    return fingerprint.text
   }
 }
 

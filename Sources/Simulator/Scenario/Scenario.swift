@@ -111,7 +111,7 @@ public struct Scenario: Sendable {
     try root.finish()
     return Point(
       variant: variant.name, place: place.map { ($0.path, $0.node.text) },
-      choice: choice.map { ($0.path, $0.node.text) }, setup: setup, identity: document.canonicalText)
+      choice: choice.map { ($0.path, $0.node.text) }, setup: setup, identity: document.canonicalText + reader.fingerprints(root))
   }
 
   private static func variants(_ root: ScenarioSection) throws(ScenarioError) -> [Variant] {

@@ -1,11 +1,21 @@
 import Foundation
 import SpeculationCore
+import Synchronization
 import WideArea
 
 /// Reads a `Setup` from a scenario's document. Every key has a default but the texts and the two pass times.
 struct SetupReader {
   /// Paths in a scenario are relative to it.
   let folder: URL
+  /// Fingerprints of files that setups are made from, by path.
+  let files = FileFingerprints()
+
+  /// What a setup depends on beside the document: the contents of the files it names.
+  func fingerprints(_ root: ScenarioSection) -> String {
+    let text = try? root.section("text")
+    let named = [try? root.text("profile"), try? text?.text("recording"), try? text?.text("fitted-to")]
+    return named.compactMap { $0 ?? nil }.map { "\n\($0) \(files.of(path($0)))" }.joined()
+  }
 
   func setup(_ root: ScenarioSection) throws(ScenarioError) -> Setup {
     let seed = UInt64(try root.integer("seed", in: 0...Int.max) ?? 1)
@@ -277,5 +287,17 @@ struct SetupReader {
       throw value.error(
         "a policy is never, always, {entropy: NATS} or {value: TIME}", hint: "such as {value: 5ms}")
     }
+  }
+}
+
+/// Remembers what it has read: a scenario has many points, and few files.
+final class FileFingerprints: Sendable {
+  private let known = Mutex<[String: String]>([:])
+
+  func of(_ path: String) -> String {
+    if let text = known.withLock({ $0[path] }) { return text }
+    let text = Fingerprint.ofFile(path)
+    known.withLock { $0[path] = text }
+    return text
   }
 }
