@@ -30,6 +30,10 @@ public enum Autopilot {
     return min(max(8 + Int((1.5 * ahead / single).rounded(.up)), 16), 256)
   }
 
+  /// Any gain is a gain, since verification already weighs what it costs; but where nothing that was drafted has
+  /// been of use for some forty steps, drafting rests for a while.
+  static let leastGain = 1.001
+
   /// How a generation speculates.
   ///
   /// - Parameters:
@@ -42,6 +46,6 @@ public enum Autopilot {
       homePolicy: homeCost == nil ? .never : homePolicy,
       verification: VerificationPolicy(rule: .costAware, maxNodes: 32, minPathProbability: 0.001),
       limits: homeCost.map { limits(draftCost: $0, targetCost: targetCost) } ?? DraftLimits(), lookupLength: 8,
-      minGain: 1.02)
+      minGain: leastGain)
   }
 }
