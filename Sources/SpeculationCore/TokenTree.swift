@@ -114,11 +114,13 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
     var place = place(of: node)
     let length = Int(nodes[place].position) - rootPosition
     guard length > 0 else { return [] }
-    var tokens = [TokenID](repeating: 0, count: length)
-    for index in (0..<length).reversed() {
-      tokens[index] = nodes[place].token
+    var tokens: [TokenID] = []
+    tokens.reserveCapacity(length)
+    while place > 0 {
+      tokens.append(nodes[place].token)
       place = Int(nodes[place].parent)
     }
+    tokens.reverse()
     return tokens
   }
 

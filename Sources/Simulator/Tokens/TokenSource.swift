@@ -90,8 +90,17 @@ public struct TokenSource: Sendable {
         entropy: distribution.entropy, candidates: Array(distribution.candidates.prefix(candidates)))
     }
     var copy = self
-    for index in copy.texts.indices { copy.texts[index].drafts = copy.texts[index].drafts.map(limited) }
     copy.elsewhere = elsewhere.map(limited)
+    // Mostly the same distributions in the same order: then they stay the same memory, which is soon too much
+    // for the processor's caches.
+    var place = 0
+    for index in texts.indices {
+      copy.texts[index].drafts = texts[index].drafts.map { draft in
+        defer { place += 1 }
+        return place < elsewhere.count && elsewhere[place] == draft
+          ? copy.elsewhere[place] : limited(draft)
+      }
+    }
     return copy
   }
 
