@@ -59,13 +59,18 @@ struct SimulateCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("With --faults: run one stored plan instead.", valueName: "file"))
   var replay: String?
 
+  @Flag(help: "Measure how fast this machine simulates, instead of a scenario: tokens per second on one core and on all.")
+  var speed = false
+
   mutating func validate() throws {
     let twins = EnvironmentTwins()
     output = try twins("WANSPEC_OUTPUT", output)
     jobs = try twins("WANSPEC_JOBS", jobs) ?? ProcessInfo.processInfo.activeProcessorCount
     json = try twins("WANSPEC_JSON", json)
     if !(1...1024).contains(jobs!) { throw ValidationError("--jobs must be between 1 and 1024, not \(jobs!).") }
-    if faults {
+    if speed {
+      if file != nil || faults { throw ValidationError("--speed takes neither a scenario nor --faults.") }
+    } else if faults {
       if file != nil { throw ValidationError("Give a scenario or --faults, not both.") }
       if output != nil || !settings.isEmpty { throw ValidationError("--faults takes neither --set nor --output.") }
       if let seeds, !(1...100_000_000).contains(seeds) {
@@ -81,6 +86,7 @@ struct SimulateCommand: AsyncParsableCommand {
 
   func run() async throws {
     if faults { return try await runFaults() }
+    if speed { return await measureSpeed() }
     let scenario = try scenario()
     let store = try output.map { try ResultStore($0, scenario: scenario.name) }
     let version = BuildInformation.version
@@ -131,6 +137,17 @@ struct SimulateCommand: AsyncParsableCommand {
   /// What makes the same results again.
   private func commandLine(_ scenario: Scenario) -> String {
     (["wanspec simulate \(file!)"] + settings.map { "--set '\($0)'" }).joined(separator: " ")
+  }
+
+  private func measureSpeed() async {
+    let (jobs, json) = (self.jobs!, self.json)
+    await withCheckedContinuation { continuation in
+      DispatchQueue.global().async {
+        let rows = SpeedReport.measure(jobs: jobs)
+        if json { rows.forEach { JSONLine.print($0.object) } } else { StandardOutput.line(rows.text) }
+        continuation.resume()
+      }
+    }
   }
 
   // MARK: Faults

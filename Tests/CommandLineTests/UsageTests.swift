@@ -52,6 +52,7 @@ struct UsageTests {
     (["simulate"], "Give a scenario file"),
     (["simulate", "x.yaml", "--faults"], "not both"),
     (["simulate", "x.yaml", "--seeds", "3"], "belong to --faults"),
+    (["simulate", "x.yaml", "--speed"], "--speed takes neither"),
     (["simulate", "x.yaml", "--jobs", "0"], "--jobs must be between 1 and 1024"),
     (["simulate", "--faults", "--seeds", "0"], "--seeds must be between"),
     (["simulate", "--faults", "--output", "x"], "neither --set nor --output"),
