@@ -23,7 +23,8 @@ extension ControllerMachine {
     workers.append(
       worker,
       RemoteMirror(
-        position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip))
+        position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip)
+    )
     return [.send(.open(session, context: tokens, sampling: sampling), to: worker)]
   }
 

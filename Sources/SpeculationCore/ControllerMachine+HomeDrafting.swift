@@ -2,7 +2,9 @@
 extension ControllerMachine {
   /// Starts a home draft pass beside the target pass, if the policy wants one and none is under way.
   mutating func beginHomeDraft() -> Action? {
-    guard homeIsUsable, case .verifying = state, case .overlapped = configuration.homeSchedule else { return nil }
+    guard homeIsUsable, case .verifying = state, case .overlapped = configuration.homeSchedule else {
+      return nil
+    }
     return homeDraft(limit: configuration.homeLimits.passWidth)
   }
 

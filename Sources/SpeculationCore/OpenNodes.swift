@@ -26,7 +26,9 @@ struct OpenNodes: Sendable {
   @inline(__always)
   private mutating func consider(_ place: Int32, in tree: Tree) {
     let node = tree.nodes[Int(place)]
-    guard !node.isExpanded, node.pathProbability >= minPathProbability, node.position <= deepest else { return }
+    guard !node.isExpanded, node.pathProbability >= minPathProbability, node.position <= deepest else {
+      return
+    }
     waiting.insert(
       RankedNode(probability: node.pathProbability, serial: node.serial, place: place, parentTurn: 0))
   }

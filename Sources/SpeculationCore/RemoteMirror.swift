@@ -80,10 +80,14 @@ struct RemoteMirror: Sendable {
   }
 
   /// What an id means; nil when it leads nowhere. O(log n).
-  func place(of id: RemoteNodeID, in tree: Tree) -> Place? { index(of: id).flatMap { entries[$0].place(in: tree) } }
+  func place(of id: RemoteNodeID, in tree: Tree) -> Place? {
+    index(of: id).flatMap { entries[$0].place(in: tree) }
+  }
 
   private func index(of id: RemoteNodeID) -> Int? {
-    guard let first = entries.first?.id, let last = entries.last?.id, id >= first, id <= last else { return nil }
+    guard let first = entries.first?.id, let last = entries.last?.id, id >= first, id <= last else {
+      return nil
+    }
     // Ids may be missing, but none is there twice.
     let most = RemoteNodeID(entries.count - 1)
     var high = Int(min(id - first, most))

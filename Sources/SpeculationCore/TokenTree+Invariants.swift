@@ -4,7 +4,9 @@ extension TokenTree {
     var linked = 1
     if nodes[0].parent != Self.none { return "the root has a parent" }
     for (index, node) in nodes.enumerated() {
-      if find(NodeID(serial: node.serial)) != index { return "serial \(node.serial) does not lead to \(index)" }
+      if find(NodeID(serial: node.serial)) != index {
+        return "serial \(node.serial) does not lead to \(index)"
+      }
       if index > 0 && node.serial <= nodes[index - 1].serial { return "\(index) is older than its neighbour" }
       var tokens: [TokenID] = []
       var last = Self.none

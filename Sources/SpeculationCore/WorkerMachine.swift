@@ -90,7 +90,8 @@ public struct WorkerMachine: Sendable {
     sessions.append(
       id,
       Session(
-        tree: TokenTree(root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
+        tree: TokenTree(
+          root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
         committed: context, sampling: sampling, incarnation: nextIncarnation))
     nextIncarnation += 1
     var actions: [Action] = []

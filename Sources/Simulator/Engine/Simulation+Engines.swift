@@ -52,7 +52,9 @@ extension Simulation {
       slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
       let actions = slots[slot]!.machine.verified(
         verdicts, duration: duration, passTokens: targets[engine].tokens)
-      if plan.recordsTimeline { record(verified: set, slots[slot]!.machine.statistics.tokens - before, duration) }
+      if plan.recordsTimeline {
+        record(verified: set, slots[slot]!.machine.statistics.tokens - before, duration)
+      }
       perform(actions, slot: slot)
     }
   }
