@@ -53,7 +53,8 @@ extension Chart {
     var layers: [JSON] = moments.contains(false) || !isMoment ? [bars] : []
     if isMoment { layers.append(diamonds) }
     let marks: JSON = [
-      "width": .number(Double(width)), "height": ["step": .number(Double(laneHeight))], "layer": .array(layers),
+      "width": .number(Double(width)), "height": ["step": .number(Double(laneHeight))],
+      "layer": .array(layers),
     ]
     let parts: JSON
     if let group {

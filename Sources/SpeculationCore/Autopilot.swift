@@ -16,7 +16,9 @@ public enum Autopilot {
   ) -> DraftLimits {
     DraftLimits(
       passWidth: 32, candidates: 8, minProbability: 0.001, minPathProbability: 0.001,
-      maxDepth: lookahead(draftCost: draftCost, targetCost: targetCost, roundTrip: roundTrip), maxNodes: 4096)
+      maxDepth: lookahead(draftCost: draftCost, targetCost: targetCost, roundTrip: roundTrip),
+      // Below what a controller holds for each drafter.
+      maxNodes: 3072)
   }
 
   /// How far below the root a guess can be of use.
@@ -45,7 +47,8 @@ public enum Autopilot {
     .wideArea(
       homePolicy: homeCost == nil ? .never : homePolicy,
       verification: VerificationPolicy(rule: .costAware, maxNodes: 32, minPathProbability: 0.001),
-      limits: homeCost.map { limits(draftCost: $0, targetCost: targetCost) } ?? DraftLimits(), lookupLength: 8,
+      limits: homeCost.map { limits(draftCost: $0, targetCost: targetCost) } ?? DraftLimits(),
+      lookupLength: 8,
       minGain: leastGain)
   }
 }

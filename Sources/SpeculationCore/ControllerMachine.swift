@@ -36,7 +36,7 @@ public struct ControllerMachine: Sendable {
     public init(
       verification: VerificationPolicy = VerificationPolicy(), homePolicy: HomeDraftPolicy = .never,
       homeSchedule: HomeDraftSchedule = .overlapped, homeLimits: DraftLimits = DraftLimits(),
-      lookupLength: Int = 0, minGain: Double = 0, maxTreeNodes: Int = 2048, maxCandidates: Int = 64,
+      lookupLength: Int = 0, minGain: Double = 0, maxTreeNodes: Int = 4096, maxCandidates: Int = 64,
       vocabularySize: Int,
       contextLength: Int,
       maxTokens: Int, endTokens: [TokenID]

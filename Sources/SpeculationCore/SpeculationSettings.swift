@@ -1,4 +1,3 @@
-
 /// How one generation speculates. The baselines are settings of the same machine.
 public struct SpeculationSettings: Sendable {
   public var verification: VerificationPolicy

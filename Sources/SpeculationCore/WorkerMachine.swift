@@ -303,8 +303,27 @@ extension WorkerMachine {
       if session.tree.rootPosition != session.committed.count - 1 {
         return "\(id): the root is at \(session.tree.rootPosition) of \(session.committed.count) tokens"
       }
+      if let broken = brokenOrder(id, session) { return "\(id): \(broken)" }
     }
     return nil
+  }
+
+  /// The nodes kept from pass to pass must be those that a traversal of the whole tree finds.
+  private func brokenOrder(_ id: SessionID, _ session: Session) -> String? {
+    let limits = configuration.limits
+    let room = configuration.contextLength - session.committed.count - 1
+    let underWay = isDrafting ? pass.filter { $0.session == id }.map(\.node) : []
+    let (count, depth) = (limits.passWidth, min(limits.maxDepth, room))
+    var open = session.open
+    var kept: [Int64] = []
+    open.takeBest(
+      count + underWay.count, of: session.tree, minPathProbability: limits.minPathProbability, maxDepth: depth
+    ) { ranked in if !underWay.contains(where: { $0.serial == ranked.serial }) { kept.append(ranked.serial) }
+    }
+    let found = session.tree.frontier(
+      limit: count, minPathProbability: limits.minPathProbability, maxDepth: depth
+    ) { !underWay.contains($0) }.map(\.node.serial)
+    return kept.prefix(count).elementsEqual(found) ? nil : "keeps \(kept) as its best nodes, not \(found)"
   }
 
   /// The tokens of a session that the worker takes for committed; nil for an unknown session. For tests.

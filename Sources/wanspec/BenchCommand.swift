@@ -121,7 +121,8 @@ struct BenchCommand: AsyncParsableCommand {
 
   @Flag(
     help:
-      "Then simulate the same configurations on the same texts, and print both side by side. (env: WANSPEC_PREDICT)")
+      "Then simulate the same configurations on the same texts, and print both side by side. (env: WANSPEC_PREDICT)"
+  )
   var predict = false
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
@@ -175,7 +176,8 @@ struct BenchCommand: AsyncParsableCommand {
       throw ValidationError("--predict needs the mode plain: it scales the measured pass times.")
     }
     if predict && !workerArgument.isEmpty {
-      throw ValidationError("--predict simulates a worker with its default settings; leave out --worker-argument.")
+      throw ValidationError(
+        "--predict simulates a worker with its default settings; leave out --worker-argument.")
     }
     if let long = rtt.first(where: { $0.milliseconds > 60_000 }) {
       throw ValidationError("--rtt must be at most 60s, not \(long).")

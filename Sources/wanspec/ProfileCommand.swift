@@ -42,7 +42,8 @@ struct ProfileCommand: AsyncParsableCommand {
   var hardware: String?
 
   @Option(
-    name: [.short, .customLong("output")], help: ArgumentHelp("Write the profile to a file.", valueName: "file"))
+    name: [.short, .customLong("output")],
+    help: ArgumentHelp("Write the profile to a file.", valueName: "file"))
   var output: String?
 
   @OptionGroup(title: "Engine") var engine: EngineOptions

@@ -27,7 +27,8 @@ struct SimulateCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("set"), parsing: .unconditionalSingleValue,
-    help: ArgumentHelp("Replace a value of the scenario: link.rtt=50ms; may be repeated.", valueName: "key=value"))
+    help: ArgumentHelp(
+      "Replace a value of the scenario: link.rtt=50ms; may be repeated.", valueName: "key=value"))
   var settings: [String] = []
 
   @Option(
@@ -37,7 +38,8 @@ struct SimulateCommand: AsyncParsableCommand {
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("Runs at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
+    help: ArgumentHelp(
+      "Runs at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
   var jobs: Int?
 
   @Flag(help: "One JSON object a line instead of a table. (env: WANSPEC_JSON)")
@@ -59,7 +61,10 @@ struct SimulateCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("With --faults: run one stored plan instead.", valueName: "file"))
   var replay: String?
 
-  @Flag(help: "Measure how fast this machine simulates, instead of a scenario: tokens per second on one core and on all.")
+  @Flag(
+    help:
+      "Measure how fast this machine simulates, instead of a scenario: tokens per second on one core and on all."
+  )
   var speed = false
 
   mutating func validate() throws {
@@ -67,12 +72,16 @@ struct SimulateCommand: AsyncParsableCommand {
     output = try twins("WANSPEC_OUTPUT", output)
     jobs = try twins("WANSPEC_JOBS", jobs) ?? ProcessInfo.processInfo.activeProcessorCount
     json = try twins("WANSPEC_JSON", json)
-    if !(1...1024).contains(jobs!) { throw ValidationError("--jobs must be between 1 and 1024, not \(jobs!).") }
+    if !(1...1024).contains(jobs!) {
+      throw ValidationError("--jobs must be between 1 and 1024, not \(jobs!).")
+    }
     if speed {
       if file != nil || faults { throw ValidationError("--speed takes neither a scenario nor --faults.") }
     } else if faults {
       if file != nil { throw ValidationError("Give a scenario or --faults, not both.") }
-      if output != nil || !settings.isEmpty { throw ValidationError("--faults takes neither --set nor --output.") }
+      if output != nil || !settings.isEmpty {
+        throw ValidationError("--faults takes neither --set nor --output.")
+      }
       if let seeds, !(1...100_000_000).contains(seeds) {
         throw ValidationError("--seeds must be between 1 and 100000000, not \(seeds).")
       }

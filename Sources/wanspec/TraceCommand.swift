@@ -156,7 +156,8 @@ extension TraceCommand {
 extension TraceCommand {
   struct Calibrate: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Judge how well a draft's probabilities come true, as it states them and as wanspec corrects them.",
+      abstract:
+        "Judge how well a draft's probabilities come true, as it states them and as wanspec corrects them.",
       discussion: """
         The correction learns as it goes, as in a running controller: every probability is judged before the \
         position it belongs to is learned from. Brier score: mean squared error, lower is better.

@@ -102,7 +102,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
   @Flag(
     help:
-      "Choose width, candidates and depth from the measured speed, instead of the flags. (env: WANSPEC_AUTOPILOT)")
+      "Choose width, candidates and depth from the measured speed, instead of the flags. (env: WANSPEC_AUTOPILOT)"
+  )
   var autopilot = false
 
   private var limits = DraftLimits()
@@ -126,7 +127,8 @@ struct WorkerCommand: AsyncParsableCommand {
     autopilot = try twins("WANSPEC_AUTOPILOT", autopilot)
     if autopilot, passWidth != nil || candidates != nil || maxDepth != nil || minPathProbability != nil {
       throw ValidationError(
-        "--autopilot chooses what --pass-width, --candidates, --max-depth and --min-path-probability say; leave them out.")
+        "--autopilot chooses what --pass-width, --candidates, --max-depth and --min-path-probability say; leave them out."
+      )
     }
     limits.passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth) ?? limits.passWidth
     limits.candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? limits.candidates
@@ -152,7 +154,8 @@ struct WorkerCommand: AsyncParsableCommand {
       options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
     defer { model.shutDown() }
     let cost = CostCurve(
-      measured: try await model.measureCosts(maxBatch: autopilot ? 32 : limits.passWidth, budget: .seconds(1)))
+      measured: try await model.measureCosts(maxBatch: autopilot ? 32 : limits.passWidth, budget: .seconds(1))
+    )
     // How far away the controller is shows later; looking ahead for a far one costs a near one nothing.
     let limits = autopilot ? Autopilot.limits(draftCost: cost, roundTrip: .milliseconds(250)) : self.limits
     // Before the parent reads that this is ready, and may end it.

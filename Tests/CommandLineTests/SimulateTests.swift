@@ -4,12 +4,14 @@ import Testing
 
 /// `wanspec simulate` and `wanspec trace` as a user runs them, on the shipped scenarios. No model is loaded.
 struct SimulateTests {
-  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent()
     .deletingLastPathComponent()
   private static func scenario(_ name: String) -> String {
     root.appendingPathComponent("Scenarios/\(name).yaml").path
   }
-  private static let recording = root.appendingPathComponent("Scenarios/recordings/qwen2.5-coder.jsonl.gz").path
+  private static let recording = root.appendingPathComponent("Scenarios/recordings/qwen2.5-coder.jsonl.gz")
+    .path
 
   private static func withFolder(_ body: (URL) async throws -> Void) async throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("wanspec-\(UUID().uuidString)")
@@ -86,7 +88,9 @@ struct SimulateTests {
       let result = try await Program.run(["simulate", file.path])
       #expect(result.status == 1)
       #expect(result.errors.contains("bad.yaml:6: unknown key \"rrt\" in link; did you mean \"rtt\"?"))
-      let setting = try await Program.run(["simulate", Self.scenario("round-trip"), "--set", "target.pass=fast"])
+      let setting = try await Program.run([
+        "simulate", Self.scenario("round-trip"), "--set", "target.pass=fast",
+      ])
       #expect(setting.status == 1 && setting.errors.contains("--set target.pass"), "\(setting.errors)")
       let missing = try await Program.run(["simulate", "/nowhere.yaml"])
       #expect(missing.status == 1 && missing.errors.contains("/nowhere.yaml"))
@@ -96,7 +100,9 @@ struct SimulateTests {
   }
 
   @Test func faultRunsPassAndReplay() async throws {
-    let result = try await Program.run(["simulate", "--faults", "--seeds", "50", "--first-seed", "7", "--json"])
+    let result = try await Program.run([
+      "simulate", "--faults", "--seeds", "50", "--first-seed", "7", "--json",
+    ])
     #expect(result.status == 0, "\(result.output)")
     let object = try #require(
       try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
@@ -113,7 +119,9 @@ struct SimulateTests {
     #expect(info.status == 0 && info.output.contains("humaneval") && info.output.contains("top 16"))
     try await Self.withFolder { folder in
       let page = folder.appendingPathComponent("c.html")
-      let result = try await Program.run(["trace", "calibrate", Self.recording, "--html", page.path, "--json"])
+      let result = try await Program.run([
+        "trace", "calibrate", Self.recording, "--html", page.path, "--json",
+      ])
       #expect(result.status == 0 && result.output.contains("brier_corrected"))
       let document = try await Browser.find().open(try String(contentsOf: page, encoding: .utf8))
       #expect(document.faults.isEmpty, "\(document.faults)")

@@ -57,7 +57,10 @@ struct UsageTests {
     (["simulate", "--faults", "--seeds", "0"], "--seeds must be between"),
     (["simulate", "--faults", "--output", "x"], "neither --set nor --output"),
     (["trace", "record", "x.gz"], "Give a prompt file"),
-    (["trace", "record", "x.gz", "--prompts", "p", "--candidates", "0"], "--candidates must be between 1 and 64"),
+    (
+      ["trace", "record", "x.gz", "--prompts", "p", "--candidates", "0"],
+      "--candidates must be between 1 and 64"
+    ),
     (["trace", "calibrate", "x.gz", "--candidates", "0"], "--candidates must be between 1 and 64"),
     (["profile", "--max-batch", "0"], "--max-batch must be between 1 and 64"),
     (["bench", "--prompts", "x", "--predict", "--modes", "wan"], "--predict needs the mode plain"),

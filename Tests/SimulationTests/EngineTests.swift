@@ -21,7 +21,8 @@ struct EngineTests {
   ) -> SimulationPlan {
     SimulationPlan(
       settings: .wideArea(
-        verification: VerificationPolicy(rule: .everything, maxNodes: width, minPathProbability: 0), minGain: 0),
+        verification: VerificationPolicy(rule: .everything, maxNodes: width, minPathProbability: 0),
+        minGain: 0),
       targetCost: target,
       workers: Array(
         repeating: SimulationPlan.Worker(
@@ -43,7 +44,8 @@ struct EngineTests {
   }
 
   @Test func plainTakesOnePassForEachToken() {
-    let result = Simulation.run(SimulationPlan(settings: .plain, targetCost: Self.target), Self.texts(0.9, length: 500))
+    let result = Simulation.run(
+      SimulationPlan(settings: .plain, targetCost: Self.target), Self.texts(0.9, length: 500))
     #expect(result.millisecondsPerToken == 30)
     #expect(result.statistics.steps == 500 && result.elapsed == 500 * 30_000_000)
     #expect(result.homeExpansionsPerToken == 0 && result.workerExpansions == 0 && result.upBytes == 0)
@@ -59,7 +61,8 @@ struct EngineTests {
     let tokens = (1 - pow(rate, Double(length + 1))) / (1 - rate)
     let time = (Double(length) * 5 + 30) / tokens
     #expect(abs(result.tokensPerStep / tokens - 1) < 0.02, "\(result.tokensPerStep), expected \(tokens)")
-    #expect(abs(result.millisecondsPerToken / time - 1) < 0.02, "\(result.millisecondsPerToken), expected \(time)")
+    #expect(
+      abs(result.millisecondsPerToken / time - 1) < 0.02, "\(result.millisecondsPerToken), expected \(time)")
     #expect(abs(result.homeExpansionsPerToken * tokens / Double(length) - 1) < 0.02)
   }
 
@@ -96,7 +99,8 @@ struct EngineTests {
   @Test func treesAndMoreWorkersOnlyHelp() {
     let source = Self.texts(0.8, length: 4000)
     let tree = DraftLimits(
-      passWidth: 16, candidates: 4, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 64, maxNodes: 4096)
+      passWidth: 16, candidates: 4, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 64,
+      maxNodes: 4096)
     let chain = Simulation.run(Self.wan(60), source)
     let wide = Simulation.run(Self.wan(60, limits: tree, width: 16), source)
     let two = Simulation.run(Self.wan(60, limits: tree, width: 16, count: 2), source)

@@ -15,7 +15,9 @@ struct FigureTests {
       scenario, zip(scenario.points, results).map { ResultRow($0, $1!, version: "test") })
   }
 
-  private static func row(_ results: ExperimentResults, _ variant: String, _ place: String) throws -> ExperimentResults.Entry {
+  private static func row(_ results: ExperimentResults, _ variant: String, _ place: String) throws
+    -> ExperimentResults.Entry
+  {
     try #require(results.entries(of: variant).first { $0.row.place.contains { $0[1] == place } })
   }
 

@@ -17,7 +17,8 @@ struct RecordingTests {
       Recording.Text(id: "b", task: "prose", prompt: [9], positions: [position(1, [1], [1])]),
     ])
 
-  static func position(_ target: TokenID, _ tokens: [TokenID], _ probabilities: [Float]) -> Recording.Position {
+  static func position(_ target: TokenID, _ tokens: [TokenID], _ probabilities: [Float]) -> Recording.Position
+  {
     Recording.Position(
       target: target, probability: 0.5, gap: 1.25,
       draft: Distribution(
@@ -49,7 +50,9 @@ struct RecordingTests {
     for index in bytes.indices {
       var damaged = bytes
       damaged[index] ^= 0x20
-      if let read = try? Recording(decoding: damaged, name: "x") { #expect(read == Self.small, "byte \(index)") }
+      if let read = try? Recording(decoding: damaged, name: "x") {
+        #expect(read == Self.small, "byte \(index)")
+      }
     }
   }
 
@@ -70,14 +73,22 @@ struct RecordingTests {
     #expect(try Self.error { _ in } == "none")
     #expect(try Self.error { $0[0] = "{}" }.contains("line 1: is no recording"))
     #expect(try Self.error { $0[0].replace("\"version\":1", with: "\"version\":9") }.contains("version 9"))
-    #expect(try Self.error { $0[0].replace("\"positions\":4", with: "\"positions\":5") }.contains("header says"))
+    #expect(
+      try Self.error { $0[0].replace("\"positions\":4", with: "\"positions\":5") }.contains("header says"))
     #expect(try Self.error { $0.removeLast() }.contains("header says"))
-    #expect(try Self.error { $0[1].replace("[5,9,3]", with: "[5,9]") }.contains("line 2: the columns of \"a\""))
-    #expect(try Self.error { $0[1].replace("[5,9,3]", with: "[5,9,300]") }.contains("token 300 is not in the vocabulary"))
-    #expect(try Self.error { $0[1].replace("[4,9]", with: "[4,4]") }.contains("position 1: a candidate is named twice"))
-    #expect(try Self.error { $0[1].replace("[0.75,0.125]", with: "[0.75,0.5]") }.contains("exceed 1 together"))
+    #expect(
+      try Self.error { $0[1].replace("[5,9,3]", with: "[5,9]") }.contains("line 2: the columns of \"a\""))
+    #expect(
+      try Self.error { $0[1].replace("[5,9,3]", with: "[5,9,300]") }.contains(
+        "token 300 is not in the vocabulary"))
+    #expect(
+      try Self.error { $0[1].replace("[4,9]", with: "[4,4]") }.contains(
+        "position 1: a candidate is named twice"))
+    #expect(
+      try Self.error { $0[1].replace("[0.75,0.125]", with: "[0.75,0.5]") }.contains("exceed 1 together"))
     #expect(try Self.error { $0[1].replace("[0.75,0.125]", with: "[0.125,0.75]") }.contains("do not fall"))
-    #expect(try Self.error { $0[1].replace("[0.75,0.75,0.75]", with: "[0.75,-1,0.75]") }.contains("out of range"))
+    #expect(
+      try Self.error { $0[1].replace("[0.75,0.75,0.75]", with: "[0.75,-1,0.75]") }.contains("out of range"))
     #expect(try Self.error { $0[1].replace("\"gap\"", with: "\"gaps\"") }.contains("\"gap\" is missing"))
     #expect(try Self.error { $0[2] = "nonsense" }.contains("line 3: not valid JSON"))
   }

@@ -67,7 +67,9 @@ struct ScenarioTests {
 
   @Test func missingPartsAreNamed() {
     #expect(Self.error("name: x").contains("the scenario needs \"text\""))
-    #expect(Self.error("name: x\ntext: {match-rate: 0.5}\ntarget: {pass: 1ms}").contains("the scenario needs \"draft\""))
+    #expect(
+      Self.error("name: x\ntext: {match-rate: 0.5}\ntarget: {pass: 1ms}").contains(
+        "the scenario needs \"draft\""))
     #expect(Self.error("name: x\ntext: {texts: 3}\ntarget: {pass: 1ms}").contains("text needs \"recording\""))
     #expect(Self.error("text: {match-rate: 1}").contains("needs \"name\""))
   }

@@ -2,20 +2,20 @@ import SpeculationCore
 
 /// How many bytes a message takes on the wire, near enough for a rate limit: what protobuf, gRPC's prefix, an
 /// HTTP/2 frame and a TLS record make of it (docs/protocol.md). A test compares it with the real codec.
-enum WireSize {
+package enum WireSize {
   /// gRPC's prefix 5, HTTP/2's frame header 9, the outer message 4.
   static let overhead = 18
   /// A token id takes up to three bytes, a probability two.
   static let candidate = 5
 
-  static func bytes(_ message: WorkerMessage) -> Int {
+  package static func bytes(_ message: WorkerMessage) -> Int {
     switch message {
     case .expansion(_, let expansion): overhead + 16 + candidate * expansion.distribution.candidates.count
     case .declined(_, let reason): overhead + 4 + reason.utf8.count
     }
   }
 
-  static func bytes(_ message: ControllerMessage) -> Int {
+  package static func bytes(_ message: ControllerMessage) -> Int {
     switch message {
     case .open(_, let context, _): overhead + 24 + 3 * context.count
     case .commit(_, _, let tokens, _): overhead + 8 + 3 * tokens.count

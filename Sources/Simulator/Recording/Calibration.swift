@@ -28,7 +28,8 @@ public struct Calibration: Sendable {
     for text in recording.texts {
       for position in text.positions {
         for candidate in position.draft.candidates.prefix(candidates) {
-          let stated = Double(estimator?.probability(confidence: candidate.probability) ?? candidate.probability)
+          let stated = Double(
+            estimator?.probability(confidence: candidate.probability) ?? candidate.probability)
           let isRight = candidate.token == position.target
           estimator?.observe(confidence: candidate.probability, matched: isRight)
           let outcome = isRight ? 1.0 : 0
@@ -43,7 +44,8 @@ public struct Calibration: Sendable {
     }
     brier = squares / Double(max(1, count))
     bins = sums.filter { $0.count > 0 }.map {
-      Bin(predicted: $0.predicted / Double($0.count), observed: $0.observed / Double($0.count), count: $0.count)
+      Bin(
+        predicted: $0.predicted / Double($0.count), observed: $0.observed / Double($0.count), count: $0.count)
     }
     expectedError =
       bins.reduce(0) { $0 + abs($1.predicted - $1.observed) * Double($1.count) } / Double(max(1, count))

@@ -43,6 +43,21 @@ public struct CostProfile: Sendable, Hashable {
     self.draftContention = draftContention
   }
 
+  /// The mean of two measurements of the same hardware.
+  public func averaged(with other: CostProfile) -> CostProfile {
+    func mean(_ a: Engine, _ b: Engine) -> Engine {
+      let points = Dictionary(
+        uniqueKeysWithValues: a.pass.points.map { size, time in
+          (size, b.pass.seconds(for: size).map { (time + Duration(inSeconds: $0)) / 2 } ?? time)
+        })
+      return Engine(model: a.model, pass: CostCurve(measured: points), prefill: (a.prefill + b.prefill) / 2)
+    }
+    return CostProfile(
+      name: name, hardware: hardware, source: source, target: mean(target, other.target),
+      draft: mean(draft, other.draft), contention: (contention + other.contention) / 2,
+      draftContention: (draftContention + other.draftContention) / 2)
+  }
+
   private struct File: Codable {
     struct Engine: Codable {
       var model: String
@@ -123,7 +138,8 @@ public struct CostProfile: Sendable, Hashable {
         path, "contention must be between 1 and 10, not \(contention) and \(draftContention)")
     }
     return CostProfile(
-      name: file.name, hardware: file.hardware, source: file.source, target: try engine(file.target, "target"),
+      name: file.name, hardware: file.hardware, source: file.source,
+      target: try engine(file.target, "target"),
       draft: try engine(file.draft, "draft"), contention: contention, draftContention: draftContention)
   }
 

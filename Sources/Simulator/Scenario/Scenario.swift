@@ -62,7 +62,9 @@ public struct Scenario: Sendable {
   public static func read(
     _ path: String, settings: [(path: String, value: String)] = []
   ) throws(ScenarioError) -> Scenario {
-    try Scenario(try ScenarioDocument.read(path), settings, folder: URL(fileURLWithPath: path).deletingLastPathComponent())
+    try Scenario(
+      try ScenarioDocument.read(path), settings,
+      folder: URL(fileURLWithPath: path).deletingLastPathComponent())
   }
 
   public init(
@@ -111,7 +113,8 @@ public struct Scenario: Sendable {
     try root.finish()
     return Point(
       variant: variant.name, place: place.map { ($0.path, $0.node.text) },
-      choice: choice.map { ($0.path, $0.node.text) }, setup: setup, identity: document.canonicalText + reader.fingerprints(root))
+      choice: choice.map { ($0.path, $0.node.text) }, setup: setup,
+      identity: document.canonicalText + reader.fingerprints(root))
   }
 
   private static func variants(_ root: ScenarioSection) throws(ScenarioError) -> [Variant] {
@@ -155,7 +158,8 @@ public struct Scenario: Sendable {
       let shown = try section.list("variants", maxCount: 100) { (value) throws(ScenarioError) in
         let name = try value.text()
         guard variants.contains(name) else {
-          throw value.error("there is no variant \"\(name)\"", hint: "variants: \(variants.joined(separator: ", "))")
+          throw value.error(
+            "there is no variant \"\(name)\"", hint: "variants: \(variants.joined(separator: ", "))")
         }
         return name
       }

@@ -135,7 +135,8 @@ extension ScenarioNode {
     switch content {
     case .scalar(let text, _): text
     case .list(let elements): "[" + elements.map(\.text).joined(separator: ", ") + "]"
-    case .mapping(let entries): "{" + entries.map { "\($0.key): \($0.value.text)" }.joined(separator: ", ") + "}"
+    case .mapping(let entries):
+      "{" + entries.map { "\($0.key): \($0.value.text)" }.joined(separator: ", ") + "}"
     }
   }
 }

@@ -31,7 +31,8 @@ public enum TextSource: Hashable, Sendable {
         MatchChain(afterHit: afterHit, afterMiss: afterMiss, spread: spread), texts: texts, length: length,
         seed: seed)
     case .fitted(let path, let texts, let length):
-      return TokenSource(MatchChain(fitting: try Recording.read(path)), texts: texts, length: length, seed: seed)
+      return TokenSource(
+        MatchChain(fitting: try Recording.read(path)), texts: texts, length: length, seed: seed)
     }
   }
 }

@@ -37,7 +37,8 @@ struct SetupReader {
     plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
     plan.draftContention = try root.number("draft-contention", in: 1...10) ?? profile?.draftContention ?? 1
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
-    plan.livenessTimeout = try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
+    plan.livenessTimeout =
+      try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
     return Setup(texts: texts, plan: plan, seed: seed)
   }
 
@@ -63,7 +64,8 @@ struct SetupReader {
       let afterHit = rate <= 0 ? 0 : 1 - (1 - rate) * afterMiss / rate
       guard afterHit >= 0 else {
         throw section.error(
-          "after-miss", "with a match rate of \(rate), a match after a miss can be at most \(rate / (1 - rate))")
+          "after-miss",
+          "with a match rate of \(rate), a match after a miss can be at most \(rate / (1 - rate))")
       }
       return .chain(
         afterHit: afterHit, afterMiss: afterMiss, spread: try section.number("spread", in: 0...1) ?? 0.5,
@@ -140,7 +142,9 @@ struct SetupReader {
     if let list = try root.sections("workers", maxCount: 256) {
       var workers: [SimulationPlan.Worker] = []
       for section in list {
-        workers.append(try worker(section, link: section.has("link") ? try self.link(section.section("link"), seed: seed) : link))
+        workers.append(
+          try worker(
+            section, link: section.has("link") ? try self.link(section.section("link"), seed: seed) : link))
       }
       return workers
     }
@@ -157,7 +161,8 @@ struct SetupReader {
     var limits = base
     limits.passWidth = try section.integer("width", in: 1...256) ?? base.passWidth
     limits.candidates = try section.integer("candidates", in: 1...64) ?? base.candidates
-    limits.minProbability = try section.number("min-probability", in: 0...1).map(Float.init) ?? base.minProbability
+    limits.minProbability =
+      try section.number("min-probability", in: 0...1).map(Float.init) ?? base.minProbability
     limits.minPathProbability = try section.number("min-path", in: 0...1) ?? base.minPathProbability
     limits.maxDepth = try section.integer("depth", in: 1...1024) ?? base.maxDepth
     limits.maxNodes = try section.integer("nodes", in: 16...65536) ?? base.maxNodes
@@ -174,7 +179,8 @@ struct SetupReader {
     let jitter = try jitter(section.section("jitter"))
     func direction(_ key: String) throws(ScenarioError) -> LinkDirection {
       LinkDirection(
-        delayMilliseconds: milliseconds(try section.duration(key, in: .zero ... .seconds(60)) ?? roundTrip / 2),
+        delayMilliseconds: milliseconds(
+          try section.duration(key, in: .zero ... .seconds(60)) ?? roundTrip / 2),
         jitter: jitter, rateBitsPerSecond: rate, loss: loss)
     }
     var outages: [Outage] = []
@@ -196,7 +202,8 @@ struct SetupReader {
 
   private func series(_ section: ScenarioSection) throws(ScenarioError) -> RoundTripSeries? {
     guard let series = try section.section("series") else { return nil }
-    let every = try series.required("every", try series.duration("every", in: .milliseconds(1) ... .seconds(86_400)))
+    let every = try series.required(
+      "every", try series.duration("every", in: .milliseconds(1) ... .seconds(86_400)))
     let values = try series.required(
       "rtt",
       try series.list("rtt", maxCount: 1_000_000) { (value) throws(ScenarioError) in
@@ -226,7 +233,8 @@ struct SetupReader {
       return .pareto(scale: try time(pareto, "scale"), shape: shape)
     }
     throw section.error(
-      nil, "jitter needs a distribution", hint: "uniform, normal, lognormal or pareto, such as {uniform: 5ms}")
+      nil, "jitter needs a distribution", hint: "uniform, normal, lognormal or pareto, such as {uniform: 5ms}"
+    )
   }
 
   // MARK: Controller
@@ -254,7 +262,8 @@ struct SetupReader {
       verification.maxNodes = try verify.integer("width", in: 0...1024) ?? verification.maxNodes
       let rule: Rule? = try verify.choice("rule")
       verification.rule = rule == .everything ? .everything : .costAware
-      verification.minPathProbability = try verify.number("min-path", in: 0...1) ?? verification.minPathProbability
+      verification.minPathProbability =
+        try verify.number("min-path", in: 0...1) ?? verification.minPathProbability
     }
     let limits = try limits(section.section("home"), default: DraftLimits())
     let policy = try policy(section.value("policy"))
@@ -276,7 +285,9 @@ struct SetupReader {
     guard let value else { return .never }
     if value.kind == .mapping {
       let section = try value.section()
-      if let threshold = try section.number("entropy", in: 0...100) { return .entropy(threshold: Float(threshold)) }
+      if let threshold = try section.number("entropy", in: 0...100) {
+        return .entropy(threshold: Float(threshold))
+      }
       if let price = try section.duration("value", in: .zero ... .seconds(60)) { return .value(price: price) }
       throw value.error("a policy is never, always, {entropy: NATS} or {value: TIME}")
     }

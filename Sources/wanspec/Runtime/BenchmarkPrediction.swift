@@ -23,14 +23,16 @@ struct BenchmarkPrediction: Sendable {
   var rows: [Row]
   var profile: CostProfile
 
-  init(_ summaries: [BenchmarkSummary], texts: [TokenSource.Text], vocabularySize: Int, profile: CostProfile) {
+  init(_ summaries: [BenchmarkSummary], texts: [TokenSource.Text], vocabularySize: Int, profile: CostProfile)
+  {
     self.profile = profile
     let source = TokenSource(
       texts: texts, vocabularySize: vocabularySize, elsewhere: texts.flatMap(\.drafts), seed: 1)
     let plain = summaries.plain?.millisecondsPerToken ?? profile.target.pass.seconds(for: 1)! * 1000
     let scale = plain / 1000 / profile.target.pass.seconds(for: 1)!
     let target = CostCurve(
-      measured: Dictionary(uniqueKeysWithValues: profile.target.pass.points.map { ($0.size, $0.duration * scale) }))
+      measured: Dictionary(
+        uniqueKeysWithValues: profile.target.pass.points.map { ($0.size, $0.duration * scale) }))
     rows = summaries.map { summary in
       let configuration = summary.configuration
       let link = LinkModel(roundTripMilliseconds: configuration.roundTrip?.inMilliseconds ?? 0)
@@ -64,7 +66,8 @@ struct BenchmarkPrediction: Sendable {
       table.add([
         row.configuration.name, row.measured.millisecondsPerToken.fixed(1),
         row.simulated.millisecondsPerToken.fixed(1),
-        row.configuration.mode == .plain ? "(scale)" : (row.error >= 0 ? "+" : "") + (row.error * 100).fixed(1) + "%",
+        row.configuration.mode == .plain
+          ? "(scale)" : (row.error >= 0 ? "+" : "") + (row.error * 100).fixed(1) + "%",
         row.measured.tokensPerStep.fixed(2), row.simulated.tokensPerStep.fixed(2),
       ])
     }

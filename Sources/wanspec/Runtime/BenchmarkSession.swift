@@ -1,5 +1,6 @@
 import Foundation
 import NodeRuntime
+import Simulator
 import SpeculationCore
 
 /// A benchmark with everything it needs around it: models loaded, listener, worker and link as processes. All
@@ -61,11 +62,13 @@ struct BenchmarkSession {
           host: host, rig: rig, prompts: prompts, configurations: configurations, maxTokens: maxTokens,
           sampling: sampling, repeats: repeats)
         do {
+          // Measured before and after, since machines drift.
+          let before = predicts ? try await Self.profile(host) : nil
           let rows = try await benchmark.run(report)
           await rig?.stop()
           let growth = ResidentMemory.growth(rows.compactMap(\.residentBytes)).map { $0 + "\n" } ?? ""
           var outcome = Outcome(rows: rows, costs: Self.describe(host) + growth)
-          if predicts { outcome.prediction = try await Self.prediction(benchmark, rows) }
+          if let before { outcome.prediction = try await Self.prediction(benchmark, rows, before) }
           return outcome
         } catch {
           await rig?.stop()
@@ -75,15 +78,24 @@ struct BenchmarkSession {
     }
   }
 
-  /// Nothing else runs any more: the worker is gone, so that the profile measures these two engines alone.
-  private static func prediction(_ benchmark: Benchmark, _ rows: [BenchmarkRow]) async throws -> BenchmarkPrediction {
-    guard let home = benchmark.host.home else { preconditionFailure("a prediction needs the draft model here") }
-    let profiler = CostProfiler(target: benchmark.host.target, draft: home)
-    let profile = try await profiler.profile(name: "bench", hardware: "this machine", source: "wanspec bench")
+  /// While no worker runs, so that these two engines are measured alone.
+  private static func profile(_ host: ControllerHost) async throws -> CostProfile {
+    guard let home = host.home else { preconditionFailure("a prediction needs the draft model here") }
+    return try await CostProfiler(target: host.target, draft: home)
+      .profile(name: "bench", hardware: "this machine", source: "wanspec bench")
+  }
+
+  private static func prediction(
+    _ benchmark: Benchmark, _ rows: [BenchmarkRow], _ before: CostProfile
+  ) async throws -> BenchmarkPrediction {
+    guard let home = benchmark.host.home else {
+      preconditionFailure("a prediction needs the draft model here")
+    }
     return BenchmarkPrediction(
       BenchmarkSummary.summarize(rows, benchmark.configurations),
       texts: try await benchmark.simulatedTexts(rows, draft: home),
-      vocabularySize: benchmark.host.target.model.vocabulary.size, profile: profile)
+      vocabularySize: benchmark.host.target.model.vocabulary.size,
+      profile: before.averaged(with: try await profile(benchmark.host)))
   }
 
   private static func describe(_ host: ControllerHost) -> String {

@@ -52,7 +52,8 @@ struct CalibrationReport {
       subtitle: "\(recording.draft) drafting for \(recording.target), \(recording.positionCount) positions",
       findings: [
         ReportPage.Finding(raw.brier.fixed(4), "Brier score of the probabilities as the draft states them."),
-        ReportPage.Finding(corrected.brier.fixed(4), "Brier score after wanspec's correction, learned on the way."),
+        ReportPage.Finding(
+          corrected.brier.fixed(4), "Brier score after wanspec's correction, learned on the way."),
       ],
       sections: [
         ReportPage.Section(

@@ -84,7 +84,9 @@ struct ExperimentReport {
   var text: String {
     let swept = scenario.sweep.map(\.path)
     var table = TextTable(
-      ["variant"] + swept + ["ms/token", "speedup", "passes/token", "moved", "tokens/step", "bubbles", "worker/token"])
+      ["variant"] + swept + [
+        "ms/token", "speedup", "passes/token", "moved", "tokens/step", "bubbles", "worker/token",
+      ])
     for entry in results.entries {
       let row = entry.row
       let choice = row.choice.map { " \($0[0].split(separator: ".").last!)=\($0[1])" }.joined()
@@ -105,7 +107,8 @@ struct ExperimentReport {
   var findings: [(figure: String, sentence: String)] {
     guard let axis = scenario.sweep.first, scenario.sweep.count == 1 else { return [] }
     let (plain, sequential, parallel) = (
-      scenario.variant(of: .plain), scenario.variant(of: .localSequential), scenario.variant(of: .localParallel)
+      scenario.variant(of: .plain), scenario.variant(of: .localSequential),
+      scenario.variant(of: .localParallel)
     )
     let others = scenario.variants.map(\.name).filter { ![plain, sequential, parallel].contains($0) }
     let last = axis.values.last?.text
@@ -169,7 +172,9 @@ struct ExperimentReport {
         shown, title: title, x: Chart.Axis(request.x), y: Chart.Axis(request.y), series: "series",
         parameter: scenario.sweep.first?.path ?? "ms/token", better: "down and left")
     case .bars:
-      return .bars(shown, title: title, x: request.x, y: Chart.Axis(request.y), series: request.x == "variant" ? nil : "variant")
+      return .bars(
+        shown, title: title, x: request.x, y: Chart.Axis(request.y),
+        series: request.x == "variant" ? nil : "variant")
     case .timeline:
       return TimelineChart(scenario, request).chart(title: title)
     }
@@ -206,21 +211,26 @@ struct TimelineChart {
     var table = DataTable([
       "variant", "lane", DataTable.Column("start", title: "time", unit: "ms", decimals: 1),
       DataTable.Column("end", unit: "ms", decimals: 1), "kind",
-      DataTable.Column("count", title: "nodes or tokens"), DataTable.Column("committed", title: "tokens committed"),
+      DataTable.Column("count", title: "nodes or tokens"),
+      DataTable.Column("committed", title: "tokens committed"),
     ])
     var lanes = ["target"]
-    for variant in scenario.variants where request.variants.isEmpty || request.variants.contains(variant.name) {
+    for variant in scenario.variants where request.variants.isEmpty || request.variants.contains(variant.name)
+    {
       guard let point = scenario.points.first(where: { $0.variant == variant.name }) else { continue }
       var plan = point.setup.plan
       plan.recordsTimeline = true
       guard var source = try? point.setup.texts.load(seed: point.setup.seed) else { continue }
       source.texts = Array(source.texts.prefix(1))
       for span in Simulation.run(plan, source).timeline {
-        guard span.end > request.from.wholeNanoseconds, span.start < request.to.wholeNanoseconds else { continue }
+        guard span.end > request.from.wholeNanoseconds, span.start < request.to.wholeNanoseconds else {
+          continue
+        }
         let lane = Self.lane(span)
         if !lanes.contains(lane) { lanes.append(lane) }
         table.append([
-          .text(variant.name), .text(lane), .number(Double(span.start) / 1e6), .number(Double(span.end) / 1e6),
+          .text(variant.name), .text(lane), .number(Double(span.start) / 1e6),
+          .number(Double(span.end) / 1e6),
           .text(Self.words(span.kind)), DataTable.Cell(span.count), DataTable.Cell(span.committed),
         ])
       }
@@ -230,7 +240,9 @@ struct TimelineChart {
       kind: "kind", facet: "variant", tooltip: ["count", "committed"], width: 620)
   }
 
-  private static let order = ["target", "draft at home", "commits to the worker", "worker's draft", "guesses to home"]
+  private static let order = [
+    "target", "draft at home", "commits to the worker", "worker's draft", "guesses to home",
+  ]
 
   private static func lane(_ span: TimelineSpan) -> String {
     switch span.kind {

@@ -54,7 +54,8 @@ struct HomePolicyArgument: TextArgument, CustomStringConvertible {
       policy = .entropy(threshold: threshold)
     default:
       throw ArgumentProblem(
-        "\"\(text)\" is not a policy; write never, always, entropy:NATS or value:TIME, such as entropy:1.0 or value:5ms")
+        "\"\(text)\" is not a policy; write never, always, entropy:NATS or value:TIME, such as entropy:1.0 or value:5ms"
+      )
     }
   }
 

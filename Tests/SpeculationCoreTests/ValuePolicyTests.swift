@@ -1,0 +1,105 @@
+import SpeculationCore
+import SpeculationTesting
+import Testing
+
+/// `value(price)`: at home only what pays, and only where no worker will be in time. T = 30 ms.
+struct ValuePolicyTests {
+  private let worker = WorkerID(1)
+
+  private func machine(price: Duration) -> ControllerMachine {
+    controller(
+      hasHome: true, targetCost: CostCurve(measured: [1: .milliseconds(30)]),
+      configuration(homePolicy: .value(price: price)))
+  }
+
+  private func time(_ milliseconds: Int64) -> Timestamp { Timestamp(nanoseconds: milliseconds * 1_000_000) }
+
+  /// Starts with a worker at this round trip; nothing has come from it.
+  private func draftsAtStart(_ price: Duration, roundTrip: Duration?) -> Bool {
+    var machine = machine(price: price)
+    if let roundTrip { _ = machine.workerJoined(worker, roundTrip: roundTrip) }
+    return machine.start().contains { $0.homeTasks != nil }
+  }
+
+  @Test func draftsOnlyWhatNoWorkerBringsInTime() {
+    #expect(draftsAtStart(.milliseconds(5), roundTrip: .milliseconds(100)))
+    #expect(!draftsAtStart(.milliseconds(5), roundTrip: .milliseconds(20)))
+    #expect(draftsAtStart(.milliseconds(5), roundTrip: nil), "without a worker it is local drafting")
+  }
+
+  /// Before anything is known, the best child is taken to follow with 0.8: a pass over the root saves 24 ms.
+  @Test func draftsOnlyWhatPays() {
+    #expect(draftsAtStart(.milliseconds(23), roundTrip: .milliseconds(100)))
+    #expect(!draftsAtStart(.milliseconds(25), roundTrip: .milliseconds(100)))
+    #expect(draftsAtStart(.zero, roundTrip: .milliseconds(100)))
+  }
+
+  /// What a worker has named is on its tree; home leaves it alone for as long as the worker is heard of.
+  @Test func leavesToAWorkerWhatItHasNamed() {
+    for silence in [Int64(20), 400] {
+      var machine = machine(price: .milliseconds(5))
+      _ = machine.workerJoined(worker, roundTrip: .milliseconds(100))
+      let root = machine.start().compactMap(\.homeTasks).first!
+      machine.advance(to: time(5))
+      _ = machine.receive(
+        Expansion(
+          site: .root(position: 1), firstChild: 1, distribution: guesses(0.5, [20: 0.9]), knownPosition: 1),
+        from: worker)
+      machine.advance(to: time(5 + silence))
+      let actions = machine.homeDrafted(
+        root.map(\.node), [guesses(0.5, [20: 0.9])], duration: .milliseconds(5))
+      #expect(actions.contains { $0.homeTasks != nil } == (silence == 400), "silent for \(silence) ms")
+    }
+  }
+
+  /// How long news takes is measured by what comes back: a worker that was said to be far away and answers within a
+  /// millisecond leaves home nothing to do.
+  @Test func newsIsTimedByWhatComesBack() throws {
+    var machine = machine(price: .milliseconds(5))
+    _ = machine.workerJoined(worker, roundTrip: .milliseconds(500))
+    var actions = machine.start()
+    var drafts: [Bool] = []
+    for step in 0..<40 {
+      let set = try #require(actions.compactMap(\.set).first)
+      let tasks = actions.compactMap(\.homeTasks).first
+      drafts.append(tasks != nil)
+      let began = time(Int64(step) * 30)
+      machine.advance(to: began.advanced(by: .milliseconds(1)))
+      // Its guess, 50, is never right.
+      _ = machine.receive(
+        Expansion(
+          site: .root(position: 1 + step), firstChild: RemoteNodeID(step + 1),
+          distribution: guesses(0.5, [50: 0.5]), knownPosition: 1 + step),
+        from: worker)
+      if let tasks {
+        _ = machine.homeDrafted(
+          tasks.map(\.node), tasks.map { _ in guesses(0, [:]) }, duration: .milliseconds(5))
+      }
+      machine.advance(to: began.advanced(by: .milliseconds(30)))
+      let verdict = ControllerMachine.Verdict(token: 60, margin: 1)
+      actions = machine.verified(
+        Array(repeating: verdict, count: set.tokens.count + 1), duration: .milliseconds(30), passTokens: 1)
+    }
+    #expect(drafts.first == true && drafts.suffix(10).allSatisfy { !$0 })
+  }
+}
+
+struct AutopilotTests {
+  private let flat = CostCurve(measured: [1: .milliseconds(5)])
+  private let target = CostCurve(measured: [1: .milliseconds(30)])
+
+  @Test func looksAheadAsFarAsTheRoundTripAsks() {
+    func depth(_ roundTrip: Duration) -> Int {
+      Autopilot.limits(draftCost: flat, targetCost: target, roundTrip: roundTrip).maxDepth
+    }
+    // 8 levels, and 1.5 x (round trip + 60 ms) / 5 ms.
+    #expect(depth(.zero) == 26 && depth(.milliseconds(100)) == 56 && depth(.seconds(60)) == 256)
+  }
+
+  @Test func draftsAtHomeOnlyWithAModel() {
+    let policy = HomeDraftPolicy.value(price: .milliseconds(5))
+    #expect(Autopilot.settings(targetCost: target, homeCost: nil, homePolicy: policy).homePolicy == .never)
+    #expect(Autopilot.settings(targetCost: target, homeCost: flat, homePolicy: policy).homePolicy == policy)
+    #expect(Autopilot.limits(draftCost: flat).problem == nil)
+  }
+}
