@@ -31,7 +31,9 @@ public struct LinkModel: Hashable, Sendable {
   }
 
   /// The round trip without jitter, in nanoseconds.
-  public var roundTripNanoseconds: Int64 { up.delayNanoseconds + down.delayNanoseconds }
+  public var roundTripNanoseconds: Int64 {
+    up.delayNanoseconds + down.delayNanoseconds + nanoseconds(roundTrips?.milliseconds.min() ?? 0)
+  }
 
   public subscript(side: LinkSide) -> LinkDirection { side == .up ? up : down }
 

@@ -95,11 +95,11 @@ func sendRaw(_ bytes: [UInt8], toPort port: Int) async throws -> [UInt8] {
       }
     }
   return try await channel.executeThenClose { inbound, outbound in
-    try await outbound.write(ByteBuffer(bytes: bytes))
     var received: [UInt8] = []
     do {
+      try await outbound.write(ByteBuffer(bytes: bytes))
       for try await buffer in inbound { received += Array(buffer.readableBytesView) }
-    } catch {}  // A reset is an end, too.
+    } catch {}  // A reset is an end, too, and so is a close before anything could be written.
     return received
   }
 }

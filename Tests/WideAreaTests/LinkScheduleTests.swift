@@ -134,6 +134,18 @@ import WideArea
     for _ in 0..<20 { #expect(schedule.deliveryTime(of: 100, at: 0) == first) }
   }
 
+  /// Half of each measured round trip, at its time, in a circle; on top of the link's own delay.
+  @Test func measuredRoundTripsAreReplayed() {
+    var model = LinkModel(roundTripMilliseconds: 10)
+    model.roundTrips = RoundTripSeries(intervalMilliseconds: 100, milliseconds: [20, 60, 20])
+    #expect(model.problem == nil && model.roundTripNanoseconds == 30 * Self.millisecond)
+    var schedule = LinkSchedule(model, .up)
+    let arrivals = [0, 150, 250, 350, 460].map { schedule.deliveryTime(of: 10, at: $0 * Self.millisecond) }
+    #expect(arrivals == [15, 185, 265, 365, 495].map { $0 * Self.millisecond })
+    model.roundTrips?.milliseconds = []
+    #expect(model.problem != nil)
+  }
+
   @Test func aRateIsReachedButNotExceeded() {
     let link = LinkDirection(delayMilliseconds: 10, rateBitsPerSecond: 8e6)
     var schedule = LinkSchedule(LinkModel(up: link, down: link), .up)
