@@ -77,7 +77,10 @@ struct BenchmarkPrediction: Sendable {
       ? ""
       : "\nsimulated against measured: median \((errors[errors.count / 2] * 100).fixed(1))%, "
         + "worst \((errors.last! * 100).fixed(1))% over \(errors.count) configurations"
-    return "Simulator against reality\n" + table.rendered() + summary
+    let slowed =
+      "\nwhile the other computes, passes take \(profile.contention.fixed(2)) (target) and "
+      + "\(profile.draftContention.fixed(2)) (draft) times as long"
+    return "Simulator against reality\n" + table.rendered() + slowed + summary
   }
 
   var objects: [[String: any Sendable]] {

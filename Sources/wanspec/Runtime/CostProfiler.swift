@@ -16,8 +16,6 @@ struct CostProfiler: Sendable {
   func profile(name: String, hardware: String, source: String) async throws -> CostProfile {
     let targetAlone = try await target.measureCosts(maxBatch: maxBatch)
     let draftAlone = try await draft.measureCosts(maxBatch: maxBatch, budget: .seconds(3))
-    let targetBeside = try await measure(target, beside: draft)
-    let draftBeside = try await measure(draft, beside: target)
     return CostProfile(
       name: name, hardware: hardware, source: source,
       target: CostProfile.Engine(
@@ -26,7 +24,8 @@ struct CostProfiler: Sendable {
       draft: CostProfile.Engine(
         model: draft.model.name, pass: CostCurve(measured: draftAlone),
         prefill: try await prefill(draft, alone: draftAlone[1]!)),
-      contention: Self.ratio(targetBeside, targetAlone), draftContention: Self.ratio(draftBeside, draftAlone))
+      contention: try await slowdown(of: target, beside: draft),
+      draftContention: try await slowdown(of: draft, beside: target))
   }
 
   /// What each token of a prompt adds to a pass.
@@ -42,26 +41,43 @@ struct CostProfiler: Sendable {
     return max(.zero, pass.duration - single) / count
   }
 
-  /// Costs of small passes while the other engine never rests.
-  private func measure(_ engine: LlamaEngine, beside other: LlamaEngine) async throws -> [Int: Duration] {
-    try await withThrowingTaskGroup(of: [Int: Duration]?.self) { group in
-      group.addTask {
-        while !Task.isCancelled { _ = try await other.measureCosts(maxBatch: 4, budget: .milliseconds(500)) }
-        return nil
+  /// How much longer one engine's passes take while the other never rests: means, not the fastest, since a pass that
+  /// happened to be undisturbed says nothing of the others. Taken in turns, so that drift cancels.
+  private func slowdown(of engine: LlamaEngine, beside other: LlamaEngine) async throws -> Double {
+    var alone = Duration.zero
+    var beside = Duration.zero
+    for _ in 0..<Self.turns {
+      alone += try await Self.time(Self.passes, of: engine)
+      beside += try await withThrowingTaskGroup(of: Duration?.self) { group in
+        group.addTask {
+          while !Task.isCancelled { _ = try await Self.time(4, of: other) }
+          return nil
+        }
+        group.addTask { try await Self.time(Self.passes, of: engine) }
+        defer { group.cancelAll() }
+        while let result = try await group.next() { if let result { return result } }
+        throw CancellationError()
       }
-      group.addTask {
-        // The other one's first pass allocates; it is under way by the second measurement of each size.
-        try await engine.measureCosts(maxBatch: 6, budget: .seconds(6))
-      }
-      defer { group.cancelAll() }
-      while let result = try await group.next() { if let result { return result } }
-      throw CancellationError()
     }
+    return max(1, beside / alone)
   }
 
-  /// The mean ratio over the sizes that both have, 1 at least.
-  private static func ratio(_ beside: [Int: Duration], _ alone: [Int: Duration]) -> Double {
-    let ratios = beside.compactMap { size, time in alone[size].map { time / $0 } }
-    return ratios.isEmpty ? 1 : max(1, ratios.reduce(0, +) / Double(ratios.count))
+  private static let turns = 3
+  private static let passes = 12
+  /// Tokens of each: a usual verification set, a usual draft pass.
+  private static let passTokens = 4
+
+  /// The time of so many passes, prefill apart.
+  private static func time(_ count: Int, of engine: LlamaEngine) async throws -> Duration {
+    let vocabulary = TokenID(clamping: engine.model.vocabulary.size)
+    let prefix = (0..<TokenID(128)).map { ($0 &* 7919 &+ 13) % vocabulary }
+    let draft = DraftTree(
+      tokens: Array(prefix.prefix(passTokens - 1)), parents: (0..<Int32(passTokens - 1)).map { $0 - 1 })
+    let request = VerificationRequest(
+      session: SessionID(.max - 8), prefix: prefix, draft: draft, sampling: .greedy)
+    _ = try await engine.verify([request])
+    var sum = Duration.zero
+    for _ in 0..<count { sum += try await engine.verify([request]).duration }
+    return sum
   }
 }
