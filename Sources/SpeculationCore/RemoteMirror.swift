@@ -34,7 +34,8 @@ struct RemoteMirror: Sendable {
   /// The worker's last acknowledged root position.
   private(set) var knownPosition: Int
   /// How long news takes: from sending a commit to the first expansion that knows of it, drafting included.
-  private(set) var newsDelay: Duration?
+  var newsDelay: Duration? { news.smoothed }
+  private var news = RoundTripEstimator()
   /// When the worker last said something.
   private(set) var lastHeard: Timestamp
   /// Commits under way: positions, and when they were sent.
@@ -52,7 +53,7 @@ struct RemoteMirror: Sendable {
   init(position: Int, capacity: Int, now: Timestamp, newsDelay: Duration?) {
     knownPosition = position
     self.capacity = capacity
-    self.newsDelay = newsDelay
+    if let newsDelay { news.observe(newsDelay) }
     lastHeard = now
     underWay = [(position, now)]
   }
@@ -74,9 +75,7 @@ struct RemoteMirror: Sendable {
       sent = first.sent
       underWay.removeFirst()
     }
-    guard let sample = sent?.duration(to: now) else { return }
-    // RFC 6298's gain: follows a changing path within some ten commits.
-    newsDelay = newsDelay.map { ($0 * 7 + sample) / 8 } ?? sample
+    if let sent { news.observe(sent.duration(to: now)) }
   }
 
   /// What an id means; nil when it leads nowhere. O(log n).

@@ -136,11 +136,7 @@ struct SimulateCommand: AsyncParsableCommand {
       }
       return (path: String(setting[..<equals]), value: String(setting[setting.index(after: equals)...]))
     }
-    do {
-      return try Scenario.read(file!, settings: pairs)
-    } catch {
-      throw CommandFailure("\(error)")
-    }
+    return try Scenario.read(file!, settings: pairs)
   }
 
   /// What makes the same results again.

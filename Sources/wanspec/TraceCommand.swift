@@ -138,12 +138,7 @@ extension TraceCommand {
     @OptionGroup var output: JSONOption
 
     func run() throws {
-      let recording: Recording
-      do {
-        recording = try Recording.read(file)
-      } catch {
-        throw CommandFailure("\(error)")
-      }
+      let recording = try Recording.read(file)
       if output.json {
         JSONLine.print(recording.summaryObject)
       } else {
@@ -183,12 +178,7 @@ extension TraceCommand {
     }
 
     func run() throws {
-      let recording: Recording
-      do {
-        recording = try Recording.read(file)
-      } catch {
-        throw CommandFailure("\(error)")
-      }
+      let recording = try Recording.read(file)
       let report = CalibrationReport(recording, file: file, candidates: candidates)
       if output.json { JSONLine.print(report.object) } else { StandardOutput.line(report.text) }
       guard let html else { return }

@@ -142,7 +142,7 @@ extension Recording {
     do {
       header = try JSONDecoder().decode(Header.self, from: Data(line))
     } catch {
-      throw RecordingError(name, line: 1, "the header is not valid: \(reason(error))")
+      throw RecordingError(name, line: 1, "the header is not valid: \(RecordingError.reason(error))")
     }
     guard (2...(1 << 24)).contains(header.vocabularySize) else {
       throw RecordingError(name, line: 1, "a vocabulary of \(header.vocabularySize) tokens is impossible")
@@ -161,7 +161,7 @@ extension Recording {
     do {
       columns = try decoder.decode(Line.self, from: Data(line))
     } catch {
-      throw fail(Self.reason(error))
+      throw fail(RecordingError.reason(error))
     }
     let count = columns.target.count
     guard !columns.prompt.isEmpty, count > 0 else { throw fail("a text needs a prompt and an answer") }
@@ -201,14 +201,5 @@ extension Recording {
             candidates: zip(tokens, probabilities).map { Candidate(token: $0, probability: Float($1)) })))
     }
     return Text(id: columns.id, task: columns.task, prompt: columns.prompt, positions: positions)
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    switch error as? DecodingError {
-    case .keyNotFound(let key, _): "\"\(key.stringValue)\" is missing"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": \(context.debugDescription)"
-    default: "not valid JSON"
-    }
   }
 }

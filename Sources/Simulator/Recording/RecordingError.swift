@@ -12,4 +12,14 @@ public struct RecordingError: Error, Hashable, Sendable, CustomStringConvertible
   }
 
   public var description: String { "\(file)\(line.map { ", line \($0)" } ?? ""): \(message)" }
+
+  /// What is wrong with JSON that could not be decoded, in a few words.
+  static func reason(_ error: any Error) -> String {
+    switch error as? DecodingError {
+    case .keyNotFound(let key, _): "\"\(key.stringValue)\" is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+      "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": \(context.debugDescription)"
+    default: "not valid JSON"
+    }
+  }
 }

@@ -110,7 +110,7 @@ public struct CostProfile: Sendable, Hashable {
     do {
       file = try JSONDecoder().decode(File.self, from: data)
     } catch {
-      throw RecordingError(path, "is no profile: \(Self.reason(error))")
+      throw RecordingError(path, "is no profile: \(RecordingError.reason(error))")
     }
     guard file.format == format, file.version == version else {
       throw RecordingError(path, "is no profile of version \(version): \(file.format) \(file.version)")
@@ -141,14 +141,5 @@ public struct CostProfile: Sendable, Hashable {
       name: file.name, hardware: file.hardware, source: file.source,
       target: try engine(file.target, "target"),
       draft: try engine(file.draft, "draft"), contention: contention, draftContention: draftContention)
-  }
-
-  private static func reason(_ error: any Error) -> String {
-    switch error as? DecodingError {
-    case .keyNotFound(let key, _): "\"\(key.stringValue)\" is missing"
-    case .typeMismatch(_, let context), .valueNotFound(_, let context):
-      "\"\(context.codingPath.map(\.stringValue).joined(separator: "."))\": \(context.debugDescription)"
-    default: "not valid JSON"
-    }
   }
 }

@@ -36,8 +36,6 @@ public struct TokenSource: Sendable {
     self.seed = seed
   }
 
-  public var positionCount: Int { texts.reduce(0) { $0 + $1.answer.count } }
-
   /// The target's choices after the root and after every node of a tree whose parents precede their children.
   ///
   /// After a node off the text the target chooses a token that no draft names: nobody commits it, since its
@@ -105,15 +103,8 @@ public struct TokenSource: Sendable {
   }
 
   private func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
-    var value = Self.mix(seed ^ UInt64(text) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(place) << 32)
-    for token in rest { value = Self.mix(value ^ UInt64(UInt32(bitPattern: token))) }
-    return value & 0x7FFF_FFFF_FFFF_FFFF
-  }
-
-  private static func mix(_ value: UInt64) -> UInt64 {
-    var z = value &+ 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
+    var hash = SequenceHash(seed: seed ^ UInt64(text) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(place) << 32)
+    for token in rest { hash.append(UInt64(UInt32(bitPattern: token))) }
+    return hash.value & 0x7FFF_FFFF_FFFF_FFFF
   }
 }
