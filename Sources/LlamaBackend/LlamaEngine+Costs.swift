@@ -55,6 +55,8 @@ extension LlamaEngine {
     let draft = DraftTree(
       tokens: Array(prefix.prefix(size - 1)) + Array(repeating: 0, count: max(0, size - 1 - prefix.count)),
       parents: (0..<Int32(size - 1)).map { $0 - 1 })
-    _ = try verify([VerificationRequest(session: scratch, prefix: prefix, draft: draft, sampling: .greedy)])
+    _ = try verify(
+      [VerificationRequest(session: scratch, prefix: prefix, draft: draft, sampling: .greedy)],
+      prefillBudget: .max)
   }
 }

@@ -2,7 +2,13 @@ import ModelBackend
 import SpeculationCore
 
 extension LlamaEngine: TargetModel {
-  public func verify(_ requests: [VerificationRequest]) throws -> PassResult<VerificationResult> {
+  public nonisolated var cacheCapacity: CacheCapacity {
+    CacheCapacity(tokens: options.sessions * (model.contextLength + options.treeNodes), branches: options.lanes)
+  }
+
+  public func verify(
+    _ requests: [VerificationRequest], prefillBudget: Int
+  ) throws -> PassResult<VerificationResult> {
     let start = ContinuousClock.now
     var works: [SessionWork] = []
     // The owner of each result: its request and the index of its choice.

@@ -25,12 +25,21 @@ public struct VerificationRequest: Sendable {
   public var prefix: [TokenID]
   public var draft: DraftTree
   public var sampling: SamplingSettings
+  /// What the generated text has to follow.
+  public var grammar: Grammar?
+  /// How many of the likeliest tokens to report for each choice, beside the chosen one; nil reports nothing.
+  public var logprobs: Int?
 
-  public init(session: SessionID, prefix: [TokenID], draft: DraftTree, sampling: SamplingSettings) {
+  public init(
+    session: SessionID, prefix: [TokenID], draft: DraftTree, sampling: SamplingSettings,
+    grammar: Grammar? = nil, logprobs: Int? = nil
+  ) {
     self.session = session
     self.prefix = prefix
     self.draft = draft
     self.sampling = sampling
+    self.grammar = grammar
+    self.logprobs = logprobs
   }
 }
 
@@ -42,14 +51,40 @@ public struct TargetChoice: Hashable, Sendable {
   /// token, or nearly kept one with a better score. A value near 0 is a near-tie: another batch shape may
   /// round it the other way.
   public var margin: Float
+  /// Of the model itself: softmax of the logits before penalties, biases, grammar and temperature.
+  public var logprobs: TokenLogprobs?
 
-  public init(token: TokenID, margin: Float) {
+  public init(token: TokenID, margin: Float, logprobs: TokenLogprobs? = nil) {
     self.token = token
     self.margin = margin
+    self.logprobs = logprobs
   }
 }
 
-/// `choices[0]` follows the root, `choices[i + 1]` follows node `i` of the request's draft tree.
+/// How likely the model itself holds a chosen token and the likeliest ones (natural logarithms).
+public struct TokenLogprobs: Hashable, Sendable {
+  public struct Entry: Hashable, Sendable {
+    public var token: TokenID
+    public var logprob: Float
+
+    public init(token: TokenID, logprob: Float) {
+      self.token = token
+      self.logprob = logprob
+    }
+  }
+
+  public var chosen: Entry
+  /// Best first; the chosen token is among them only where it is likely enough.
+  public var top: [Entry]
+
+  public init(chosen: Entry, top: [Entry]) {
+    self.chosen = chosen
+    self.top = top
+  }
+}
+
+/// `choices[0]` follows the root, `choices[i + 1]` follows node `i` of the request's draft tree. No choices at all
+/// mean that the pass's budget for prefixes was used up before this request's: ask again.
 public struct VerificationResult: Sendable {
   public var session: SessionID
   public var choices: [TargetChoice]
@@ -82,10 +117,39 @@ public struct PassResult<Result: Sendable>: Sendable {
 public protocol TargetModel: Sendable {
   var model: ModelDescription { get }
 
+  /// - Parameter prefillBudget: tokens of prefixes that this pass may evaluate beyond the last one of each, so
+  ///   that a long prompt does not hold up the others. Requests are served in their order; one whose prefix is
+  ///   still not all evaluated gets a result without choices and is to be asked again.
   /// - Returns: one result for each request, in the same order.
   /// - Throws: `ModelError`. A failed pass leaves the sessions as they were before.
-  func verify(_ requests: [VerificationRequest]) async throws -> PassResult<VerificationResult>
+  func verify(
+    _ requests: [VerificationRequest], prefillBudget: Int
+  ) async throws -> PassResult<VerificationResult>
 
-  /// Forget a session and free what was cached for it. Unknown sessions are ignored.
+  /// What the cache can hold over all sessions.
+  var cacheCapacity: CacheCapacity { get }
+
+  /// Forget a session. What was cached for it is free for others, or kept for a later session that begins alike
+  /// while nobody needs the room. Unknown sessions are ignored.
   func release(_ session: SessionID) async
+}
+
+extension TargetModel {
+  /// One pass without a limit on prefixes.
+  public func verify(_ requests: [VerificationRequest]) async throws -> PassResult<VerificationResult> {
+    try await verify(requests, prefillBudget: .max)
+  }
+}
+
+/// The limits of an engine's cache, over all sessions.
+public struct CacheCapacity: Hashable, Sendable {
+  /// Tokens, guesses included.
+  public var tokens: Int
+  /// Branches: every session needs one, and each leaf of its tree beyond the first another.
+  public var branches: Int
+
+  public init(tokens: Int, branches: Int) {
+    self.tokens = tokens
+    self.branches = branches
+  }
 }

@@ -92,17 +92,21 @@ public actor ControllerNode {
 
   private func problem(with request: GenerationRequest) -> GenerationError? {
     let context = target.model.contextLength
-    if request.prompt.isEmpty { return GenerationError("the prompt is empty") }
+    if request.prompt.isEmpty { return GenerationError(.invalidRequest, "the prompt is empty") }
     if request.prompt.count >= context {
       return GenerationError(
+        .invalidRequest,
         "the prompt has \(request.prompt.count) tokens, the context holds \(context): shorten the prompt or"
           + " raise the context size")
     }
-    if let problem = request.sampling.problem { return GenerationError(problem) }
-    if request.maxTokens < 1 { return GenerationError("at least one token must be asked for") }
+    if let problem = request.sampling.problem { return GenerationError(.invalidRequest, problem) }
+    if request.maxTokens < 1 {
+      return GenerationError(.invalidRequest, "at least one token must be asked for")
+    }
     let size = target.model.vocabulary.size
     if let bad = request.prompt.first(where: { $0 < 0 || $0 >= size }) {
-      return GenerationError("token \(bad) of the prompt is not in the target's vocabulary of \(size)")
+      return GenerationError(
+        .invalidRequest, "token \(bad) of the prompt is not in the target's vocabulary of \(size)")
     }
     return nil
   }
@@ -241,7 +245,7 @@ public actor ControllerNode {
     let now = MonotonicClock.now()
     if sessions[id]!.firstToken == nil { sessions[id]!.firstToken = now }
     sessions[id]!.lastToken = now
-    sessions[id]!.output.yield(.tokens(tokens))
+    sessions[id]!.output.yield(.tokens(tokens, logprobs: []))
   }
 
   private func finish(_ id: SessionID, _ reason: ControllerMachine.FinishReason) {
@@ -251,6 +255,7 @@ public actor ControllerNode {
     let summary = GenerationSummary(
       reason: reason, statistics: session.machine.statistics,
       promptTokens: session.machine.tokens.count - session.machine.statistics.tokens,
+      timeInQueue: .zero,
       timeToFirstToken: session.firstToken.map { session.requested.duration(to: $0) },
       decodeTime: session.firstToken.map { $0.duration(to: session.lastToken!) } ?? .zero,
       stepOverheads: session.stepOverheads)
@@ -259,7 +264,7 @@ public actor ControllerNode {
       await home?.release(id)
       // Only now: whoever starts the next generation on seeing the end finds the cells free.
       if case .failed(let why) = reason {
-        session.output.finish(throwing: GenerationError(why))
+        session.output.finish(throwing: GenerationError(.engineFailed, why))
       } else {
         session.output.yield(.finished(summary))
         session.output.finish()

@@ -1,3 +1,4 @@
+import ModelBackend
 import SpeculationCore
 
 /// What to generate.
@@ -8,21 +9,27 @@ public struct GenerationRequest: Sendable {
   /// Tokens to generate at most.
   public var maxTokens: Int
   public var speculation: SpeculationSettings
+  /// What the text has to follow, in GBNF.
+  public var grammar: String?
+  /// How many of the likeliest tokens to report at each position; nil reports nothing.
+  public var logprobs: Int?
 
   public init(
     prompt: [TokenID], sampling: SamplingSettings = .greedy, maxTokens: Int,
-    speculation: SpeculationSettings
+    speculation: SpeculationSettings, grammar: String? = nil, logprobs: Int? = nil
   ) {
     self.prompt = prompt
     self.sampling = sampling
     self.maxTokens = maxTokens
     self.speculation = speculation
+    self.grammar = grammar
+    self.logprobs = logprobs
   }
 }
 
 public enum GenerationEvent: Sendable {
-  /// Tokens of one step, decided and final.
-  case tokens([ControllerMachine.CommittedToken])
+  /// Tokens of one step, decided and final. `logprobs` has one entry for each where they were asked for.
+  case tokens([ControllerMachine.CommittedToken], logprobs: [TokenLogprobs])
   /// Something an operator would want to know: a worker joined, left, was disconnected.
   case note(String)
   /// The last event.
@@ -34,6 +41,8 @@ public struct GenerationSummary: Sendable {
   public var reason: ControllerMachine.FinishReason
   public var statistics: SessionStatistics
   public var promptTokens: Int
+  /// From the request to its admission.
+  public var timeInQueue: Duration
   /// From the request to the first committed token; nil when there was none.
   public var timeToFirstToken: Duration?
   /// From the first committed token to the last.
@@ -50,6 +59,22 @@ public struct GenerationSummary: Sendable {
 
 /// A generation that could not be done.
 public struct GenerationError: Error, Sendable, CustomStringConvertible {
+  public enum Code: Hashable, Sendable {
+    /// The request itself is wrong.
+    case invalidRequest
+    /// Too many requests wait already.
+    case overloaded(retryAfter: Duration)
+    /// The node takes no more requests: it is about to end.
+    case shuttingDown
+    /// The engine failed.
+    case engineFailed
+  }
+
+  public var code: Code
   public var description: String
-  public init(_ description: String) { self.description = description }
+
+  public init(_ code: Code, _ description: String) {
+    self.code = code
+    self.description = description
+  }
 }

@@ -13,15 +13,19 @@ public struct SamplingSettings: Hashable, Sendable {
   public var minP: Float
   /// Key of the noise. Unused when `temperature` is 0.
   public var seed: UInt64
+  /// What is added to or taken from logits before anything else looks at them; nil leaves them as they are.
+  public var adjustments: LogitAdjustments?
 
   public init(
-    temperature: Float = 0, topK: Int32 = 0, topP: Float = 1, minP: Float = 0, seed: UInt64 = 0
+    temperature: Float = 0, topK: Int32 = 0, topP: Float = 1, minP: Float = 0, seed: UInt64 = 0,
+    adjustments: LogitAdjustments? = nil
   ) {
     self.temperature = temperature
     self.topK = topK
     self.topP = topP
     self.minP = minP
     self.seed = seed
+    self.adjustments = adjustments
   }
 
   public static let greedy = SamplingSettings()
@@ -36,6 +40,6 @@ public struct SamplingSettings: Hashable, Sendable {
     if topK < 0 { return "top-k must be 0 (off) or more, not \(topK)" }
     if !topP.isFinite || topP <= 0 || topP > 1 { return "top-p must be above 0 and at most 1, not \(topP)" }
     if !minP.isFinite || minP < 0 || minP > 1 { return "min-p must be between 0 and 1, not \(minP)" }
-    return nil
+    return adjustments?.problem
   }
 }

@@ -91,7 +91,11 @@ public struct ScriptedTarget: TargetModel {
   /// For all passes that begin from now on.
   public func duringPasses(_ meanwhile: @escaping Meanwhile) async { await engine.setMeanwhile(meanwhile) }
 
-  public func verify(_ requests: [VerificationRequest]) async throws -> PassResult<VerificationResult> {
+  public var cacheCapacity: CacheCapacity { CacheCapacity(tokens: 64 * model.contextLength, branches: 256) }
+
+  public func verify(
+    _ requests: [VerificationRequest], prefillBudget: Int
+  ) async throws -> PassResult<VerificationResult> {
     for request in requests {
       guard !request.prefix.isEmpty else { throw ModelError(.invalidRequest, "the prefix is empty") }
       guard request.prefix.count < model.contextLength else {

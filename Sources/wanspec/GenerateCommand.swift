@@ -255,7 +255,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let colors = OriginColors(isOn: color!.isOn && !json)
     for try await event in stream {
       switch event {
-      case .tokens(let tokens):
+      case .tokens(let tokens, _):
         var line = ""
         for token in tokens {
           let piece = text.append(token.token)

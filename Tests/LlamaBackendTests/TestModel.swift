@@ -79,7 +79,7 @@ extension LlamaEngine {
   ) async throws -> [TargetChoice] {
     let request = VerificationRequest(
       session: SessionID(session), prefix: prefix, draft: draft, sampling: sampling)
-    return try verify([request]).results[0].choices
+    return try verify([request], prefillBudget: .max).results[0].choices
   }
 
   func expansions(
