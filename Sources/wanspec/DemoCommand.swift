@@ -126,7 +126,7 @@ private final class DemoDisplay: Sendable {
         state.current = configuration
         if configuration.mode == .plain { write("\n> \(prompt.prompt)\n") }
         if configuration.name == DemoCommand.shown { write("\n") }
-      case .tokens(let tokens, _):
+      case .tokens(let tokens):
         guard state.current?.name == DemoCommand.shown else { return }
         for token in tokens { write(colors.paint(state.text?.append(token.token) ?? "", token.origin)) }
       case .finished(let row):
