@@ -11,6 +11,7 @@ public actor ControllerNode {
   private let home: (any DraftModel)?
   private let transport: (any WorkerTransport)?
   private let log: Logger
+  private let observer: (any NodeObserver)?
 
   private var targetCost: CostCurve
   private var homeCost: CostCurve
@@ -42,10 +43,11 @@ public actor ControllerNode {
   ///   - targetCost: measured T(n)
   ///   - homeCost: measured d(b) of `home`
   ///   - transport: how to reach workers; nil when there can be none
+  ///   - observer: hears of everything that happens
   public init(
     target: any TargetModel, home: (any DraftModel)? = nil, targetCost: CostCurve = CostCurve(),
     homeCost: CostCurve = CostCurve(), transport: (any WorkerTransport)? = nil,
-    log: Logger = Logger(label: "wanspec.controller")
+    log: Logger = Logger(label: "wanspec.controller"), observer: (any NodeObserver)? = nil
   ) {
     self.target = target
     self.home = home
@@ -53,6 +55,7 @@ public actor ControllerNode {
     self.homeCost = homeCost
     self.transport = transport
     self.log = log
+    self.observer = observer
   }
 
   // MARK: Generations
@@ -170,6 +173,17 @@ public actor ControllerNode {
   }
 
   public var attachedWorkers: Int { workers.count }
+
+  public func status() -> NodeStatus {
+    var status = NodeStatus()
+    status.running = sessions.count
+    status.workers = workers.map { id in
+      var worker = NodeStatus.WorkerStatus(id: id, name: name(id))
+      worker.roundTrip = roundTrips[id]?.smoothed
+      return worker
+    }
+    return status
+  }
 
   /// Smoothed round-trip time to the worker that attached first.
   public var roundTrip: Duration? { workers.first.flatMap { roundTrips[$0]?.smoothed } }
