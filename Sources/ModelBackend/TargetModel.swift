@@ -88,10 +88,13 @@ public struct TokenLogprobs: Hashable, Sendable {
 public struct VerificationResult: Sendable {
   public var session: SessionID
   public var choices: [TargetChoice]
+  /// Tokens of the prefix that this pass took from what was cached of other sessions.
+  public var reusedPrefix: Int
 
-  public init(session: SessionID, choices: [TargetChoice]) {
+  public init(session: SessionID, choices: [TargetChoice], reusedPrefix: Int = 0) {
     self.session = session
     self.choices = choices
+    self.reusedPrefix = reusedPrefix
   }
 }
 
