@@ -95,6 +95,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
           let roundTrip = try worker.pong(sequence)
           await onEvent(.roundTrip(worker.id, roundTrip))
         case .message(let message): await onEvent(.message(worker.id, message))
+        case .draining: await onEvent(.draining(worker.id))
         case .goodbye(let reason): throw Ending.left("the worker left: \(reason)")
         }
       }
@@ -111,6 +112,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
       throw Ending.refused(.failedPrecondition, mismatch)
     }
     let isAlone = !frame.hasPong && frame.expansions.isEmpty && frame.declined.isEmpty && !frame.hasGoodbye
+      && !frame.draining
     try FieldChecks.require(isAlone, "hello", "is not alone in its frame")
     let (introduction, vocabulary) = try Handshake.read(frame.hello, configuration.limits)
     let mismatch = Handshake.mismatch(

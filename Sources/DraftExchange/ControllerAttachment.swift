@@ -69,6 +69,9 @@ final class ControllerAttachment: Sendable {
     }
   }
 
+  /// Says that no more sessions are wanted.
+  func drain() { add([.draining]) }
+
   /// Ends the attachment for a reason that only its user can see.
   func giveUp(reason: String) {
     givenUp.resolve(.success(Lost(reason)))

@@ -57,6 +57,7 @@ public final class ControllerConnection: Sendable {
   let total = ByteCounter()
   private let current = Mutex<ControllerAttachment?>(nil)
   private let hasStarted = Atomic<Bool>(false)
+  private let isDraining = Atomic<Bool>(false)
 
   /// - Throws: ``ExchangeError`` when a setting makes no sense, or plaintext would leave this machine
   public init(_ configuration: Configuration) throws {
@@ -113,6 +114,12 @@ public final class ControllerConnection: Sendable {
     current.withLock { $0 }?.giveUp(reason: reason)
   }
 
+  /// Tells the controller that this worker is about to leave. Also on every later connection.
+  public func drain() {
+    isDraining.store(true, ordering: .relaxed)
+    current.withLock { $0 }?.drain()
+  }
+
   /// Bytes of TCP payload over all connections so far, HTTP/2 and gRPC framing included.
   public var totalTraffic: (received: Int, sent: Int) { (total.received, total.sent) }
 
@@ -125,6 +132,7 @@ public final class ControllerConnection: Sendable {
     while !Task.isCancelled {
       let attachment = ControllerAttachment(configuration: configuration, total: total, onEvent: onEvent)
       current.withLock { $0 = attachment }
+      if isDraining.load(ordering: .relaxed) { attachment.drain() }
       let reason = try await attachment.run(dialling: address, on: group)
       current.withLock { $0 = nil }
       if Task.isCancelled { return }

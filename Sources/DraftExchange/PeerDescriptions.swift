@@ -55,11 +55,13 @@ public struct WorkerIntroduction: Hashable, Sendable {
   public var capacity: Int
   /// Nodes that it expands in one forward pass.
   public var passWidth: Int
+  /// Measured d(b); empty when unknown.
+  public var draftCost: CostCurve
   public var softwareVersion: String
 
   public init(
     name: String, site: String = "", modelName: String, modelSummary: String = "", capacity: Int,
-    passWidth: Int, softwareVersion: String = "0"
+    passWidth: Int, draftCost: CostCurve = CostCurve(), softwareVersion: String = "0"
   ) {
     self.name = name
     self.site = site
@@ -67,6 +69,7 @@ public struct WorkerIntroduction: Hashable, Sendable {
     self.modelSummary = modelSummary
     self.capacity = capacity
     self.passWidth = passWidth
+    self.draftCost = draftCost
     self.softwareVersion = softwareVersion
   }
 }

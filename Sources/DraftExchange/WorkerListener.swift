@@ -58,6 +58,8 @@ public final class WorkerListener: Sendable {
     case message(WorkerID, WorkerMessage)
     /// Time from sending a ping to its answer, queueing on both sides included.
     case roundTrip(WorkerID, Duration)
+    /// It is about to leave: no further sessions, and those it has are to go elsewhere.
+    case draining(WorkerID)
     case detached(WorkerID, reason: String)
     /// A peer that never became a worker. `peer` is its address.
     case refused(peer: String, reason: String)

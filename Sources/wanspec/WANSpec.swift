@@ -21,6 +21,16 @@ struct WANSpec: AsyncParsableCommand {
       GenerateCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self, BenchCommand.self,
       SimulateCommand.self, TraceCommand.self, ProfileCommand.self, DemoCommand.self, DoctorCommand.self,
     ])
+
+  static func main() async {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    do {
+      try ConfigurationFile.install(arguments: arguments)
+    } catch {
+      exit(withError: ValidationError("\(error)"))
+    }
+    await main(arguments)
+  }
 }
 
 enum BuildInformation {

@@ -176,7 +176,7 @@ struct WorkerCommand: AsyncParsableCommand {
       draft: model,
       configuration: WorkerMachine.Configuration(
         limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
-      cost: cost, send: { connection.send($0) })
+      cost: cost, send: { connection.send($1) })
 
     do {
       try await serve(connection, node: node, output)

@@ -44,7 +44,7 @@ final class LocalTransport: WorkerTransport {
     let node = WorkerNode(
       draft: draft,
       configuration: WorkerMachine.Configuration(limits: limits, contextLength: draft.model.contextLength),
-      send: { messages in
+      send: { _, messages in
         for message in messages {
           controllerInput.yield(Delayed(message: message, arrival: .now + delay))
         }

@@ -14,9 +14,10 @@ extension WorkerListener.Event {
         worker,
         WorkerPool.Profile(
           name: introduction.name, site: introduction.site, model: introduction.modelName,
-          capacity: introduction.capacity))
+          capacity: introduction.capacity, draftCost: introduction.draftCost))
     case .message(let worker, let message): .message(worker, message)
     case .roundTrip(let worker, let sample): .roundTrip(worker, sample)
+    case .draining(let worker): .draining(worker)
     case .detached(let worker, let reason): .detached(worker, reason: reason)
     default: nil
     }
