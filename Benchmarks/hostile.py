@@ -21,7 +21,8 @@ FIELDS = [
     "content", "add_special", "__proto__", "",
 ]
 GRAMMARS = [
-    "root ::=", "root ::= root", "root ::= (" * 50, "root ::= [", 'root ::= "a"{1,1000000000}', "x", "root ::= \"\\x\"",
+    "root ::=", "root ::= root", "root ::= (" * 50, "root ::= [", 'root ::= "a"{1,1000000000}', "x",
+    'root ::= "\\x"',
     'root ::= a\na ::= b\nb ::= a', "root ::= " + "(" * 5000 + '"a"' + ")" * 5000,
 ]
 PATHS = [
@@ -132,8 +133,9 @@ def head_request(rng):
     """A whole request that is odd in its method, path or headers but whose end is beyond doubt."""
     method = rng.choice(["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "FOO", "get", "POST"])
     path = rng.choice(PATHS + [
-        "/", "//", "/../../etc/passwd", "/v1/%2e%2e/%00", "/v1/models/" + "x" * 3000, "/?" + "a=b&" * 500, "/v1/models?%",
-        "/%ff%fe", "*", "/v1/chat/completions/", "/V1/MODELS", "/metrics;x", "http://other.example/v1/models"])
+        "/", "//", "/../../etc/passwd", "/v1/%2e%2e/%00", "/v1/models/" + "x" * 3000, "/?" + "a=b&" * 500,
+        "/v1/models?%", "/%ff%fe", "*", "/v1/chat/completions/", "/V1/MODELS", "/metrics;x",
+        "http://other.example/v1/models"])
     headers = rng.choice([
         [], [("Content-Type", "text/plain")], [("Accept", "*/*" * 500)], [("X-Long", "x" * 4000)],
         [("Authorization", rng.choice(["Bearer", "Bearer  ", "Basic x", "Bearer " + "x" * 5000, "\x80"]))],
@@ -219,7 +221,8 @@ def worker_bytes(rng):
         lambda: start + frame(1, 4, 2, call_headers()),
         lambda: start + frame(1, 4, 1, rng.randbytes(100)),
         lambda: start + frame(1, 0, 1, call_headers()) + frame(9, 0, 1, b"x" * 1000) * 50,
-        lambda: start + frame(4, 0, 0, struct.pack(">HI", rng.randrange(8), rng.randrange(2**32)) * rng.randrange(1, 50)),
+        lambda: start + frame(
+            4, 0, 0, struct.pack(">HI", rng.randrange(8), rng.randrange(2**32)) * rng.randrange(1, 50)),
         lambda: start + frame(6, 0, 0, b"12345678") * 500,
         lambda: start + frame(8, 0, 0, struct.pack(">I", rng.choice([0, 2**31 - 1]))) * 3,
         lambda: start + frame(0, 0, 1, b"", length=2**24 - 1),
