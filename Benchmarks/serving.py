@@ -244,14 +244,20 @@ class Connection:
         await self.writer.drain()
         return time.monotonic()
 
+    async def line(self):
+        try:
+            return (await self.reader.readuntil(b"\n")).decode("latin-1").strip()
+        except asyncio.LimitOverrunError:
+            raise Failure(f"an answer with a line of more than {LINE_LIMIT} bytes") from None
+
     async def read_head(self):
         while True:
-            line = (await self.reader.readuntil(b"\n")).decode("latin-1").split()
+            line = (await self.line()).split()
             if len(line) < 2 or not line[0].startswith("HTTP/1.") or not line[1].isdigit():
                 raise Failure(f"not an HTTP answer: {line[:3]}")
             headers = {}
             while True:
-                text = (await self.reader.readuntil(b"\n")).decode("latin-1").strip()
+                text = await self.line()
                 if not text:
                     break
                 name, _, value = text.partition(":")
@@ -267,12 +273,16 @@ class Connection:
             pass
         elif "chunked" in headers.get("transfer-encoding", "").lower():
             while True:
-                size = int((await self.reader.readuntil(b"\n")).split(b";")[0], 16)
+                line = await self.line()
+                try:
+                    size = int(line.split(";")[0], 16)
+                except ValueError:
+                    raise Failure(f"not the size of a chunk: {line[:40]!r}") from None
                 total += size
                 if total > BODY_LIMIT:
                     raise Failure(f"an answer larger than {BODY_LIMIT} bytes")
                 data = await self.reader.readexactly(size) if size else b""
-                while (await self.reader.readuntil(b"\n")).strip() and not size:
+                while await self.line() and not size:
                     pass  # trailers
                 if not size:
                     break
