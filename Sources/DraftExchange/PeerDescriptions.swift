@@ -56,6 +56,9 @@ public struct WorkerIntroduction: Hashable, Sendable {
   /// Nodes that it expands in one forward pass.
   public var passWidth: Int
   public var softwareVersion: String
+  /// What the worker proved of itself, at a controller that asks; the name above then follows from it. Never
+  /// part of what a worker sends.
+  public internal(set) var identity: WorkerIdentity?
 
   public init(
     name: String, site: String = "", modelName: String, modelSummary: String = "", capacity: Int,
@@ -68,6 +71,13 @@ public struct WorkerIntroduction: Hashable, Sendable {
     self.capacity = capacity
     self.passWidth = passWidth
     self.softwareVersion = softwareVersion
+  }
+
+  /// What was proved counts, not what was said.
+  mutating func identify(as identity: WorkerIdentity) {
+    name = identity.name(claiming: name)
+    site = identity.site ?? site
+    self.identity = identity
   }
 }
 
