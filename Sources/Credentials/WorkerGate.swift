@@ -14,6 +14,16 @@ public final class WorkerGate: Sendable {
     /// Of the certificate's key, or of the token.
     public var fingerprint: String
     public var expires: Date?
+
+    public init(
+      method: Method, name: String, site: String? = nil, fingerprint: String, expires: Date? = nil
+    ) {
+      self.method = method
+      self.name = name
+      self.site = site
+      self.fingerprint = fingerprint
+      self.expires = expires
+    }
   }
 
   private let certificates: Bool
