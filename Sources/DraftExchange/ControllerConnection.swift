@@ -25,12 +25,14 @@ public final class ControllerConnection: Sendable {
     public var controllerSilenceTimeout: Duration
     /// Plaintext to a controller on another machine.
     public var allowInsecure: Bool
+    public var security: ConnectionSecurity
 
     public init(
       host: String = "127.0.0.1", port: Int, introduction: WorkerIntroduction, vocabulary: PeerVocabulary,
       limits: ExchangeLimits = ExchangeLimits(),
       backoff: Backoff = Backoff(seed: .random(in: UInt64.min...UInt64.max)),
-      controllerSilenceTimeout: Duration = .seconds(3), allowInsecure: Bool = false
+      controllerSilenceTimeout: Duration = .seconds(3), allowInsecure: Bool = false,
+      security: ConnectionSecurity = .plaintext
     ) {
       self.host = host
       self.port = port
@@ -40,6 +42,7 @@ public final class ControllerConnection: Sendable {
       self.backoff = backoff
       self.controllerSilenceTimeout = controllerSilenceTimeout
       self.allowInsecure = allowInsecure
+      self.security = security
     }
   }
 
@@ -65,7 +68,9 @@ public final class ControllerConnection: Sendable {
     configuration.makeNamesPresentable()
     self.configuration = configuration
     address = try HostAddress(configuration.host)
-    try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "dial")
+    if case .plaintext = configuration.security {
+      try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "dial")
+    }
     if let problem = configuration.problem {
       throw ExchangeError(code: .invalidConfiguration, message: problem)
     }

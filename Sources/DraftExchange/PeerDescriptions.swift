@@ -58,6 +58,9 @@ public struct WorkerIntroduction: Hashable, Sendable {
   /// Measured d(b); empty when unknown.
   public var draftCost: CostCurve
   public var softwareVersion: String
+  /// What the worker proved of itself, at a controller that asks; the name above then follows from it. Never
+  /// part of what a worker sends.
+  public internal(set) var identity: WorkerIdentity?
 
   public init(
     name: String, site: String = "", modelName: String, modelSummary: String = "", capacity: Int,
@@ -71,6 +74,13 @@ public struct WorkerIntroduction: Hashable, Sendable {
     self.passWidth = passWidth
     self.draftCost = draftCost
     self.softwareVersion = softwareVersion
+  }
+
+  /// What was proved counts, not what was said.
+  mutating func identify(as identity: WorkerIdentity) {
+    name = identity.name(claiming: name)
+    site = identity.site ?? site
+    self.identity = identity
   }
 }
 
