@@ -27,6 +27,8 @@ public actor LlamaEngine {
   var sessions: [SessionID: SessionCache] = [:]
   private var freeLanes: [Int32] = []
   private var pass: UInt64 = 0
+  let scratch = LogitScratch()
+  var grammars = SessionGrammars()
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -91,6 +93,7 @@ public actor LlamaEngine {
 
   /// Forget a session and free what was cached for it. Unknown sessions are ignored.
   public func release(_ session: SessionID) {
+    grammars.release(session)
     guard let cache = sessions.removeValue(forKey: session), let opened else { return }
     for lane in cache.lanes {
       opened.remove(lane: lane.id, from: 0)
