@@ -7,25 +7,27 @@ extension LlamaEngine: TargetModel {
   ) throws -> PassResult<VerificationResult> {
     let start = ContinuousClock.now
     var works: [SessionWork] = []
-    // The owner of each result: its request and the index of its choice.
+    // The first result of each request, and the request of each result.
     var first: [Int] = []
-    var settings: [SamplingSettings] = []
+    var requestOf: [Int] = []
     var seen: Set<SessionID> = []
-    for request in requests {
+    for (index, request) in requests.enumerated() {
       try check(request, &seen)
-      first.append(settings.count)
-      let root = settings.count
+      let root = requestOf.count
+      first.append(root)
       works.append(
         SessionWork(
           session: request.session, prefix: request.prefix, tokens: request.draft.tokens,
           parents: request.draft.parents.map(Int.init),
           owners: request.draft.tokens.indices.map { [root + 1 + $0] }, rootOwners: [root]))
-      settings += Array(repeating: request.sampling, count: request.draft.count + 1)
+      requestOf += Array(repeating: index, count: request.draft.count + 1)
     }
+    let choosers = try treeChoosers(requests)
     let pass = try run(
-      works, keepsGuesses: false, prefillBudget: prefillBudget, results: settings.count
+      works, keepsGuesses: false, prefillBudget: prefillBudget, results: requestOf.count
     ) { owner, position, logits in
-      try TokenChooser.choose(logits, settings: settings[owner], position: position)
+      let index = requestOf[owner]
+      return try choosers[index].choose(after: owner - first[index] - 1, position: position, logits: logits)
     }
     let results = try requests.enumerated().map { index, request in
       let choices = pass.results[first[index]..<(first[index] + request.draft.count + 1)].compactMap { $0 }
@@ -45,7 +47,7 @@ extension LlamaEngine: TargetModel {
         .invalidRequest, "node \(index) of the draft of \(request.session) comes before its parent \(parent)",
         hint: nil)
     }
-    if let problem = request.sampling.problem { throw ModelError(.invalidRequest, problem, hint: nil) }
+    if let problem = TreeChooser.problem(with: request) { throw ModelError(.invalidRequest, problem, hint: nil) }
   }
 
   static var incomplete: ModelError {

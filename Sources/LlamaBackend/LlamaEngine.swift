@@ -36,6 +36,8 @@ public actor LlamaEngine {
   var reusedTokens: UInt64 = 0
   /// For checks of what a failed pass leaves behind: called after each decode of a pass, with its number.
   var afterDecode: (@Sendable (Int) throws -> Void)?
+  let scratch = LogitScratch()
+  var grammars = SessionGrammars()
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
@@ -115,6 +117,7 @@ public actor LlamaEngine {
   /// Forget a session. Its committed text stays cached for a later session that begins alike while nobody needs
   /// the room; its guesses are freed. Unknown sessions are ignored.
   public func release(_ session: SessionID) {
+    grammars.release(session)
     guard let cache = sessions.removeValue(forKey: session), let opened else { return }
     retain(cache, opened)
   }
