@@ -26,10 +26,9 @@ extension LlamaEngine: DraftModel {
       }
       works[work].add(path: request.path, owner: owner)
     }
+    let chooser = ExpansionChooser(requests, scratch: scratch)
     let pass = try run(works, keepsGuesses: true, results: requests.count) { owner, position, logits in
-      try TokenChooser.distribution(
-        logits, settings: requests[owner].sampling, position: position, candidates: requests[owner].candidates
-      )
+      try chooser.distribution(owner, position: position, logits: logits)
     }
     let results = pass.results.compactMap { $0 }
     guard results.count == requests.count else { throw LlamaEngine.incomplete }

@@ -2,37 +2,38 @@ import ModelBackend
 import SpeculationCore
 
 extension LlamaEngine: TargetModel {
-  public nonisolated var cacheCapacity: CacheCapacity {
-    CacheCapacity(tokens: options.sessions * (model.contextLength + options.treeNodes), branches: options.lanes)
-  }
-
   public func verify(
     _ requests: [VerificationRequest], prefillBudget: Int
   ) throws -> PassResult<VerificationResult> {
     let start = ContinuousClock.now
     var works: [SessionWork] = []
-    // The owner of each result: its request and the index of its choice.
+    // The first result of each request, and the request of each result.
     var first: [Int] = []
-    var settings: [SamplingSettings] = []
+    var requestOf: [Int] = []
     var seen: Set<SessionID> = []
-    for request in requests {
+    for (index, request) in requests.enumerated() {
       try check(request, &seen)
-      first.append(settings.count)
-      let root = settings.count
+      let root = requestOf.count
+      first.append(root)
       works.append(
         SessionWork(
           session: request.session, prefix: request.prefix, tokens: request.draft.tokens,
           parents: request.draft.parents.map(Int.init),
           owners: request.draft.tokens.indices.map { [root + 1 + $0] }, rootOwners: [root]))
-      settings += Array(repeating: request.sampling, count: request.draft.count + 1)
+      requestOf += Array(repeating: index, count: request.draft.count + 1)
     }
-    let pass = try run(works, keepsGuesses: false, results: settings.count) { owner, position, logits in
-      try TokenChooser.choose(logits, settings: settings[owner], position: position)
+    let choosers = try treeChoosers(requests)
+    let pass = try run(
+      works, keepsGuesses: false, prefillBudget: prefillBudget, results: requestOf.count
+    ) { owner, position, logits in
+      let index = requestOf[owner]
+      return try choosers[index].choose(after: owner - first[index] - 1, position: position, logits: logits)
     }
     let results = try requests.enumerated().map { index, request in
       let choices = pass.results[first[index]..<(first[index] + request.draft.count + 1)].compactMap { $0 }
-      guard choices.count == request.draft.count + 1 else { throw LlamaEngine.incomplete }
-      return VerificationResult(session: request.session, choices: choices)
+      // None at all where the budget cut the prefix off.
+      guard choices.isEmpty || choices.count == request.draft.count + 1 else { throw LlamaEngine.incomplete }
+      return VerificationResult(session: request.session, choices: choices, reusedPrefix: pass.reused[index])
     }
     return PassResult(results: results, duration: ContinuousClock.now - start, tokens: pass.tokens)
   }
@@ -46,7 +47,7 @@ extension LlamaEngine: TargetModel {
         .invalidRequest, "node \(index) of the draft of \(request.session) comes before its parent \(parent)",
         hint: nil)
     }
-    if let problem = request.sampling.problem { throw ModelError(.invalidRequest, problem, hint: nil) }
+    if let problem = TreeChooser.problem(with: request) { throw ModelError(.invalidRequest, problem, hint: nil) }
   }
 
   static var incomplete: ModelError {

@@ -94,7 +94,7 @@ extension TokenChooser {
     var largest: Float
   }
 
-  private static func withRow<Result>(
+  static func withRow<Result>(
     _ logits: UnsafeBufferPointer<Float>, position: Int, _ body: (Row) throws -> Result
   ) throws -> Result {
     let blocks = (logits.count + LogitScan.block - 1) / LogitScan.block
