@@ -31,11 +31,15 @@ public actor ControllerNode {
     var machine: ControllerMachine
     let output: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
     let usesWorkers: Bool
+    let grammar: Grammar?
+    let logprobs: Int?
     let requested: Timestamp
     var firstToken: Timestamp?
     var lastToken: Timestamp?
     var passEnded: Timestamp?
     var stepOverheads: [Duration] = []
+    /// Of the choices of the last pass, where they were asked for.
+    var choiceLogprobs: [TokenLogprobs] = []
   }
 
   /// - Parameters:
@@ -78,7 +82,9 @@ public actor ControllerNode {
         maxTokens: request.maxTokens, endTokens: target.model.endTokens),
       targetCost: targetCost, homeCost: home == nil ? nil : homeCost, match: match)
     sessions[id] = Running(
-      machine: machine, output: output, usesWorkers: speculation.usesWorkers, requested: requested)
+      machine: machine, output: output, usesWorkers: speculation.usesWorkers,
+      grammar: request.grammar.map { Grammar(text: $0, promptLength: request.prompt.count) },
+      logprobs: request.logprobs, requested: requested)
     output.onTermination = { [weak self] reason in
       guard case .cancelled = reason, let self else { return }
       Task { await self.cancel(id) }
@@ -103,6 +109,8 @@ public actor ControllerNode {
           + " raise the context size")
     }
     if let problem = request.sampling.problem { return GenerationError(.invalidRequest, problem) }
+    // Here and not when the engine finds it: that fails a pass for all its sessions.
+    if let problem = SamplingChecks.problem(with: request) { return GenerationError(.invalidRequest, problem) }
     if request.maxTokens < 1 {
       return GenerationError(.invalidRequest, "at least one token must be asked for")
     }
@@ -226,7 +234,7 @@ public actor ControllerNode {
         waiting.append(
           VerificationRequest(
             session: id, prefix: prefix, draft: DraftTree(tokens: set.tokens, parents: set.parents),
-            sampling: session.machine.sampling))
+            sampling: session.machine.sampling, grammar: session.grammar, logprobs: session.logprobs))
       }
     }
     startTargetPass()
@@ -259,7 +267,8 @@ public actor ControllerNode {
     let now = MonotonicClock.now()
     if sessions[id]!.firstToken == nil { sessions[id]!.firstToken = now }
     sessions[id]!.lastToken = now
-    sessions[id]!.output.yield(.tokens(tokens, logprobs: []))
+    let logprobs = Array(sessions[id]!.choiceLogprobs.prefix(tokens.count))
+    sessions[id]!.output.yield(.tokens(tokens, logprobs: logprobs))
   }
 
   private func finish(_ id: SessionID, _ reason: ControllerMachine.FinishReason) {
@@ -304,17 +313,17 @@ public actor ControllerNode {
 
   private func verify(_ requests: [VerificationRequest]) async {
     do {
-      targetPassEnded(try await target.verify(requests))
+      targetPassEnded(requests, try await target.verify(requests))
     } catch {
       targetPassFailed(requests, error)
     }
   }
 
-  private func targetPassEnded(_ pass: PassResult<VerificationResult>) {
+  private func targetPassEnded(_ requests: [VerificationRequest], _ pass: PassResult<VerificationResult>) {
     isTargetBusy = false
     let now = MonotonicClock.now()
     var decisions: [(session: SessionID, actions: [ControllerMachine.Action])] = []
-    for result in pass.results {
+    for (request, result) in zip(requests, pass.results) {
       // Not taken out into a constant: a copy beside the machine would make it copy its tree on the next change.
       guard sessions[result.session] != nil else { continue }
       if let before = sessions[result.session]!.passEnded {
@@ -323,6 +332,9 @@ public actor ControllerNode {
       sessions[result.session]!.passEnded = now
       let verdicts = result.choices.map {
         ControllerMachine.Verdict(token: $0.token, margin: $0.margin)
+      }
+      if request.logprobs != nil {
+        sessions[result.session]!.choiceLogprobs = CommittedLogprobs.along(result.choices, of: request.draft)
       }
       sessions[result.session]!.machine.advance(to: now)
       let actions = sessions[result.session]!.machine.verified(
