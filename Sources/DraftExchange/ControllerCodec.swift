@@ -27,6 +27,7 @@ package struct ControllerCodec: Sendable {
         try check(context: context.count, "context")
         try checkOwn(context, "context")
         if let problem = sampling.problem { throw ProtocolViolation(field: "sampling", problem: problem) }
+        if let adjustments = sampling.adjustments { try checkOwn(adjustments) }
       case .commit(let session, let position, let tokens, _):
         _ = try FieldChecks.session(session.rawValue, "session")
         try FieldChecks.require(
@@ -54,7 +55,9 @@ package struct ControllerCodec: Sendable {
   package static func cost(of item: ControllerItem) -> Int {
     switch item {
     case .ping: 16
-    case .message(.open(_, let context, _)): 64 + 4 * context.count
+    case .message(.open(_, let context, let sampling)):
+      // A biased token has up to 4 bytes, its bias 4.
+      64 + 4 * context.count + (sampling.adjustments.map { 48 + 8 * $0.biases.count } ?? 0)
     case .message(.commit(_, _, let tokens, _)): 32 + 4 * tokens.count
     case .message(.close): 16
     }
@@ -136,18 +139,8 @@ package struct ControllerCodec: Sendable {
     try check(context: open.context.count, "\(field()).context")
     let context = try FieldChecks.tokens(
       open.context, vocabularySize: vocabularySize, "\(field()).context")
-    var sampling = SamplingSettings.greedy
-    if open.hasSampling {
-      try FieldChecks.require(
-        open.sampling.topK <= UInt32(Int32.max), "\(field()).sampling.top_k",
-        "is \(open.sampling.topK): at most \(Int32.max) is allowed")
-      sampling = SamplingSettings(
-        temperature: open.sampling.temperature, topK: Int32(open.sampling.topK), topP: open.sampling.topP,
-        minP: open.sampling.minP, seed: open.sampling.seed)
-      if let problem = sampling.problem {
-        throw ProtocolViolation(field: "\(field()).sampling", problem: "is invalid: \(problem)")
-      }
-    }
+    let sampling =
+      open.hasSampling ? try read(open.sampling, "\(field()).sampling") : SamplingSettings.greedy
     return .open(session, context: context, sampling: sampling)
   }
 
@@ -176,15 +169,5 @@ package struct ControllerCodec: Sendable {
     try FieldChecks.require(
       count <= position, field(),
       "has \(count) entries up to position \(position): a context comes before them")
-  }
-
-  private static func wire(_ sampling: SamplingSettings) -> Wanspec_V1_Sampling {
-    .with {
-      $0.temperature = sampling.temperature
-      $0.topK = UInt32(clamping: sampling.topK)
-      $0.topP = sampling.topP
-      $0.minP = sampling.minP
-      $0.seed = sampling.seed
-    }
   }
 }

@@ -18,6 +18,8 @@ public struct ExchangeLimits: Hashable, Sendable {
   public var maximumContextLength = 1 << 20
   /// Candidates of one expansion.
   public var maximumCandidates = 64
+  /// Biased tokens of one session's sampling settings.
+  public var maximumBiases = LogitAdjustments.maxBiases
   /// Tokens of one commit, which has at least one.
   public var maximumCommitTokens = 4096
   /// Expansions, declines, openings, commits and closes in one frame, all together.
@@ -50,7 +52,8 @@ public struct ExchangeLimits: Hashable, Sendable {
       ("maximumControllerMessageBytes", maximumControllerMessageBytes),
       ("maximumWorkerMessageBytes", maximumWorkerMessageBytes), ("maximumNameBytes", maximumNameBytes),
       ("maximumReasonBytes", maximumReasonBytes), ("maximumContextLength", maximumContextLength),
-      ("maximumCandidates", maximumCandidates), ("maximumCommitTokens", maximumCommitTokens),
+      ("maximumCandidates", maximumCandidates), ("maximumBiases", maximumBiases),
+      ("maximumCommitTokens", maximumCommitTokens),
       ("maximumMessagesPerFrame", maximumMessagesPerFrame), ("maximumVocabulary", maximumVocabulary),
       ("maximumCapacity", maximumCapacity), ("maximumQueuedMessages", maximumQueuedMessages),
       ("maximumQueuedBytes", maximumQueuedBytes), ("maximumUnansweredPings", maximumUnansweredPings),

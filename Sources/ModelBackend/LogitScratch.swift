@@ -81,14 +81,14 @@ public final class LogitScratch {
 }
 
 /// A set of tokens, one bit for each.
-struct TokenSet {
+package struct TokenSet {
   private var words: [UInt64]
 
   init(vocabularySize: Int) { words = [UInt64](repeating: 0, count: (vocabularySize + 63) / 64) }
 
-  var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
+  package var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
 
-  func contains(_ token: Int) -> Bool {
+  package func contains(_ token: Int) -> Bool {
     token >> 6 < words.count && words[token >> 6] & (1 << UInt64(token & 63)) != 0
   }
 

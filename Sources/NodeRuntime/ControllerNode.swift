@@ -178,6 +178,10 @@ public actor ControllerNode {
           + " raise the context size")
     }
     if let problem = request.sampling.problem { return GenerationError(.invalidRequest, problem) }
+    if let count = request.logprobs, !(0...TokenLogprobs.maxTop).contains(count) {
+      return GenerationError(
+        .invalidRequest, "between 0 and \(TokenLogprobs.maxTop) log-probabilities can be asked for, not \(count)")
+    }
     if request.maxTokens < 1 {
       return GenerationError(.invalidRequest, "at least one token must be asked for")
     }

@@ -109,9 +109,19 @@ public struct ScriptedTarget: TargetModel {
         prefix: request.prefix, tokens: request.draft.tokens, parents: request.draft.parents,
         sampling: request.sampling)
       return VerificationResult(
-        session: request.session, choices: verdicts.map { TargetChoice(token: $0.token, margin: $0.margin) })
+        session: request.session,
+        choices: verdicts.map { verdict in
+          TargetChoice(
+            token: verdict.token, margin: verdict.margin,
+            logprobs: request.logprobs == nil ? nil : Self.logprobs(of: verdict.token, margin: verdict.margin))
+        })
     }
     return PassResult(results: results, duration: max(duration, .nanoseconds(1)), tokens: tokens)
+  }
+
+  /// A script has no probabilities; what stands for them tells the choices apart.
+  public static func logprobs(of token: TokenID, margin: Float) -> TokenLogprobs {
+    TokenLogprobs(chosen: TokenLogprobs.Entry(token: token, logprob: -1 / (1 + margin)), top: [])
   }
 
   public func release(_ session: SessionID) async {}

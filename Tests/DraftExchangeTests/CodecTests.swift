@@ -183,6 +183,16 @@ struct SplitMix: RandomNumberGenerator {
     }
   }
 
+  mutating func adjustments() -> LogitAdjustments {
+    let tokens = Set((0..<number(below: 40)).map { _ in token() }).sorted()
+    return LogitAdjustments(
+      promptLength: Int32(number(below: 1 << 20)), repetition: .random(in: 0.1...10, using: &self),
+      presence: .random(in: -10...10, using: &self), frequency: .random(in: -10...10, using: &self),
+      biases: tokens.map {
+        LogitAdjustments.Bias(token: $0, value: .random(in: -1000...1000, using: &self))
+      })
+  }
+
   mutating func controllerItem() -> ControllerItem {
     switch number(below: 5) {
     case 0: return .ping(next())
@@ -193,7 +203,8 @@ struct SplitMix: RandomNumberGenerator {
         ? SamplingSettings.greedy
         : SamplingSettings(
           temperature: .random(in: 0...2, using: &self), topK: Int32(number(below: 100)),
-          topP: .random(in: 0.01...1, using: &self), minP: .random(in: 0...1, using: &self), seed: next())
+          topP: .random(in: 0.01...1, using: &self), minP: .random(in: 0...1, using: &self), seed: next(),
+          adjustments: Bool.random(using: &self) ? adjustments() : nil)
       return .message(.open(session(), context: context, sampling: sampling))
     case 2: return .message(.close(session()))
     default:

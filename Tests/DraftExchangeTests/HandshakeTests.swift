@@ -82,7 +82,7 @@ extension ExchangeTests {
         let error = try await attachRaw(port: port, [.hello { $0.protocolMajor = 2 }])
         #expect(error?.code == .failedPrecondition)
         let message = try #require(error).message
-        #expect(message.contains("1.0") && message.contains("2.0"), "\(message)")
+        #expect(message.contains("\(ProtocolVersion.current)") && message.contains("2.0"), "\(message)")
         let observed2 = try await controllerLog.refusal()
         #expect(observed2 == message)
       }
@@ -105,7 +105,7 @@ extension ExchangeTests {
 
     @Test func aWorkerRefusesAnUnfitController() async throws {
       let unfit: [(Wanspec_V1_ControllerFrame, [String])] = [
-        (.welcome { $0.protocolMajor = 9 }, ["version", "9.0", "1.0"]),
+        (.welcome { $0.protocolMajor = 9 }, ["version", "9.0", "\(ProtocolVersion.current)"]),
         (.welcome { $0.vocabulary.tokens = "zz" }, ["vocabulary", "target-model", "draft-model"]),
       ]
       for (welcome, words) in unfit {

@@ -207,6 +207,45 @@ extension ExchangeTests {
       ("top-p", [.welcome(), open { $0.sampling.topP = .infinity }]),
       ("min-p", [.welcome(), open { $0.sampling.minP = -1 }]),
       ("top_k", [.welcome(), open { $0.sampling.topK = .max }]),
+      ("repetition", [.welcome(), open { $0.sampling.adjustments.presence = 1 }]),
+      ("presence", [.welcome(), adjustments { $0.presence = .nan }]),
+      ("frequency", [.welcome(), adjustments { $0.frequency = 11 }]),
+      ("prompt_length", [.welcome(), adjustments { $0.promptLength = .max }]),
+      (
+        "biased_tokens[1] is 1000",
+        [
+          .welcome(),
+          adjustments {
+            $0.biasedTokens = [1, 1000]
+            $0.biases = [1, 1]
+          },
+        ]
+      ),
+      ("biases has 0 entries for 1 biased", [.welcome(), adjustments { $0.biasedTokens = [1] }]),
+      (
+        "biased_tokens has 1025",
+        [.welcome(), adjustments { $0.biasedTokens = Array(repeating: 1, count: 1025) }]
+      ),
+      (
+        "ascending",
+        [
+          .welcome(),
+          adjustments {
+            $0.biasedTokens = [2, 1]
+            $0.biases = [1, 1]
+          },
+        ]
+      ),
+      (
+        "bias of token 1",
+        [
+          .welcome(),
+          adjustments {
+            $0.biasedTokens = [1]
+            $0.biases = [.infinity]
+          },
+        ]
+      ),
       ("commits[0].tokens is empty", [.welcome(), commit { $0.tokens = [] }]),
       ("commits[0].tokens has 3 entries", [.welcome(), commit { $0.position = 2 }]),
       ("commits[0].position", [.welcome(), commit { $0.position = .max }]),
@@ -234,6 +273,17 @@ extension ExchangeTests {
             change(&$0)
           }
         ]
+      }
+    }
+
+    private static func adjustments(
+      _ change: (inout Wanspec_V1_Adjustments) -> Void
+    ) -> Wanspec_V1_ControllerFrame {
+      open {
+        $0.sampling.adjustments = .with {
+          $0.repetition = 1
+          change(&$0)
+        }
       }
     }
 

@@ -325,6 +325,45 @@ package nonisolated struct Wanspec_V1_Sampling: Sendable {
 
   package var seed: UInt64 = 0
 
+  /// since 1.1; absent: none
+  package var adjustments: Wanspec_V1_Adjustments {
+    get {_adjustments ?? Wanspec_V1_Adjustments()}
+    set {_adjustments = newValue}
+  }
+  /// Returns true if `adjustments` has been explicitly set.
+  package var hasAdjustments: Bool {self._adjustments != nil}
+  /// Clears the value of `adjustments`. Subsequent reads from it will return its default value.
+  package mutating func clearAdjustments() {self._adjustments = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _adjustments: Wanspec_V1_Adjustments? = nil
+}
+
+/// Biases and penalties, so that guesses follow them as the target's choices do.
+package nonisolated struct Wanspec_V1_Adjustments: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// tokens before this position are the prompt
+  package var promptLength: UInt32 = 0
+
+  /// 1 is off
+  package var repetition: Float = 0
+
+  package var presence: Float = 0
+
+  package var frequency: Float = 0
+
+  /// ascending, distinct
+  package var biasedTokens: [UInt32] = []
+
+  /// one for each of them
+  package var biases: [Float] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1007,7 +1046,7 @@ nonisolated extension Wanspec_V1_Open: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Wanspec_V1_Sampling: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Sampling"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}temperature\0\u{3}top_k\0\u{3}top_p\0\u{3}min_p\0\u{1}seed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}temperature\0\u{3}top_k\0\u{3}top_p\0\u{3}min_p\0\u{1}seed\0\u{1}adjustments\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1020,12 +1059,17 @@ nonisolated extension Wanspec_V1_Sampling: SwiftProtobuf.Message, SwiftProtobuf.
       case 3: try { try decoder.decodeSingularFloatField(value: &self.topP) }()
       case 4: try { try decoder.decodeSingularFloatField(value: &self.minP) }()
       case 5: try { try decoder.decodeSingularFixed64Field(value: &self.seed) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._adjustments) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.temperature.bitPattern != 0 {
       try visitor.visitSingularFloatField(value: self.temperature, fieldNumber: 1)
     }
@@ -1041,6 +1085,9 @@ nonisolated extension Wanspec_V1_Sampling: SwiftProtobuf.Message, SwiftProtobuf.
     if self.seed != 0 {
       try visitor.visitSingularFixed64Field(value: self.seed, fieldNumber: 5)
     }
+    try { if let v = self._adjustments {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1050,6 +1097,62 @@ nonisolated extension Wanspec_V1_Sampling: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.topP != rhs.topP {return false}
     if lhs.minP != rhs.minP {return false}
     if lhs.seed != rhs.seed {return false}
+    if lhs._adjustments != rhs._adjustments {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Wanspec_V1_Adjustments: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Adjustments"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}prompt_length\0\u{1}repetition\0\u{1}presence\0\u{1}frequency\0\u{3}biased_tokens\0\u{1}biases\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.promptLength) }()
+      case 2: try { try decoder.decodeSingularFloatField(value: &self.repetition) }()
+      case 3: try { try decoder.decodeSingularFloatField(value: &self.presence) }()
+      case 4: try { try decoder.decodeSingularFloatField(value: &self.frequency) }()
+      case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.biasedTokens) }()
+      case 6: try { try decoder.decodeRepeatedFloatField(value: &self.biases) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.promptLength != 0 {
+      try visitor.visitSingularUInt32Field(value: self.promptLength, fieldNumber: 1)
+    }
+    if self.repetition.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.repetition, fieldNumber: 2)
+    }
+    if self.presence.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.presence, fieldNumber: 3)
+    }
+    if self.frequency.bitPattern != 0 {
+      try visitor.visitSingularFloatField(value: self.frequency, fieldNumber: 4)
+    }
+    if !self.biasedTokens.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.biasedTokens, fieldNumber: 5)
+    }
+    if !self.biases.isEmpty {
+      try visitor.visitPackedFloatField(value: self.biases, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Wanspec_V1_Adjustments, rhs: Wanspec_V1_Adjustments) -> Bool {
+    if lhs.promptLength != rhs.promptLength {return false}
+    if lhs.repetition != rhs.repetition {return false}
+    if lhs.presence != rhs.presence {return false}
+    if lhs.frequency != rhs.frequency {return false}
+    if lhs.biasedTokens != rhs.biasedTokens {return false}
+    if lhs.biases != rhs.biases {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

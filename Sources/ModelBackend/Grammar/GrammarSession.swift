@@ -5,8 +5,8 @@ import SpeculationCore
 /// Not `Sendable`: it belongs to the engine whose passes it is used in.
 public final class GrammarSession {
   /// After some text that the grammar allows. Valid until the next call of `state(after:)` with a prefix.
-  struct State {
-    var number: GrammarMatcher.StateNumber
+  package struct State {
+    fileprivate var number: GrammarMatcher.StateNumber
   }
 
   /// What looking at the whole vocabulary may cost, in threads times bytes. A state with more to look at leaves
@@ -39,7 +39,7 @@ public final class GrammarSession {
   /// The state after the generated part of a prefix; nil when the grammar forbids it.
   ///
   /// O(prefix) for the comparison with what was seen before, and one step for each new byte.
-  func state(after prefix: [TokenID]) -> State? {
+  package func state(after prefix: [TokenID]) -> State? {
     let generated = prefix.dropFirst(grammar.promptLength)
     if matcher.forgetIfLarge() || !generated.starts(with: text) {
       text = []
@@ -53,7 +53,7 @@ public final class GrammarSession {
   }
 
   /// One token further; nil when the grammar forbids it, and after an end token.
-  func state(after token: TokenID, in state: State) -> State? {
+  package func state(after token: TokenID, in state: State) -> State? {
     let piece = tokens.piece(token)
     if piece.isEmpty || endTokens.contains(token) { return nil }
     var number = state.number
@@ -64,7 +64,7 @@ public final class GrammarSession {
     return State(number: number)
   }
 
-  func allows(_ token: TokenID, in state: State) -> Bool {
+  package func allows(_ token: TokenID, in state: State) -> Bool {
     endTokens.contains(token)
       ? matcher.states[Int(state.number)].isComplete : self.state(after: token, in: state) != nil
   }
@@ -73,7 +73,7 @@ public final class GrammarSession {
   ///
   /// Tokens are taken in the order of their bytes: what one has in common with the one before is not looked at
   /// again, and what begins with forbidden bytes is passed over.
-  func allowed(in state: State) -> TokenSet {
+  package func allowed(in state: State) -> TokenSet {
     var set = TokenSet(vocabularySize: tokens.vocabularySize)
     matcher.scouting {
       // The state after so many bytes of the token before.

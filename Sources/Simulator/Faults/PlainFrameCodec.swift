@@ -67,6 +67,8 @@ public struct PlainFrameCodec: FrameCodec {
         bytes.put(sampling.topP.bitPattern)
         bytes.put(sampling.minP.bitPattern)
         bytes.put(sampling.seed)
+        bytes.append(sampling.adjustments == nil ? 0 : 1)
+        if let adjustments = sampling.adjustments { put(adjustments, in: &bytes) }
         bytes.put(UInt32(context.count))
         for token in context { bytes.put(token) }
       case .message(.commit(let session, let position, let tokens, let pause)):
@@ -133,10 +135,15 @@ public struct PlainFrameCodec: FrameCodec {
       case 1: items.append(.ping(try reader.take()))
       case 2:
         let session = SessionID(try reader.take())
-        let sampling = SamplingSettings(
+        var sampling = SamplingSettings(
           temperature: Float(bitPattern: try reader.take()), topK: try reader.take(),
           topP: Float(bitPattern: try reader.take()), minP: Float(bitPattern: try reader.take()),
           seed: try reader.take())
+        switch try reader.take(UInt8.self) {
+        case 0: break
+        case 1: sampling.adjustments = try takeAdjustments(&reader)
+        case let other: throw Invalid(description: "adjustments \(other)")
+        }
         let context = try reader.list(count: Int(try reader.take(UInt32.self)), width: 4) {
           try $0.take(TokenID.self)
         }
@@ -155,6 +162,29 @@ public struct PlainFrameCodec: FrameCodec {
       }
     }
     return items
+  }
+
+  // MARK: Adjustments
+
+  private func put(_ adjustments: LogitAdjustments, in bytes: inout [UInt8]) {
+    bytes.put(adjustments.promptLength)
+    bytes.put(adjustments.repetition.bitPattern)
+    bytes.put(adjustments.presence.bitPattern)
+    bytes.put(adjustments.frequency.bitPattern)
+    bytes.put(UInt16(adjustments.biases.count))
+    for bias in adjustments.biases {
+      bytes.put(bias.token)
+      bytes.put(bias.value.bitPattern)
+    }
+  }
+
+  private func takeAdjustments(_ reader: inout Reader) throws -> LogitAdjustments {
+    LogitAdjustments(
+      promptLength: try reader.take(), repetition: Float(bitPattern: try reader.take()),
+      presence: Float(bitPattern: try reader.take()), frequency: Float(bitPattern: try reader.take()),
+      biases: try reader.list(count: Int(try reader.take(UInt16.self)), width: 8) { reader in
+        LogitAdjustments.Bias(token: try reader.take(), value: Float(bitPattern: try reader.take()))
+      })
   }
 
   private struct Reader {
