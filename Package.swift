@@ -156,6 +156,7 @@ let package = Package(
         "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
         "Credentials", "Gateway",
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),

@@ -18,6 +18,12 @@ struct ControllerHost: Sendable {
     var allowInsecure = false
     var security = ListenerSecurity.plaintext
     var livenessTimeout: Duration?
+    /// What workers are told of this controller.
+    var name = "controller"
+    var node = ControllerNode.Configuration()
+    var observer: (any NodeObserver)?
+    /// The largest pass whose cost is measured: with many sessions, passes are large.
+    var measuredBatch = 16
     /// Warnings go to the generation's notes; a command that wants more gives a logger.
     var log = Logger(label: "wanspec") { _ in SwiftLogNoOpLogHandler() }
 
@@ -42,7 +48,7 @@ struct ControllerHost: Sendable {
     let target = try await LlamaEngine.load(path: settings.target.path, options: settings.target.options)
     defer { target.shutDown() }
     let targetCost =
-      settings.speculates ? CostCurve(measured: try await target.measureCosts(maxBatch: 16)) : CostCurve()
+      settings.speculates ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()
     var home: LlamaEngine?
     var homeCost = CostCurve()
     if let draft = settings.home {
@@ -57,7 +63,7 @@ struct ControllerHost: Sendable {
     }
     let node = ControllerNode(
       target: target, home: home, targetCost: targetCost, homeCost: homeCost, transport: listener,
-      log: settings.log)
+      configuration: settings.node, log: settings.log, observer: settings.observer)
     let host = ControllerHost(
       node: node, target: target, home: home, listener: listener, targetCost: targetCost,
       homeCost: homeCost)
@@ -86,7 +92,7 @@ struct ControllerHost: Sendable {
     _ address: HostPort, settings: Settings, target: ModelDescription
   ) -> WorkerListener.Configuration {
     var configuration = WorkerListener.Configuration(
-      host: address.host, port: address.port, controllerName: "controller", modelName: target.name,
+      host: address.host, port: address.port, controllerName: settings.name, modelName: target.name,
       modelSummary: target.summary, vocabulary: PeerVocabulary(target.vocabulary))
     configuration.allowInsecure = settings.allowInsecure
     configuration.security = settings.security

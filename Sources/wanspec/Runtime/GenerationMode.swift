@@ -149,6 +149,18 @@ struct SpeculationOptions: ParsableArguments {
   }
 }
 
+extension SpeculationOptions {
+  /// How a server speculates: as the flags say, or where none of them says how much, as measurements do.
+  func serverSettings(targetCost: CostCurve, homeCost: CostCurve?) -> SpeculationSettings {
+    let sources = EnvironmentTwins.askedFor
+    let isChosen = ["verify-width", "lookup", "min-gain"].contains { (sources[$0] ?? .fallback) != .fallback }
+    if isChosen, !autopilot {
+      return settings(for: .wan, targetCost: targetCost, homeCost: homeCost)
+    }
+    return Autopilot.settings(targetCost: targetCost, homeCost: homeCost, homePolicy: policy!.policy)
+  }
+}
+
 extension SpeculationSettings {
   static func problem(lookup: Int) -> String? {
     (0...64).contains(lookup) ? nil : "--lookup must be between 0 and 64, not \(lookup)."
