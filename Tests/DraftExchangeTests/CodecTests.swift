@@ -27,6 +27,7 @@ import Testing
         case .pong(let sequence): .pong(sequence)
         case .message(let message): .message(message)
         case .goodbye(let reason): .goodbye(reason)
+        case .draining: .draining
         }
       }
       #expect(try Self.worker.frames(again).flatMap { try Self.worker.read($0) } == received, "seed \(seed)")
