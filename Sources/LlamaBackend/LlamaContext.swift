@@ -33,6 +33,8 @@ final class LlamaContext {
   private(set) var count = 0
   private(set) var outputCount = 0
   private var usedLaneIDs = 0
+  /// Time spent in the library's decode so far.
+  private(set) var decodeTime = Duration.zero
 
   /// - Parameter cells: room in tokens over all sessions; rounded up by the library
   init(model: LlamaModel, options: LlamaOptions, cells: Int, stop: StopFlag) throws {
@@ -173,7 +175,14 @@ extension LlamaContext {
       n_tokens: Int32(count), token: tokens, embd: nil, pos: positions, n_seq_id: laneCounts,
       seq_id: lanePointers, logits: wantsLogits)
     LlamaLog.clear()
-    let status = Self.run(on: compute, cores: cores) { [handle] in llama_decode(handle, batch) }
+    let start = ContinuousClock.now
+    let status = Self.run(on: compute, cores: cores) { [handle] in
+      let status = llama_decode(handle, batch)
+      // Where a device computes beside the processor, the results are there only now.
+      llama_synchronize(handle)
+      return status
+    }
+    decodeTime += ContinuousClock.now - start
     if status == 0 { return }
     if status == 1 {
       throw ModelError(

@@ -43,6 +43,9 @@ extension LlamaEngine {
       retainedLanes: retained.count, reusedTokens: reusedTokens)
   }
 
+  /// Time spent in llama.cpp's decode so far; the rest of the passes' durations is our own.
+  package func decodeTime() throws -> Duration { try context().decodeTime }
+
   /// The cells that the ledger says exist, sorted.
   package func expectedCells() -> [CachedCell] {
     var own: [CachedCell] = []

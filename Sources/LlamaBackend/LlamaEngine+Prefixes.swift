@@ -45,7 +45,10 @@ extension LlamaEngine {
     guard let released else { return 0 }
     var source = retained.remove(at: released)
     let isNew = sessions[work.session]?.lanes.isEmpty ?? true
-    if isNew && source.trunk.count == best {
+    if isNew && source.trunk.count - best < LlamaEngine.leastShare {
+      // What would be left of it is not worth a lane: continued, not copied.
+      source.truncate(to: best, memory: context)
+      source.settle(&segments)
       sessions[work.session] = source
       return best - had
     }

@@ -50,6 +50,7 @@ struct SessionTests {
         session, try TestModel.tokens(engine), DraftTree(tokens: [5, 6], parents: [-1, -1]))
     }
     for session in UInt64(0)..<4 { await engine.release(SessionID(session)) }
+    // Texts as short as these are not kept for others.
     let usage = try await engine.cacheUsage()
     #expect(usage.used == 0 && usage.usedLanes == 0 && usage.sessions.isEmpty)
     #expect(try await engine.storedCells().isEmpty)
@@ -63,7 +64,7 @@ struct SessionTests {
     let draft = DraftTree(tokens: [300, 301, 302], parents: [-1, -1, 0])
     let whole = try await engine.choices(1, text, draft)
     #expect(try await engine.storedCells() == (await engine.expectedCells()))
-    await engine.release(SessionID(1))
+    await engine.discard(SessionID(1))
     // In pieces of another size, each extending what is cached.
     for length in [50, 90, 91] {
       _ = try await engine.choices(1, Array(text.prefix(length)))
@@ -80,15 +81,16 @@ struct SessionTests {
     #expect(tooLong?.message.contains("101") == true && tooLong?.message.contains("100") == true)
 
     let capacity = try await engine.cacheUsage().capacity
-    let half = Array(text.prefix(100))
-    for session in UInt64(0)..<UInt64(capacity / 100) { _ = try await engine.choices(session, half) }
-    let full = await #expect(throws: ModelError.self) { try await engine.choices(99, half) }
-    #expect(full?.code == .contextFull)
-    #expect(full?.message.contains("\(capacity)") == true)
+    // Each text is another one, so that none has cells of another's.
+    func full(_ session: UInt64) -> [TokenID] { [TokenID](repeating: TokenID(300 + session), count: 100) }
+    for session in UInt64(0)..<UInt64(capacity / 100) { _ = try await engine.choices(session, full(session)) }
+    let noRoom = await #expect(throws: ModelError.self) { try await engine.choices(99, full(99)) }
+    #expect(noRoom?.code == .contextFull)
+    #expect(noRoom?.message.contains("\(capacity)") == true)
     #expect(try await engine.storedCells() == (await engine.expectedCells()))
     // Room again after a release.
     await engine.release(SessionID(0))
-    _ = try await engine.choices(99, half)
+    _ = try await engine.choices(99, full(99))
   }
 
   @Test func shutDownStopsAPass() async throws {

@@ -18,13 +18,19 @@ enum TestModel {
   static let absence: Comment = "SmolLM2-135M is not in the model cache; fetch it with `wanspec models pull`"
 
   static func load(
-    contextLength: Int = 512, sessions: Int = 4, treeNodes: Int = 128, lanes: Int = 64
+    contextLength: Int = 512, sessions: Int = 4, cacheTokens: Int = 0, sharesPrefixes: Bool = true,
+    treeNodes: Int = 128, lanes: Int = 64, fileName: String = TestModel.fileName
   ) async throws -> LlamaEngine {
     try await LlamaEngine.load(
-      path: path,
+      path: ModelStore.cacheDirectory().appending(path: "models/\(fileName)").path,
       options: LlamaOptions(
-        contextLength: contextLength, sessions: sessions, treeNodes: treeNodes, lanes: lanes, threads: 1))
+        contextLength: contextLength, sessions: sessions, cacheTokens: cacheTokens,
+        sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, lanes: lanes, threads: 1))
   }
+
+  private static let exactModel = "smollm2-135m-instruct-f32"
+  /// The file that `exact` has seen to.
+  static let exactName = exactModel + ".gguf"
 
   /// The model in 32-bit floats, shared by the tests that compare choices. Quantised formats round activations,
   /// so that another batch shape may change logits by tenths; here it changes them by less than a thousandth.
@@ -34,7 +40,7 @@ enum TestModel {
     let store = ModelStore()
     // Converted once, and kept beside the others.
     let file = try await store.pull(
-      store.entry(named: "smollm2-135m-instruct-f32"),
+      store.entry(named: exactModel),
       converter: { conversion in
         try LlamaQuantizer.quantize(
           input: conversion.input.path, output: conversion.output.path, format: conversion.type)
@@ -48,9 +54,28 @@ enum TestModel {
   }
 }
 
+/// Seeds of a test that goes over many: 0, 1, 2..., or the one that the environment names.
+enum TestSeeds {
+  /// - Environment: `WANSPEC_TEST_SEED` is the only one; `WANSPEC_TEST_SEEDS` replaces `count`.
+  static func first(_ count: Int) -> [UInt64] {
+    let environment = ProcessInfo.processInfo.environment
+    if let only = environment["WANSPEC_TEST_SEED"].flatMap({ UInt64($0) }) { return [only] }
+    let count = environment["WANSPEC_TEST_SEEDS"].flatMap { Int($0) } ?? count
+    return (0..<max(1, count)).map { UInt64($0) }
+  }
+}
+
 extension SplitMix64 {
   /// Tokens from a small alphabet, so that paths often meet again.
   mutating func token() -> TokenID { TokenID(100 + Int.random(in: 0..<4, using: &self)) }
+
+  /// A text that begins like others: one of the beginnings, or a text that was used before, cut anywhere.
+  mutating func prompt(_ beginnings: [[TokenID]], _ finished: [[TokenID]]) -> [TokenID] {
+    let texts = beginnings + finished.suffix(3)
+    let text = texts[Int.random(in: 0..<texts.count, using: &self)]
+    let length = Int.random(in: 4...text.count, using: &self)
+    return text.prefix(length) + (0...Int.random(in: 0..<6, using: &self)).map { _ in token() }
+  }
 
   mutating func tree(_ count: Int) -> DraftTree {
     DraftTree(
@@ -68,6 +93,12 @@ extension DraftTree {
       result.append((parent < 0 ? [] : result[parent]) + [tokens[index]])
     }
     return result
+  }
+}
+
+extension VerificationRequest {
+  static func greedy(_ session: UInt64, _ prefix: [TokenID], _ draft: DraftTree = DraftTree()) -> Self {
+    VerificationRequest(session: SessionID(session), prefix: prefix, draft: draft, sampling: .greedy)
   }
 }
 
