@@ -23,7 +23,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import statistics
 import subprocess
@@ -31,15 +30,12 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from llama_programs import build, fail, pinned, read_prompts
+
 CONTEXT = 4096  # tokens, as wanspec's default
 ENCODED = re.compile(r"encoded\s+(\d+) tokens in\s+([\d.]+) seconds")
 DECODED = re.compile(r"decoded\s+(\d+) tokens in\s+([\d.]+) seconds")
 COUNTED = re.compile(r"n_(drafted|accept)\s*=\s*(\d+)")
-
-
-def fail(message):
-    sys.exit(f"error: {message}")
 
 
 def arguments():
@@ -74,42 +70,6 @@ def arguments():
     if not 0 <= options.cpu < os.cpu_count():
         fail(f"--cpu {options.cpu}: this machine has cores 0 to {os.cpu_count() - 1}")
     return options
-
-
-def read_prompts(path, limit):
-    """Prompts spread evenly over the tasks, in the file's order within each task."""
-    tasks = {}
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-                record["prompt"], record.setdefault("id", f"line-{number}")
-            except (ValueError, KeyError, TypeError):
-                fail(f'{path}, line {number}: not a JSON object with a "prompt"')
-            tasks.setdefault(record.get("task", "all"), []).append(record)
-    everything = [records[i] for i in range(max(map(len, tasks.values()), default=0))
-                  for records in tasks.values() if i < len(records)]
-    if not everything:
-        fail(f"{path} holds no prompts")
-    return everything[:limit] if limit > 0 else everything
-
-
-def build(patched):
-    """The folder of the two programs."""
-    command = [ROOT / "dev" / "build-llama-programs", *([] if patched else ["--stock"])]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if result.returncode:
-        sys.exit(result.returncode)
-    return pathlib.Path(result.stdout.strip().splitlines()[-1])
-
-
-def pinned(cpu):
-    if shutil.which("taskset"):
-        return ["taskset", "-c", str(cpu)]
-    print("note: there is no taskset; the programs are not pinned to a core", file=sys.stderr)
-    return []
 
 
 class Child:

@@ -4,7 +4,7 @@ import SpeculationCore
 import Synchronization
 
 /// `wanspec.v1.DraftExchange` as a controller serves it: one call of `attach` is one attachment.
-struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
+struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
   /// Time for the last status to reach the worker before its connection is closed under it.
   private static let closingGrace = TimeAmount.seconds(1)
   /// Bytes of one frame, unless a single message is longer.
@@ -15,8 +15,17 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
   let onEvent: @Sendable (WorkerListener.Event) async -> Void
 
   func attach(
-    request: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>,
-    response: RPCWriter<Wanspec_V1_ControllerFrame>, context: ServerContext
+    request: StreamingServerRequest<Wanspec_V1_WorkerFrame>, context: ServerContext
+  ) async throws -> StreamingServerResponse<Wanspec_V1_ControllerFrame> {
+    StreamingServerResponse { writer in
+      try await attach(request, writer, context)
+      return [:]
+    }
+  }
+
+  private func attach(
+    _ request: StreamingServerRequest<Wanspec_V1_WorkerFrame>,
+    _ response: RPCWriter<Wanspec_V1_ControllerFrame>, _ context: ServerContext
   ) async throws {
     guard let connection = registry.connection(of: context.remotePeer) else {
       throw RPCError(code: .internalError, message: "no connection is known for \(context.remotePeer)")
@@ -27,12 +36,13 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
     let attachment = Attachment()
     let ending: Ending
     do {
+      let identity = try await authenticate(request.metadata, connection)
       try await withThrowingTaskGroup(of: Void.self) { tasks in
         defer { tasks.cancelAll() }
         let (attached, announce) = AsyncStream.makeStream(of: AttachedWorker.self)
         tasks.addTask {
           defer { announce.finish() }
-          try await read(request, connection, attachment, announce)
+          try await read(request.messages, connection, identity, attachment, announce)
         }
         tasks.addTask {
           let worker = try await handshake(attached)
@@ -43,6 +53,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
             tasks.addTask { try await ping(worker) }
             tasks.addTask { try await watch(worker) }
             tasks.addTask { try await worker.waitForEnding() }
+            tasks.addTask { try await recheck(worker) }
             try await tasks.next()
           }
         }
@@ -70,6 +81,53 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
     throw RPCError(code: ending.code, message: ending.reason)
   }
 
+  // MARK: Who may attach
+
+  /// - Returns: nil where nobody is asked who they are
+  /// - Throws: ``Ending`` `refused`
+  private func authenticate(_ metadata: Metadata, _ connection: Connection) async throws -> WorkerIdentity? {
+    let token = try Self.token(in: metadata)
+    guard case .tls(let tls) = configuration.security else {
+      if token == nil { return nil }
+      throw Ending.refused(
+        .unauthenticated,
+        "a join token came over an unencrypted connection: revoke it, and set up TLS on both sides")
+    }
+    let credentials = PresentedCredentials(certificate: await connection.peerCertificate, token: token)
+    do {
+      return try tls.authenticator.authenticate(credentials)
+    } catch {
+      throw Ending.refused(.unauthenticated, error.description)
+    }
+  }
+
+  /// The token of "authorization: Bearer TOKEN".
+  private static func token(in metadata: Metadata) throws(Ending) -> String? {
+    var values = metadata[stringValues: "authorization"].makeIterator()
+    guard let value = values.next() else { return nil }
+    let prefix = "Bearer "
+    guard values.next() == nil, value.hasPrefix(prefix),
+      value.utf8.count <= prefix.utf8.count + PresentedCredentials.maximumTokenBytes
+    else {
+      throw .refused(.unauthenticated, "the authorization header is not \"Bearer\" and one join token")
+    }
+    return String(value.dropFirst(prefix.count))
+  }
+
+  /// Ends the attachment when its worker is not to be let in any more.
+  private func recheck(_ worker: AttachedWorker) async throws {
+    while true {
+      guard case .tls(let tls) = configuration.security, let identity = worker.introduction.identity else {
+        try await Task.sleep(for: .seconds(3600))
+        continue
+      }
+      try await Task.sleep(for: tls.recheckInterval)
+      if let problem = tls.authenticator.problem(with: identity) {
+        throw Ending.refused(.permissionDenied, problem)
+      }
+    }
+  }
+
   // MARK: The tasks of one attachment
 
   /// Takes in what the worker sends, one event after the other: while one is being handled nothing more is
@@ -78,12 +136,12 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
   /// - Throws: always; the end of the stream is an ending, too
   private func read(
     _ frames: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>, _ connection: Connection,
-    _ attachment: Attachment, _ announce: AsyncStream<AttachedWorker>.Continuation
+    _ identity: WorkerIdentity?, _ attachment: Attachment, _ announce: AsyncStream<AttachedWorker>.Continuation
   ) async throws {
     let codec = WorkerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
     for try await frame in frames {
       guard let worker = attachment.worker else {
-        let worker = try admit(frame, connection)
+        let worker = try admit(frame, connection, identity)
         attachment.worker = worker
         await onEvent(.attached(worker.id, worker.introduction))
         announce.yield(worker)
@@ -95,6 +153,7 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
           let roundTrip = try worker.pong(sequence)
           await onEvent(.roundTrip(worker.id, roundTrip))
         case .message(let message): await onEvent(.message(worker.id, message))
+        case .draining: await onEvent(.draining(worker.id))
         case .goodbye(let reason): throw Ending.left("the worker left: \(reason)")
         }
       }
@@ -103,7 +162,9 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
   }
 
   /// - Throws: ``Ending`` or ``ProtocolViolation`` when the worker cannot be used
-  private func admit(_ frame: Wanspec_V1_WorkerFrame, _ connection: Connection) throws -> AttachedWorker {
+  private func admit(
+    _ frame: Wanspec_V1_WorkerFrame, _ connection: Connection, _ identity: WorkerIdentity?
+  ) throws -> AttachedWorker {
     guard frame.hasHello else {
       throw ProtocolViolation(field: "hello", problem: "is missing: the first frame introduces the worker")
     }
@@ -111,13 +172,15 @@ struct AttachService: Wanspec_V1_DraftExchange.SimpleServiceProtocol {
       throw Ending.refused(.failedPrecondition, mismatch)
     }
     let isAlone = !frame.hasPong && frame.expansions.isEmpty && frame.declined.isEmpty && !frame.hasGoodbye
+      && !frame.draining
     try FieldChecks.require(isAlone, "hello", "is not alone in its frame")
-    let (introduction, vocabulary) = try Handshake.read(frame.hello, configuration.limits)
+    var (introduction, vocabulary) = try Handshake.read(frame.hello, configuration.limits)
+    if let identity { introduction.identify(as: identity) }
     let mismatch = Handshake.mismatch(
       target: configuration.modelName, configuration.vocabulary, draft: introduction.modelName, vocabulary)
     if let mismatch { throw Ending.refused(.failedPrecondition, mismatch) }
     let codec = ControllerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
-    let worker = registry.attach { id in
+    let worker = registry.attach { [introduction] id in
       AttachedWorker(id: id, introduction: introduction, connection: connection, codec: codec)
     }
     guard let worker else {

@@ -35,9 +35,15 @@ final class Connection: Sendable {
   }
 
   /// Adds a handler between the socket and everything else, and makes sure that small frames leave at once.
-  func install() -> EventLoopFuture<Void> {
+  ///
+  /// - Parameter security: makes the handlers that encrypt, the one nearest the socket first; none: plaintext
+  func install(
+    security: @escaping @Sendable () throws -> [any ChannelHandler] = { [] }
+  ) -> EventLoopFuture<Void> {
     channel.eventLoop.submit { [self] in
-      try channel.pipeline.syncOperations.addHandler(Meter(connection: self), position: .first)
+      // The meter counts what is on the wire, so it comes before the encryption.
+      let handlers = try [Meter(connection: self)] + security()
+      try channel.pipeline.syncOperations.addHandlers(handlers, position: .first)
     }.flatMap { [channel] in
       channel.setOption(.tcpOption(.tcp_nodelay), value: 1)
     }

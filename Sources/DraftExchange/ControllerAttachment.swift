@@ -2,6 +2,7 @@ internal import GRPCCore
 internal import GRPCNIOTransportHTTP2
 internal import NIOCore
 internal import NIOPosix
+internal import NIOSSL
 import SpeculationCore
 import Synchronization
 
@@ -34,6 +35,8 @@ final class ControllerAttachment: Sendable {
   private let additions = Atomic<Int>(0)
   private let connection = Mutex<Connection?>(nil)
   private let givenUp = OneShot<Lost>()
+  /// Why TLS did not come about, where the library says so.
+  private let tlsFailure = Mutex<String?>(nil)
 
   init(
     configuration: ControllerConnection.Configuration, total: ByteCounter,
@@ -68,6 +71,9 @@ final class ControllerAttachment: Sendable {
       givenUp.resolve(.success(Lost("too slow: \(outbox.count) messages wait to be sent")))
     }
   }
+
+  /// Says that no more sessions are wanted.
+  func drain() { add([.draining]) }
 
   /// Ends the attachment for a reason that only its user can see.
   func giveUp(reason: String) {
@@ -106,17 +112,21 @@ final class ControllerAttachment: Sendable {
   }
 
   private func attach(dialling address: HostAddress, on group: MultiThreadedEventLoopGroup) async throws {
+    let (security, token) = try prepareSecurity(for: address)
+    let isEncrypted = if case .tls = configuration.security { true } else { false }
+    // The library's own TLS would accept version 1.2; ours goes below its transport.
     let client = GRPCClient(
       transport: try HTTP2ClientTransport.Posix(
-        target: address.target(port: configuration.port), transportSecurity: .plaintext,
-        config: transportConfiguration, eventLoopGroup: group))
+        target: address.target(port: configuration.port),
+        transportSecurity: isEncrypted ? .customSecure : .plaintext,
+        config: transportConfiguration(security), eventLoopGroup: group))
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       tasks.addTask {
         // Ends when it is cancelled: it has nothing to say about the attachment.
         try? await client.runConnections()
         try await Task.sleep(for: .seconds(3600))
       }
-      tasks.addTask { try await self.converse(over: client) }
+      tasks.addTask { try await self.converse(over: client, token: token) }
       tasks.addTask { try await self.watch() }
       tasks.addTask { try await self.showLife() }
       tasks.addTask {
@@ -132,7 +142,34 @@ final class ControllerAttachment: Sendable {
     }
   }
 
-  private var transportConfiguration: HTTP2ClientTransport.Posix.Config {
+  /// The handlers that encrypt this attempt's connection, and the token to show.
+  private func prepareSecurity(
+    for address: HostAddress
+  ) throws -> (handlers: @Sendable () throws -> [any ChannelHandler], token: String?) {
+    guard case .tls(let tls) = configuration.security else { return ({ [] }, nil) }
+    let context: NIOSSLContext
+    do {
+      context = try tls.context()
+    } catch {
+      throw Lost("cannot set up TLS: \(error)")
+    }
+    let handlers: @Sendable () throws -> [any ChannelHandler] = { [self] in
+      [
+        // Without a name the certificate must have the address that was dialled.
+        try NIOSSLClientHandler(context: context, serverHostname: tls.serverName ?? address.name),
+        TLSFailureObserver { [self] problem in tlsFailure.withLock { $0 = problem } },
+      ]
+    }
+    let token = tls.token()
+    guard token?.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) ?? true,
+      token?.utf8.count ?? 0 <= PresentedCredentials.maximumTokenBytes
+    else { throw Lost("the join token holds blanks or other characters that no token has") }
+    return (handlers, token)
+  }
+
+  private func transportConfiguration(
+    _ security: @escaping @Sendable () throws -> [any ChannelHandler]
+  ) -> HTTP2ClientTransport.Posix.Config {
     .defaults { config in
       config.http2.targetWindowSize = 4 << 20
       // A frame is complete when it is written; waiting for more would only add delay.
@@ -141,16 +178,20 @@ final class ControllerAttachment: Sendable {
       config.channelDebuggingCallbacks.onCreateTCPConnection = { [self] channel in
         let connection = Connection(channel: channel, total: total)
         self.connection.withLock { $0 = connection }
-        return connection.install()
+        return connection.install(security: security)
       }
     }
   }
 
-  private func converse(over client: GRPCClient<HTTP2ClientTransport.Posix>) async throws {
+  private func converse(
+    over client: GRPCClient<HTTP2ClientTransport.Posix>, token: String?
+  ) async throws {
+    let metadata: Metadata = token.map { ["authorization": "Bearer \($0)"] } ?? [:]
     var options = CallOptions.defaults
     options.waitForReady = false
     options.maxResponseMessageBytes = configuration.limits.maximumControllerMessageBytes
-    try await Wanspec_V1_DraftExchange.Client(wrapping: client).attach(options: options) { writer in
+    try await Wanspec_V1_DraftExchange.Client(wrapping: client).attach(metadata: metadata, options: options) {
+      writer in
       try await self.write(to: writer)
     } onResponse: { response in
       do {
@@ -275,6 +316,9 @@ final class ControllerAttachment: Sendable {
     switch error.code {
     case .failedPrecondition:
       throw ExchangeError(code: .refused, message: said)
+    case .unauthenticated, .permissionDenied:
+      // A renewed certificate or token may be there at the next attempt.
+      return "the controller does not accept this worker: \(said)"
     case .unimplemented:
       throw ExchangeError(
         code: .refused,
@@ -282,6 +326,9 @@ final class ControllerAttachment: Sendable {
           + "\(ProtocolVersion.current): \(said)")
     default:
       if welcomed.withLock({ $0 == nil }) {
+        if let problem = tlsFailure.withLock({ $0 }) {
+          return "cannot attach to \(configuration.host):\(configuration.port): \(problem)"
+        }
         return "cannot attach to \(configuration.host):\(configuration.port): \(Self.innermost(error))"
       }
       // A controller says why, with one of these; anything else is gRPC's word for a broken connection.

@@ -25,12 +25,14 @@ public final class ControllerConnection: Sendable {
     public var controllerSilenceTimeout: Duration
     /// Plaintext to a controller on another machine.
     public var allowInsecure: Bool
+    public var security: ConnectionSecurity
 
     public init(
       host: String = "127.0.0.1", port: Int, introduction: WorkerIntroduction, vocabulary: PeerVocabulary,
       limits: ExchangeLimits = ExchangeLimits(),
       backoff: Backoff = Backoff(seed: .random(in: UInt64.min...UInt64.max)),
-      controllerSilenceTimeout: Duration = .seconds(3), allowInsecure: Bool = false
+      controllerSilenceTimeout: Duration = .seconds(3), allowInsecure: Bool = false,
+      security: ConnectionSecurity = .plaintext
     ) {
       self.host = host
       self.port = port
@@ -40,6 +42,7 @@ public final class ControllerConnection: Sendable {
       self.backoff = backoff
       self.controllerSilenceTimeout = controllerSilenceTimeout
       self.allowInsecure = allowInsecure
+      self.security = security
     }
   }
 
@@ -57,6 +60,7 @@ public final class ControllerConnection: Sendable {
   let total = ByteCounter()
   private let current = Mutex<ControllerAttachment?>(nil)
   private let hasStarted = Atomic<Bool>(false)
+  private let isDraining = Atomic<Bool>(false)
 
   /// - Throws: ``ExchangeError`` when a setting makes no sense, or plaintext would leave this machine
   public init(_ configuration: Configuration) throws {
@@ -64,7 +68,9 @@ public final class ControllerConnection: Sendable {
     configuration.makeNamesPresentable()
     self.configuration = configuration
     address = try HostAddress(configuration.host)
-    try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "dial")
+    if case .plaintext = configuration.security {
+      try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "dial")
+    }
     if let problem = configuration.problem {
       throw ExchangeError(code: .invalidConfiguration, message: problem)
     }
@@ -113,6 +119,12 @@ public final class ControllerConnection: Sendable {
     current.withLock { $0 }?.giveUp(reason: reason)
   }
 
+  /// Tells the controller that this worker is about to leave. Also on every later connection.
+  public func drain() {
+    isDraining.store(true, ordering: .relaxed)
+    current.withLock { $0 }?.drain()
+  }
+
   /// Bytes of TCP payload over all connections so far, HTTP/2 and gRPC framing included.
   public var totalTraffic: (received: Int, sent: Int) { (total.received, total.sent) }
 
@@ -125,6 +137,7 @@ public final class ControllerConnection: Sendable {
     while !Task.isCancelled {
       let attachment = ControllerAttachment(configuration: configuration, total: total, onEvent: onEvent)
       current.withLock { $0 = attachment }
+      if isDraining.load(ordering: .relaxed) { attachment.drain() }
       let reason = try await attachment.run(dialling: address, on: group)
       current.withLock { $0 = nil }
       if Task.isCancelled { return }

@@ -15,6 +15,12 @@ enum Handshake {
         $0.vocabulary = wire(vocabulary)
         $0.capacity = UInt32(clamping: worker.capacity)
         $0.passWidth = UInt32(clamping: worker.passWidth)
+        $0.draftCost = worker.draftCost.points.map { point in
+          .with {
+            $0.size = UInt32(clamping: point.size)
+            $0.microseconds = UInt32(clamping: point.duration.wholeNanoseconds / 1000)
+          }
+        }
       }
     }
   }
@@ -45,9 +51,28 @@ enum Handshake {
       modelSummary: try FieldChecks.text(
         hello.modelSummary, atMost: limits.maximumNameBytes, "hello.model_summary"),
       capacity: Int(hello.capacity), passWidth: Int(hello.passWidth),
+      draftCost: try read(hello.draftCost),
       softwareVersion: try FieldChecks.text(
         hello.softwareVersion, atMost: limits.maximumNameBytes, "hello.software_version"))
     return (introduction, try read(hello.vocabulary, limits, "hello.vocabulary"))
+  }
+
+  /// Points of a cost curve. Nothing depends on their being true but where sessions are placed.
+  private static func read(_ points: [Wanspec_V1_DraftCost]) throws(ProtocolViolation) -> CostCurve {
+    let field = "hello.draft_cost"
+    try FieldChecks.count(points.count, atMost: 64, field)
+    var measured: [Int: Duration] = [:]
+    var last: UInt32 = 0
+    for (index, point) in points.enumerated() {
+      try FieldChecks.require(
+        point.size > last, "\(field)[\(index)].size", "is \(point.size): sizes are above 0 and ascend")
+      try FieldChecks.require(
+        (1...60_000_000).contains(point.microseconds), "\(field)[\(index)].microseconds",
+        "is \(point.microseconds): between 1 and 60000000 is allowed")
+      last = point.size
+      measured[Int(point.size)] = .microseconds(Int64(point.microseconds))
+    }
+    return CostCurve(measured: measured)
   }
 
   static func welcome(

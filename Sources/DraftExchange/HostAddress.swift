@@ -13,6 +13,8 @@ public struct HostAddress: Hashable, Sendable {
   /// "localhost" has become 127.0.0.1, so that both sides mean the same address.
   let host: String
   let literal: Literal?
+  /// As a certificate would have it, without brackets; nil for an IP address.
+  let name: String?
 
   enum Literal: Hashable, Sendable { case v4, v6 }
 
@@ -29,6 +31,7 @@ public struct HostAddress: Hashable, Sendable {
     case .v6: literal = .v6
     case .unixDomainSocket, nil: literal = nil
     }
+    name = (try? SocketAddress(ipAddress: trimmed, port: 0)) == nil ? trimmed : nil
   }
 
   /// Whether what is sent to a host (an address without brackets, or a name) stays on this machine:
@@ -53,6 +56,7 @@ public struct HostAddress: Hashable, Sendable {
     throw ExchangeError(
       code: .insecure,
       message: "refusing to \(verb) \(host) without encryption: anyone on the path could read and change the "
-        + "tokens; use a loopback address (through a tunnel, say), or pass --insecure to accept that")
+        + "tokens; set up TLS (wanspec certs), use a loopback address (through a tunnel, say), or pass "
+        + "--insecure to accept that")
   }
 }

@@ -55,11 +55,16 @@ public struct WorkerIntroduction: Hashable, Sendable {
   public var capacity: Int
   /// Nodes that it expands in one forward pass.
   public var passWidth: Int
+  /// Measured d(b); empty when unknown.
+  public var draftCost: CostCurve
   public var softwareVersion: String
+  /// What the worker proved of itself, at a controller that asks; the name above then follows from it. Never
+  /// part of what a worker sends.
+  public internal(set) var identity: WorkerIdentity?
 
   public init(
     name: String, site: String = "", modelName: String, modelSummary: String = "", capacity: Int,
-    passWidth: Int, softwareVersion: String = "0"
+    passWidth: Int, draftCost: CostCurve = CostCurve(), softwareVersion: String = "0"
   ) {
     self.name = name
     self.site = site
@@ -67,7 +72,15 @@ public struct WorkerIntroduction: Hashable, Sendable {
     self.modelSummary = modelSummary
     self.capacity = capacity
     self.passWidth = passWidth
+    self.draftCost = draftCost
     self.softwareVersion = softwareVersion
+  }
+
+  /// What was proved counts, not what was said.
+  mutating func identify(as identity: WorkerIdentity) {
+    name = identity.name(claiming: name)
+    site = identity.site ?? site
+    self.identity = identity
   }
 }
 

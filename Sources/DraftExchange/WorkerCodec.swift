@@ -7,6 +7,8 @@ package enum OutgoingWorkerItem: Hashable, Sendable {
   case pong(UInt64)
   case message(WorkerMessage)
   case goodbye(String)
+  /// The worker is about to leave.
+  case draining
 }
 
 /// What a controller reads after the hello, in order.
@@ -14,6 +16,7 @@ package enum IncomingWorkerItem: Hashable, Sendable {
   case pong(UInt64)
   case message(WorkerMessage)
   case goodbye(String)
+  case draining
 }
 
 /// Worker messages to frames and back.
@@ -74,7 +77,7 @@ package struct WorkerCodec: Sendable {
   /// An upper bound, in bytes, for what a message adds to a frame.
   package static func cost(of item: OutgoingWorkerItem) -> Int {
     switch item {
-    case .signOfLife, .pong: 16
+    case .signOfLife, .pong, .draining: 16
     case .goodbye(let reason): 16 + reason.utf8.count
     case .message(.declined(_, let reason)): 32 + reason.utf8.count
     case .message(.expansion(_, let expansion)): 64 + 8 * expansion.distribution.candidates.count
@@ -91,7 +94,7 @@ package struct WorkerCodec: Sendable {
     for item in items {
       let itemRank =
         switch item {
-        case .signOfLife: 0
+        case .signOfLife, .draining: 0
         case .pong: 1
         case .message(.expansion): 2
         case .message(.declined): 3
@@ -108,6 +111,7 @@ package struct WorkerCodec: Sendable {
       count += 1
       switch item {
       case .signOfLife: break
+      case .draining: frame.draining = true
       case .pong(let sequence): frame.pong = .with { $0.sequence = sequence }
       case .goodbye(let reason):
         frame.goodbye = .with {
@@ -183,6 +187,7 @@ package struct WorkerCodec: Sendable {
         declined.reason, atMost: limits.maximumReasonBytes, "declined[\(index)].reason")
       items.append(.message(.declined(session, reason: reason)))
     }
+    if frame.draining { items.append(.draining) }
     if frame.hasGoodbye {
       items.append(
         .goodbye(

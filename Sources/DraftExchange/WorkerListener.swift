@@ -29,12 +29,14 @@ public final class WorkerListener: Sendable {
     public var pingInterval: Duration
     /// Plaintext on an address that others can reach.
     public var allowInsecure: Bool
+    public var security: ListenerSecurity
 
     public init(
       host: String = "127.0.0.1", port: Int, controllerName: String, modelName: String,
       modelSummary: String = "", softwareVersion: String = "0", vocabulary: PeerVocabulary,
       limits: ExchangeLimits = ExchangeLimits(), livenessTimeout: Duration = .seconds(3),
-      pingInterval: Duration = .milliseconds(500), allowInsecure: Bool = false
+      pingInterval: Duration = .milliseconds(500), allowInsecure: Bool = false,
+      security: ListenerSecurity = .plaintext
     ) {
       self.host = host
       self.port = port
@@ -47,6 +49,7 @@ public final class WorkerListener: Sendable {
       self.livenessTimeout = livenessTimeout
       self.pingInterval = pingInterval
       self.allowInsecure = allowInsecure
+      self.security = security
     }
   }
 
@@ -58,6 +61,8 @@ public final class WorkerListener: Sendable {
     case message(WorkerID, WorkerMessage)
     /// Time from sending a ping to its answer, queueing on both sides included.
     case roundTrip(WorkerID, Duration)
+    /// It is about to leave: no further sessions, and those it has are to go elsewhere.
+    case draining(WorkerID)
     case detached(WorkerID, reason: String)
     /// A peer that never became a worker. `peer` is its address.
     case refused(peer: String, reason: String)
@@ -75,14 +80,16 @@ public final class WorkerListener: Sendable {
     configuration.makeNamesPresentable()
     self.configuration = configuration
     address = try HostAddress(configuration.host)
-    registry = WorkerRegistry(limits: configuration.limits)
+    registry = WorkerRegistry(limits: configuration.limits, security: configuration.security)
     if address.literal == nil {
       throw ExchangeError(
         code: .invalidConfiguration,
         message:
           "cannot listen on \"\(configuration.host)\": give an IP address of this machine, or localhost")
     }
-    try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "listen on")
+    if case .plaintext = configuration.security {
+      try address.requirePlaintextAllowed(allowInsecure: configuration.allowInsecure, to: "listen on")
+    }
     if let problem = configuration.problem {
       throw ExchangeError(code: .invalidConfiguration, message: problem)
     }
@@ -158,6 +165,7 @@ public final class WorkerListener: Sendable {
       case .v6: .ipv6(host: address.host, port: configuration.port)
       default: .ipv4(host: address.host, port: configuration.port)
       }
+    // The library's own TLS would accept version 1.2. `WorkerRegistry` puts TLS below this transport instead.
     let transport = HTTP2ServerTransport.Posix(
       address: socket, transportSecurity: .plaintext, config: transportConfiguration, eventLoopGroup: group)
     let service = AttachService(configuration: configuration, registry: registry, onEvent: onEvent)
@@ -168,6 +176,12 @@ public final class WorkerListener: Sendable {
         guard let port = address.ipv4?.port ?? address.ipv6?.port else { return }
         self.bound.resolve(.success(port))
       }
+      tasks.addTask {
+        for await failure in self.registry.failures {
+          await onEvent(.refused(peer: failure.peer, reason: failure.reason))
+        }
+      }
+      defer { self.registry.finish() }
       do {
         try await server.serve()
       } catch {
@@ -226,6 +240,9 @@ extension WorkerListener.Configuration {
     if let problem = limits.problem { return problem }
     if pingInterval <= .zero || pingInterval > .seconds(60) {
       return "ping interval must be above 0 and at most 60 s, not \(pingInterval)"
+    }
+    if case .tls(let tls) = security, tls.recheckInterval <= .zero || tls.recheckInterval > .seconds(60) {
+      return "recheck interval must be above 0 and at most 60 s, not \(tls.recheckInterval)"
     }
     if livenessTimeout < pingInterval || livenessTimeout > .seconds(3600) {
       return

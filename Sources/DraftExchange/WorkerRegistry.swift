@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import NIOSSL
 import SpeculationCore
 import Synchronization
 
@@ -16,10 +17,18 @@ final class WorkerRegistry: Sendable {
   private static let departedLimit = 1024
 
   let total = ByteCounter()
+  /// Peers with which TLS did not come about. A flood of them loses some.
+  let failures: AsyncStream<(peer: String, reason: String)>
+  private let failureInput: AsyncStream<(peer: String, reason: String)>.Continuation
   private let limits: ExchangeLimits
+  private let security: ListenerSecurity
   private let state = Mutex(State())
 
-  init(limits: ExchangeLimits) { self.limits = limits }
+  init(limits: ExchangeLimits, security: ListenerSecurity) {
+    self.limits = limits
+    self.security = security
+    (failures, failureInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(64))
+  }
 
   // MARK: TCP connections
 
@@ -42,7 +51,14 @@ final class WorkerRegistry: Sendable {
       }
     }
     connection.requireCall(within: limits.handshakeTimeout)
-    return connection.install()
+    guard case .tls(let tls) = security else { return connection.install() }
+    let failureInput = failureInput
+    return connection.install {
+      [
+        NIOSSLServerHandler(context: tls.context()),
+        TLSFailureObserver { failureInput.yield((peer, $0)) },
+      ]
+    }
   }
 
   func connection(of peer: String) -> Connection? {
@@ -87,5 +103,6 @@ final class WorkerRegistry: Sendable {
 
   func finish() {
     state.withLock { $0.isFinished = true }
+    failureInput.finish()
   }
 }

@@ -3,36 +3,94 @@ import SpeculationCore
 
 /// How full an engine's cache is.
 public struct CacheUsage: Sendable, Hashable {
-  /// Cells of each open session: its cached tokens, guesses included.
+  /// Cells of each open session: its cached tokens, guesses included. What sessions have in common counts for
+  /// each of them.
   public var sessions: [SessionID: Int]
-  /// Cells in use and in all.
+  /// Cells in use and in all. What sessions have in common is counted once.
   public var used: Int
   public var capacity: Int
   /// Lanes in use and in all.
   public var usedLanes: Int
   public var lanes: Int
+  /// Those of the used cells that only released sessions have. They are free for whoever needs them.
+  public var retained: Int
+  /// Released sessions that are kept, with one of the used lanes each.
+  public var retainedLanes: Int
+  /// Tokens that were taken from the cache of another session instead of being computed, since the engine was
+  /// loaded.
+  public var reusedTokens: UInt64
 }
 
 extension LlamaEngine {
   /// The engine's own ledger of its cache.
   public func cacheUsage() throws -> CacheUsage {
     let context = try context()
-    let cells = sessions.mapValues(\.cells)
+    let used = usedCells
+    // What open sessions can reach, shared segments once.
+    var reached: Set<Int> = []
+    var open = 0
+    for cache in sessions.values {
+      open += cache.ownCells
+      var segment = cache.sharedSegment
+      while segment >= 0, reached.insert(segment).inserted {
+        open += segments[segment].range.count
+        segment = segments[segment].parent
+      }
+    }
     return CacheUsage(
-      sessions: cells, used: cells.values.reduce(0, +), capacity: context.cells,
-      usedLanes: sessions.values.reduce(0) { $0 + $1.lanes.count }, lanes: context.lanes)
+      sessions: sessions.mapValues(\.cells), used: used, capacity: context.cells,
+      usedLanes: context.lanes - freeLanes.count, lanes: context.lanes, retained: used - open,
+      retainedLanes: retained.count, reusedTokens: reusedTokens)
   }
 
   /// The cells that the ledger says exist, sorted.
   package func expectedCells() -> [CachedCell] {
-    sessions.values.flatMap { $0.expectedCells() }.sorted()
+    var own: [CachedCell] = []
+    // Lanes of each shared token, by segment.
+    var shared: [Int: [[Int32]]] = [:]
+    for cache in Array(sessions.values) + retained {
+      let cells = cache.expectedCells()
+      var segment = cache.sharedSegment
+      while segment >= 0 {
+        let range = segments[segment].range
+        var lanes = shared[segment] ?? Array(repeating: [], count: range.count)
+        for position in range { lanes[position - range.lowerBound] += cells[position].lanes }
+        shared[segment] = lanes
+        segment = segments[segment].parent
+      }
+      own += cells[cache.sharedCount...]
+    }
+    for (segment, lanes) in shared {
+      own += lanes.enumerated().map {
+        CachedCell(position: segments[segment].range.lowerBound + $0, lanes: $1.sorted())
+      }
+    }
+    return own.sorted()
   }
+
+  /// What is wrong with the ledger in itself, for checks; nil when all is right.
+  package func ledgerProblem() -> String? {
+    let caches = Array(sessions.values) + retained
+    let lanes = caches.flatMap { $0.lanes.map(\.id) } + freeLanes
+    if lanes.sorted() != (0..<Int32(options.lanes)).map({ $0 }) { return "lanes are lost or twice: \(lanes)" }
+    for cache in caches {
+      let end = cache.sharedSegment < 0 ? 0 : segments[cache.sharedSegment].range.upperBound
+      if end != cache.sharedCount || end > cache.trunk.count {
+        return "\(cache.sharedCount) of \(cache.trunk.count) tokens are shared, in segments that end at \(end)"
+      }
+    }
+    return segments.problem(holds: caches.map(\.sharedSegment).filter { $0 >= 0 })
+  }
+
+  /// Lanes of each open session.
+  package func sessionLanes() -> [SessionID: Set<Int32>] { sessions.mapValues { Set($0.lanes.map(\.id)) } }
 
   /// The cells that llama.cpp has, sorted. Copies the whole cache: for checks.
   package func storedCells() throws -> [CachedCell] { try context().storedCells() }
 }
 
 extension SessionCache {
+  /// Cells of the trunk by position, then those of the nodes, with this session's lanes.
   func expectedCells() -> [CachedCell] {
     var trunkLanes = [[Int32]](repeating: [], count: trunk.count)
     var nodeLanes = [[Int32]](repeating: [], count: nodes.count)

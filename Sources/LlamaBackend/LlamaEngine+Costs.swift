@@ -22,7 +22,7 @@ extension LlamaEngine {
   ) throws -> [Int: Duration] {
     let clock = ContinuousClock()
     let scratch = SessionID(.max)
-    defer { release(scratch) }
+    defer { discard(scratch) }
     let room = max(1, min(contextLength, model.contextLength - 1))
     let sizes = LlamaEngine.measuredSizes.filter { $0 <= max(1, maxBatch) && $0 <= options.treeNodes }
     // Any ids will do: the time does not depend on which tokens they are.

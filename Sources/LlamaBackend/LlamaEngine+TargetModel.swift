@@ -2,10 +2,6 @@ import ModelBackend
 import SpeculationCore
 
 extension LlamaEngine: TargetModel {
-  public nonisolated var cacheCapacity: CacheCapacity {
-    CacheCapacity(tokens: options.sessions * (model.contextLength + options.treeNodes), branches: options.lanes)
-  }
-
   public func verify(
     _ requests: [VerificationRequest], prefillBudget: Int
   ) throws -> PassResult<VerificationResult> {
@@ -27,14 +23,17 @@ extension LlamaEngine: TargetModel {
       requestOf += Array(repeating: index, count: request.draft.count + 1)
     }
     let choosers = try treeChoosers(requests)
-    let pass = try run(works, keepsGuesses: false, results: requestOf.count) { owner, position, logits in
+    let pass = try run(
+      works, keepsGuesses: false, prefillBudget: prefillBudget, results: requestOf.count
+    ) { owner, position, logits in
       let index = requestOf[owner]
       return try choosers[index].choose(after: owner - first[index] - 1, position: position, logits: logits)
     }
     let results = try requests.enumerated().map { index, request in
       let choices = pass.results[first[index]..<(first[index] + request.draft.count + 1)].compactMap { $0 }
-      guard choices.count == request.draft.count + 1 else { throw LlamaEngine.incomplete }
-      return VerificationResult(session: request.session, choices: choices)
+      // None at all where the budget cut the prefix off.
+      guard choices.isEmpty || choices.count == request.draft.count + 1 else { throw LlamaEngine.incomplete }
+      return VerificationResult(session: request.session, choices: choices, reusedPrefix: pass.reused[index])
     }
     return PassResult(results: results, duration: ContinuousClock.now - start, tokens: pass.tokens)
   }

@@ -1,6 +1,7 @@
 import CLlama
 import ModelBackend
 import SpeculationCore
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -24,9 +25,17 @@ public actor LlamaEngine {
 
   let options: LlamaOptions
   private var opened: LlamaContext?
+  private nonisolated let cellCount = Atomic<Int>(0)
   var sessions: [SessionID: SessionCache] = [:]
-  private var freeLanes: [Int32] = []
-  private var pass: UInt64 = 0
+  /// Trunks of released sessions, one lane each; the one of use the longest time ago first.
+  var retained: [SessionCache] = []
+  var segments = SharedSegments()
+  var freeLanes: [Int32] = []
+  var pass: UInt64 = 0
+  /// Tokens of prefixes that were taken from the cache of another session so far.
+  var reusedTokens: UInt64 = 0
+  /// For checks of what a failed pass leaves behind: called after each decode of a pass, with its number.
+  var afterDecode: (@Sendable (Int) throws -> Void)?
   let scratch = LogitScratch()
   var grammars = SessionGrammars()
 
@@ -64,14 +73,24 @@ public actor LlamaEngine {
         hint: "ask for \(trained) or fewer")
     }
     let length = options.contextLength > 0 ? options.contextLength : min(trained, 4096)
+    if options.cacheTokens > 0 && options.cacheTokens < length {
+      throw ModelError(
+        .invalidRequest,
+        "a cache of \(options.cacheTokens) tokens has no room for one session with a context of \(length)",
+        hint: "raise the cache tokens or lower the context length")
+    }
     let engine = LlamaEngine(weights: weights, thread: thread, options: options, contextLength: length)
     try await engine.open()
     return engine
   }
 
   private func open() throws {
-    let cells = options.sessions * (model.contextLength + options.treeNodes)
-    opened = try LlamaContext(model: weights, options: options, cells: cells, stop: stop)
+    let cells =
+      options.cacheTokens > 0
+      ? options.cacheTokens : options.sessions * (model.contextLength + options.treeNodes)
+    let context = try LlamaContext(model: weights, options: options, cells: cells, stop: stop)
+    cellCount.store(context.cells, ordering: .relaxed)
+    opened = context
     freeLanes = (0..<Int32(options.lanes)).reversed()
   }
 
@@ -91,197 +110,25 @@ public actor LlamaEngine {
     return opened
   }
 
-  /// Forget a session and free what was cached for it. Unknown sessions are ignored.
+  public nonisolated var cacheCapacity: CacheCapacity {
+    CacheCapacity(tokens: cellCount.load(ordering: .relaxed), branches: options.lanes)
+  }
+
+  /// Forget a session. Its committed text stays cached for a later session that begins alike while nobody needs
+  /// the room; its guesses are freed. Unknown sessions are ignored.
   public func release(_ session: SessionID) {
     grammars.release(session)
     guard let cache = sessions.removeValue(forKey: session), let opened else { return }
-    for lane in cache.lanes {
-      opened.remove(lane: lane.id, from: 0)
-      freeLanes.append(lane.id)
-    }
-  }
-}
-
-// MARK: One pass
-
-extension LlamaEngine {
-  /// Runs one pass: evaluates what the works lack in the cache and reads the logits their owners want.
-  ///
-  /// - Parameters:
-  ///   - keepsGuesses: whether cached guesses that the works do not mention stay for a later pass
-  ///   - results: how many owners there are
-  ///   - read: turns logits into an owner's result; called on the engine's thread
-  /// - Returns: a result for each owner, and the number of tokens evaluated.
-  /// - Throws: `ModelError`; caches are then as if the pass had not been, or hold less.
-  func run<Result>(
-    _ works: [SessionWork], keepsGuesses: Bool, results count: Int,
-    read: (_ owner: Int, _ position: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Result
-  ) throws -> (results: [Result?], tokens: Int) {
-    let context = try context()
-    pass += 1
-    for work in works {
-      try check(work)
-      align(work, keepsGuesses: keepsGuesses, context)
-    }
-    let plans = try planAll(works, context)
-    var assigned: [[[Int]]] = []
-    for (index, work) in works.enumerated() {
-      assigned.append(
-        sessions[work.session, default: SessionCache()].prepare(
-          plans[index], memory: context, acquire: { freeLanes.removeLast() }))
-    }
-    do {
-      let results = try evaluate(works, plans, assigned, context, results: count, read: read)
-      for (index, work) in works.enumerated() {
-        sessions[work.session]?.enter(plans[index], assigned: assigned[index], pass: pass)
-      }
-      return (results, plans.reduce(0) { $0 + $1.new.count })
-    } catch {
-      for work in works { sessions[work.session]?.rollBack(memory: context) }
-      throw error
-    }
+    retain(cache, opened)
   }
 
-  private func check(_ work: SessionWork) throws {
-    if work.prefix.isEmpty {
-      throw ModelError(
-        .invalidRequest, "\(work.session) has no tokens", hint: "a prompt needs at least one token")
-    }
-    if work.prefix.count > model.contextLength {
-      throw ModelError(
-        .contextFull,
-        "\(work.session) has \(work.prefix.count) tokens, more than the context of \(model.contextLength)",
-        hint: "shorten the prompt or raise the context length")
-    }
-    let size = TokenID(clamping: weights.vocabularySize)
-    for token in [work.prefix, work.tokens].joined() where token < 0 || token >= size {
-      throw ModelError(
-        .invalidRequest, "token \(token) of \(work.session) is not in the vocabulary of \(size) tokens",
-        hint: "target and draft may have different vocabularies")
-    }
+  /// Forget a session and all that was cached for it, for what is not worth keeping: measurements.
+  public func discard(_ session: SessionID) {
+    guard let cache = sessions.removeValue(forKey: session), let opened else { return }
+    free(cache, opened)
   }
 
-  /// Brings a session's cache to the work's prefix and frees the nodes whose output is wanted again, since
-  /// outputs are not kept.
-  private func align(_ work: SessionWork, keepsGuesses: Bool, _ context: LlamaContext) {
-    var cache = sessions.removeValue(forKey: work.session) ?? SessionCache()
-    cache.align(to: work.prefix, memory: context)
-    let rootIsCached = cache.trunk.count == work.prefix.count
-    if rootIsCached && (!work.rootOwners.isEmpty || !keepsGuesses) {
-      cache.truncate(to: work.prefix.count - (work.rootOwners.isEmpty ? 0 : 1), memory: context)
-    } else if !cache.nodes.isEmpty {
-      freeWanted(work, &cache, context)
-    }
-    sessions[work.session] = cache
-  }
-
-  private func freeWanted(_ work: SessionWork, _ cache: inout SessionCache, _ context: LlamaContext) {
-    // Places of the work's nodes in the cache: -1 the root, nil not cached.
-    var places: [Int?] = []
-    for index in work.tokens.indices {
-      let above: Int? = work.parents[index] < 0 ? -1 : places[work.parents[index]]
-      var place = above.flatMap { cache.child(of: $0, token: work.tokens[index]) }
-      if let node = place, !work.owners[index].isEmpty {
-        cache.removeSubtree(node, memory: context)
-        // Freeing renumbers what is left, so the places above are found anew.
-        places = []
-        place = nil
-        for earlier in 0..<index {
-          let above: Int? = work.parents[earlier] < 0 ? -1 : places[work.parents[earlier]]
-          places.append(above.flatMap { cache.child(of: $0, token: work.tokens[earlier]) })
-        }
-      }
-      places.append(place)
-    }
-  }
-
-  /// Plans every work, freeing the oldest guesses while lanes or cells are short.
-  private func planAll(_ works: [SessionWork], _ context: LlamaContext) throws -> [SessionPlan] {
-    while true {
-      let plans = works.map { sessions[$0.session, default: SessionCache()].plan($0) }
-      let lanes = plans.reduce(0) { $0 + $1.missingLanes }
-      let cells = plans.reduce(0) { $0 + $1.new.count }
-      let used = sessions.values.reduce(0) { $0 + $1.cells }
-      if lanes <= freeLanes.count && used + cells <= context.cells { return plans }
-      if lanes > freeLanes.count, reclaimIdleLane(except: Set(works.map(\.session)), context) { continue }
-      var protected: [SessionID: Set<Int>] = [:]
-      for (index, work) in works.enumerated() { protected[work.session] = plans[index].protected }
-      if freeOldestBranch(protected, context) { continue }
-      if lanes > freeLanes.count {
-        throw ModelError(
-          .invalidRequest,
-          "the pass needs \(lanes) more branches than the \(options.lanes - freeLanes.count) in use, and the "
-            + "engine has \(options.lanes)", hint: "verify a narrower tree, or raise the number of lanes")
-      }
-      throw ModelError(
-        .contextFull,
-        "the pass needs \(cells) cells, and \(used) of the \(context.cells) in the cache are in use",
-        hint: "raise the context length or the number of sessions")
-    }
-  }
-
-  /// Takes a lane from a session that does not need it now. The sessions of the running pass have counted
-  /// theirs already.
-  private func reclaimIdleLane(except busy: Set<SessionID>, _ context: LlamaContext) -> Bool {
-    for session in sessions.keys.sorted() where !busy.contains(session) {
-      guard let lane = sessions[session]?.idleLanes.last,
-        let id = sessions[session]?.lanes.remove(at: lane).id
-      else { continue }
-      context.remove(lane: id, from: 0)
-      freeLanes.append(id)
-      return true
-    }
-    return false
-  }
-
-  /// Frees the guesses that were of use the longest time ago.
-  private func freeOldestBranch(_ protected: [SessionID: Set<Int>], _ context: LlamaContext) -> Bool {
-    var oldest: (session: SessionID, lastUse: UInt64, keep: [Bool])?
-    for session in sessions.keys.sorted() {
-      guard let branch = sessions[session]?.oldestBranch(protected: protected[session] ?? []) else {
-        continue
-      }
-      if oldest.map({ branch.lastUse < $0.lastUse }) ?? true {
-        oldest = (session, branch.lastUse, branch.keep)
-      }
-    }
-    guard let oldest else { return false }
-    sessions[oldest.session]?.retain(oldest.keep, memory: context)
-    return true
-  }
-
-  private func evaluate<Result>(
-    _ works: [SessionWork], _ plans: [SessionPlan], _ assigned: [[[Int]]], _ context: LlamaContext,
-    results count: Int, read: (Int, Int, UnsafeBufferPointer<Float>) throws -> Result
-  ) throws -> [Result?] {
-    var results = [Result?](repeating: nil, count: count)
-    // Rows of the batch whose logits are wanted, and by whom.
-    var wanted: [(row: Int, position: Int, owners: [Int])] = []
-    func flush() throws {
-      guard context.count > 0 else { return }
-      try context.decode()
-      for entry in wanted {
-        let logits = try context.logits(entry.row)
-        for owner in entry.owners { results[owner] = try read(owner, entry.position + 1, logits) }
-      }
-      wanted.removeAll(keepingCapacity: true)
-      context.beginBatch()
-    }
-    context.beginBatch()
-    for (index, work) in works.enumerated() {
-      guard let lanes = sessions[work.session]?.lanes.map(\.id) else { continue }
-      for (position, new) in plans[index].new.enumerated() {
-        let output = !new.owners.isEmpty
-        if !context.hasRoom(output: output) { try flush() }
-        if output { wanted.append((context.count, new.position, new.owners)) }
-        context.append(
-          token: new.token, position: new.position, lanes: assigned[index][position].map { lanes[$0] },
-          output: output)
-      }
-    }
-    try flush()
-    return results
-  }
+  package func setAfterDecode(_ check: (@Sendable (Int) throws -> Void)?) { afterDecode = check }
 }
 
 /// Processors that are online.

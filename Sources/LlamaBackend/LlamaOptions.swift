@@ -14,9 +14,15 @@ public enum EnginePriority: Hashable, Sendable {
 public struct LlamaOptions: Sendable {
   /// Tokens that one session may hold, guesses apart. 0 takes what the model was trained for, at most 4,096.
   public var contextLength: Int
-  /// Sessions that find room at the same time, each with a full context. More may be open while they are
-  /// shorter: cells are shared by all.
+  /// Sessions that find room at the same time, each with a full context, unless `cacheTokens` says how much
+  /// room there is. More may be open while they are shorter: cells are shared by all.
   public var sessions: Int
+  /// Tokens that the cache holds over all sessions, guesses included. 0 takes `sessions` times the context and
+  /// the tree. At least one context.
+  public var cacheTokens: Int
+  /// Take what a session's text has in common with another's, open or released, from the cache instead of
+  /// computing it, and keep released sessions for that while nobody needs their room.
+  public var sharesPrefixes: Bool
   /// Guessed tokens that one session may have in the cache beyond its context.
   public var treeNodes: Int
   /// Leaves of token trees, over all sessions, that the cache can tell apart (llama.cpp's sequences). At
@@ -37,12 +43,15 @@ public struct LlamaOptions: Sendable {
   public var progress: (@Sendable (Float) -> Void)?
 
   public init(
-    contextLength: Int = 0, sessions: Int = 1, treeNodes: Int = 128, lanes: Int = 64, threads: Int = 0,
-    cores: [Int] = [], priority: EnginePriority = .ordinary, gpuLayers: Int = -1, memoryMap: Bool = true,
+    contextLength: Int = 0, sessions: Int = 1, cacheTokens: Int = 0, sharesPrefixes: Bool = true,
+    treeNodes: Int = 128, lanes: Int = 64, threads: Int = 0, cores: [Int] = [],
+    priority: EnginePriority = .ordinary, gpuLayers: Int = -1, memoryMap: Bool = true,
     progress: (@Sendable (Float) -> Void)? = nil
   ) {
     self.contextLength = contextLength
     self.sessions = sessions
+    self.cacheTokens = cacheTokens
+    self.sharesPrefixes = sharesPrefixes
     self.treeNodes = treeNodes
     self.lanes = lanes
     self.threads = threads
@@ -59,6 +68,9 @@ public struct LlamaOptions: Sendable {
       return "context length must be 0 (the model's own) to 4194304 tokens, not \(contextLength)"
     }
     if sessions < 1 || sessions > 256 { return "sessions must be 1 to 256, not \(sessions)" }
+    if cacheTokens < 0 || cacheTokens > 1 << 26 {
+      return "cache tokens must be 0 (a full context for each session) to 67108864, not \(cacheTokens)"
+    }
     if treeNodes < 1 || treeNodes > 65_536 { return "tree nodes must be 1 to 65536, not \(treeNodes)" }
     if lanes < 1 || lanes > 256 { return "lanes must be 1 to 256, not \(lanes)" }
     if lanes < sessions { return "lanes (\(lanes)) must be at least as many as sessions (\(sessions))" }

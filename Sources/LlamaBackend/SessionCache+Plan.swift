@@ -11,6 +11,15 @@ struct SessionWork {
   var owners: [[Int]]
   /// Who wants the output after the root.
   var rootOwners: [Int]
+
+  /// Leaves only the first tokens of the prefix to be evaluated; nobody gets a result.
+  mutating func keepPrefix(_ count: Int) {
+    prefix.removeLast(prefix.count - count)
+    tokens = []
+    parents = []
+    owners = []
+    rootOwners = []
+  }
 }
 
 /// The tokens of a session that a pass has to run through the model, and the lanes they need.

@@ -10,7 +10,8 @@ protocol LaneMemory {
 
 /// What is cached for one session: a trunk of committed tokens and a tree of guesses below it.
 ///
-/// Each token of trunk and tree has exactly one cell in the engine. llama.cpp tells branches apart by sequence
+/// Each token of trunk and tree has exactly one cell in the engine. The first `sharedCount` tokens of the trunk
+/// may have theirs in common with other sessions that begin alike. llama.cpp tells branches apart by sequence
 /// ids, here called *lanes*: a token attends to the cells of its lane at earlier positions. So every path from
 /// the beginning to a leaf needs a lane that holds all its cells, and cells above a fork belong to several.
 ///
@@ -48,8 +49,11 @@ struct SessionCache {
   var trunk: [TokenID] = []
   var nodes: [Node] = []
   var lanes: [Lane] = []
+  /// The segment that the shared part of the trunk ends with; -1 when nothing is shared.
+  var sharedSegment = -1
+  var sharedCount = 0
 
-  /// Cells in use.
+  /// Cells in use, shared ones included.
   var cells: Int { trunk.count + nodes.count }
 
   /// Tokens in a lane.
@@ -149,15 +153,16 @@ extension SessionCache {
       if case .node(let tip) = lanes[index].content { lanes[index].content = .node(map[tip]) }
     }
   }
+}
 
-  private func commonLength(_ a: [TokenID], _ b: [TokenID]) -> Int {
-    let limit = min(a.count, b.count)
-    return a.withUnsafeBufferPointer { a in
-      b.withUnsafeBufferPointer { b in
-        var index = 0
-        while index < limit, a[index] == b[index] { index += 1 }
-        return index
-      }
+/// How many tokens two texts begin with in common. O(that).
+func commonLength(_ a: [TokenID], _ b: [TokenID]) -> Int {
+  let limit = min(a.count, b.count)
+  return a.withUnsafeBufferPointer { a in
+    b.withUnsafeBufferPointer { b in
+      var index = 0
+      while index < limit, a[index] == b[index] { index += 1 }
+      return index
     }
   }
 }
@@ -214,10 +219,15 @@ extension SessionCache {
     retain(keep, memory: memory)
   }
 
+  /// A lane that holds the whole trunk; nil when there is no lane at all.
+  var trunkLane: Int? {
+    lanes.firstIndex { if case .node = $0.content { true } else { false } }
+      ?? lanes.firstIndex { $0.content == .prefix(trunk.count) }
+  }
+
   /// Lanes beyond the one that holds the trunk: they hold nothing that another lane does not hold too.
   var idleLanes: [Int] {
-    var keeper = lanes.firstIndex { if case .node = $0.content { true } else { false } }
-    if keeper == nil { keeper = lanes.firstIndex { $0.content == .prefix(trunk.count) } }
+    let keeper = trunkLane
     return lanes.indices.filter { index in
       guard case .prefix = lanes[index].content else { return false }
       return index != keeper

@@ -88,10 +88,14 @@ public struct TokenLogprobs: Hashable, Sendable {
 public struct VerificationResult: Sendable {
   public var session: SessionID
   public var choices: [TargetChoice]
+  /// Tokens of the prefix that this pass took from another session's cache, which begins alike, instead of
+  /// computing them. Over the passes of a session this adds up to what its prompt did not cost.
+  public var reusedPrefix: Int
 
-  public init(session: SessionID, choices: [TargetChoice]) {
+  public init(session: SessionID, choices: [TargetChoice], reusedPrefix: Int = 0) {
     self.session = session
     self.choices = choices
+    self.reusedPrefix = reusedPrefix
   }
 }
 

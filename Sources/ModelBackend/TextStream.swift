@@ -12,7 +12,12 @@ public struct TextStream: Sendable {
 
   /// The text that `token` completes; may be empty.
   public mutating func append(_ token: TokenID) -> String {
-    pending += tokenizer.bytes(of: token)
+    append(bytes: tokenizer.bytes(of: token))
+  }
+
+  /// The text that further bytes complete; may be empty.
+  public mutating func append(bytes: [UInt8]) -> String {
+    pending += bytes
     let complete = pending.count - Self.unfinishedTail(of: pending)
     defer { pending.removeFirst(complete) }
     return String(decoding: pending[..<complete], as: UTF8.self)

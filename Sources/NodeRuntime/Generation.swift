@@ -41,6 +41,8 @@ public struct GenerationSummary: Sendable {
   public var reason: ControllerMachine.FinishReason
   public var statistics: SessionStatistics
   public var promptTokens: Int
+  /// Tokens of the prompt that the engine still had in its cache.
+  public var cachedPromptTokens: Int
   /// From the request to its admission.
   public var timeInQueue: Duration
   /// From the request to the first committed token; nil when there was none.

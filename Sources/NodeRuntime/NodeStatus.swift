@@ -29,10 +29,10 @@ public struct NodeStatus: Sendable {
     public var capacity = 0
     /// 1 for a worker whose expansions help, towards 0 where they never do.
     public var standing = 1.0
-    /// Expansions received, those of which a child was verified, those that came too late.
+    /// Expansions received, those that came too late, and committed tokens that it had named before.
     public var expansions = 0
-    public var usedExpansions = 0
     public var lateExpansions = 0
+    public var foreseenTokens = 0
     /// TCP payload, both directions.
     public var bytesReceived = 0
     public var bytesSent = 0

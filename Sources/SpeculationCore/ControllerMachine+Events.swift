@@ -4,6 +4,29 @@ extension ControllerMachine {
   /// runs backwards: an earlier time than before is ignored.
   public mutating func advance(to time: Timestamp) { now = max(now, time) }
 
+  /// Who shares the next target pass, and what passes cost as far as all sessions together know. A driver that runs
+  /// several sessions says so before each event that may begin a step.
+  public mutating func share(_ load: PassLoad, targetCost: CostCurve) {
+    self.load = load
+    self.targetCost = targetCost
+  }
+
+  /// What each worker did for this session since this was last asked; workers that have left among them.
+  public mutating func takeTallies() -> [(worker: WorkerID, tally: WorkerTally)] {
+    defer { tallies.removeAll() }
+    return Array(zip(tallies.keys, tallies.values))
+  }
+
+  mutating func tally(_ worker: WorkerID, _ change: (inout WorkerTally) -> Void) {
+    if let index = tallies.index(of: worker) {
+      change(&tallies.values[index])
+    } else {
+      var tally = WorkerTally()
+      change(&tally)
+      tallies.append(worker, tally)
+    }
+  }
+
   /// Begins the session with its first step.
   public mutating func start() -> [Action] {
     guard case .idle = state else { preconditionFailure("a session starts once") }
@@ -65,7 +88,10 @@ extension ControllerMachine {
     // The first pass is the prefill.
     if statistics.steps > 1 {
       targetCost.observe(size: passTokens, duration: duration)
-      if let cost = targetCost.seconds(for: nodes.count + 1), let single = targetCost.seconds(for: 1) {
+      // What the guesses cost beside whatever else was in the pass.
+      if let cost = targetCost.seconds(for: load.tokens + nodes.count + 1),
+        let single = targetCost.seconds(for: load.tokens + 1)
+      {
         let wasOpen = gate.isOpen
         // Guesses from the text are no merit of whoever drafts.
         let drafted = committed.count { $0.origin != .lookup }

@@ -16,7 +16,8 @@ extension ControllerMachine {
     }
     draftedThisStep = 0
     guessFromText()
-    let chosen = chooseVerificationSet()
+    let (chosen, expected) = chooseVerificationSet()
+    expectedCommits = expected
     var nodes: [NodeID] = []
     var set = VerificationSet(tokens: [], parents: [])
     nodes.reserveCapacity(chosen.count)
@@ -81,11 +82,14 @@ extension ControllerMachine {
   /// The best nodes for one target pass, parents first, each with its parent's index; -1 for the root.
   ///
   /// Under `costAware`, the number k of nodes with the most expected committed tokens per second of this pass,
-  /// `(1 + sum of path probabilities) / T(k + 1)`. It depends on ratios of T alone, so a machine that slows down
-  /// as a whole changes nothing.
-  func chooseVerificationSet() -> [(node: NodeID, parent: Int32)] {
+  /// `(others + 1 + sum of path probabilities) / T(others' tokens + k + 1)`. It depends on ratios of T alone, so a
+  /// machine that slows down as a whole changes nothing.
+  ///
+  /// - Returns: the nodes, and how many tokens this session can expect to commit
+  func chooseVerificationSet() -> (nodes: [(node: NodeID, parent: Int32)], expected: Double) {
     let policy = configuration.verification
-    guard policy.maxNodes > 0, room > 0 else { return [] }
+    let maxNodes = min(policy.maxNodes, load.maxNodes)
+    guard maxNodes > 0, room > 0 else { return ([], 1) }
     var nodes: [(node: NodeID, parent: Int32)] = []
     var expected: [Double] = []
     let needsExpected = policy.rule == .costAware && targetCost.isKnown
@@ -94,22 +98,22 @@ extension ControllerMachine {
       if ranked.place != 0 {
         // The root was visited first, so a node's index is one less than its turn.
         nodes.append((NodeID(serial: ranked.serial), ranked.parentTurn - 1))
-        if needsExpected { expected.append((expected.last ?? 1) + ranked.probability) }
-        if nodes.count == policy.maxNodes { return .stop }
+        expected.append((expected.last ?? 1) + ranked.probability)
+        if nodes.count == maxNodes { return .stop }
       }
       return tree.nodes[Int(ranked.place)].position < deepest ? .descend : .skipChildren
     }
-    guard needsExpected, !nodes.isEmpty else { return nodes }
+    guard needsExpected, !nodes.isEmpty else { return (nodes, expected.last ?? 1) }
     var best = 0
-    var bestRate = 1 / targetCost.seconds(for: 1)!
+    var bestRate = (load.expected + 1) / targetCost.seconds(for: load.tokens + 1)!
     for count in 1...nodes.count {
-      let rate = expected[count - 1] / targetCost.seconds(for: count + 1)!
+      let rate = (load.expected + expected[count - 1]) / targetCost.seconds(for: load.tokens + count + 1)!
       if rate > bestRate {
         bestRate = rate
         best = count
       }
     }
-    return Array(nodes.prefix(best))
+    return (Array(nodes.prefix(best)), best == 0 ? 1 : expected[best - 1])
   }
 
   /// Follows the target's choices from the root through the verified nodes.

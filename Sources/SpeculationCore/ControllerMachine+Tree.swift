@@ -52,6 +52,7 @@ extension ControllerMachine {
   private mutating func leaveBehind(_ node: NodeID) {
     let position = tree.position(of: node)
     tree.annotation(of: node).names.forEach { name in
+      tally(name.worker) { $0.foreseen += 1 }
       if let index = workers.index(of: name.worker) {
         workers.values[index].fallBehind(name.id, position: position)
       }
@@ -69,6 +70,7 @@ extension ControllerMachine {
     try check(distribution)
     try workers.values[index].announce(expansion, rootPosition: tree.rootPosition, at: now)
     statistics.workerExpansions += 1
+    tally(worker) { $0.expansions += 1 }
     if expansion.knownPosition >= gateOpened { gate.guessArrived() }
     let place: RemoteMirror.Place?
     switch expansion.site {
@@ -80,6 +82,7 @@ extension ControllerMachine {
     switch place {
     case nil:
       statistics.lateExpansions += 1
+      tally(worker) { $0.late += 1 }
     case .live(let node):
       let share = workers.count > 1 ? configuration.maxTreeNodes : .max
       guard tree.count + distribution.candidates.count <= treeLimit,
@@ -101,6 +104,7 @@ extension ControllerMachine {
     case .behind(let position):
       // The target has decided what follows; only the child it chose can lead to anything.
       statistics.lateExpansions += 1
+      tally(worker) { $0.late += 1 }
       guard
         let chosen = distribution.candidates.firstIndex(where: { $0.token == tokens[position + 1] })
       else { return }

@@ -146,6 +146,12 @@ public struct ControllerMachine: Sendable {
   /// Every token: the prompt and what was committed.
   public internal(set) var tokens: [TokenID]
 
+  /// What other sessions put into the next pass; see `share(_:targetCost:)`.
+  var load = PassLoad.none
+  /// Tokens that the step under way can be expected to commit.
+  public internal(set) var expectedCommits = 1.0
+  /// What workers did since the driver last asked.
+  var tallies = SmallDictionary<WorkerID, WorkerTally>()
   /// The driver's time at the event being handled; see `advance(to:)`.
   var now = Timestamp.zero
   /// When the step under way began.

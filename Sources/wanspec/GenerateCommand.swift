@@ -91,8 +91,7 @@ struct GenerateCommand: AsyncParsableCommand {
     transform: DurationArgument.init(parsing:))
   var workerTimeout: DurationArgument?
 
-  @Flag(help: "Allow plaintext connections from other machines. (env: WANSPEC_INSECURE)")
-  var insecure = false
+  @OptionGroup(title: "Security") var security: ListenerSecurityOptions
 
   @Option(
     help: ArgumentHelp(
@@ -129,7 +128,6 @@ struct GenerateCommand: AsyncParsableCommand {
     listen = try twins("WANSPEC_LISTEN", listen) ?? HostPort(host: "127.0.0.1", port: 7070)
     waitWorker = try twins("WANSPEC_WAIT_WORKER", waitWorker) ?? DurationArgument(nanoseconds: 10_000_000_000)
     workerTimeout = try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout)
-    insecure = try twins("WANSPEC_INSECURE", insecure)
     cpus = try twins("WANSPEC_CPUS", cpus)
     draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
     json = try twins("WANSPEC_JSON", json)
@@ -147,9 +145,8 @@ struct GenerateCommand: AsyncParsableCommand {
     if prompt == nil && promptFile == nil {
       throw ValidationError("Give a prompt, - for standard input, or --prompt-file.")
     }
-    if mode == .wan, let listen, !listen.isLoopback, !insecure {
-      throw ValidationError(
-        "workers would reach \(listen) from other machines in plaintext; add --insecure to allow it.")
+    if mode == .wan, let problem = listen.flatMap({ security.problem(listeningOn: $0) }) {
+      throw ValidationError(problem)
     }
   }
 
@@ -161,7 +158,8 @@ struct GenerateCommand: AsyncParsableCommand {
       target: (try resolver.path(for: target!), engine.llama(cores: cpus?.cores ?? [])),
       home: needsHome
         ? (try resolver.path(for: draft!), engine.llama(cores: draftCPUs?.cores ?? cpus?.cores ?? [])) : nil,
-      listen: mode == .wan ? listen : nil, allowInsecure: insecure,
+      listen: mode == .wan ? listen : nil, allowInsecure: security.insecure,
+      security: mode == .wan ? try security.listener(log: .standardError) : .plaintext,
       livenessTimeout: workerTimeout?.duration)
     let note = self.note
     try await ControllerHost.run(

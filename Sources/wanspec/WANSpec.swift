@@ -13,14 +13,26 @@ struct WANSpec: AsyncParsableCommand {
 
       To see it work on this machine:  wanspec demo
       To run it for real:
-        beside the target:   wanspec generate --mode wan --listen 0.0.0.0:7070 --insecure "Hello"
-        at an idle site:     wanspec worker --connect controller.example:7070 --insecure
+        certificates, once:  wanspec certs --help
+        beside the target:   wanspec generate --mode wan --listen 0.0.0.0:7070 --certs certs "Hello"
+        at an idle site:     wanspec worker --connect controller.example:7070 --certs certs
       """,
     version: "wanspec \(BuildInformation.version)",
     subcommands: [
       GenerateCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self, BenchCommand.self,
       SimulateCommand.self, TraceCommand.self, ProfileCommand.self, DemoCommand.self, DoctorCommand.self,
+      CertsCommand.self, TokensCommand.self, KeysCommand.self,
     ])
+
+  static func main() async {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    do {
+      try ConfigurationFile.install(arguments: arguments)
+    } catch {
+      exit(withError: ValidationError("\(error)"))
+    }
+    await main(arguments)
+  }
 }
 
 enum BuildInformation {

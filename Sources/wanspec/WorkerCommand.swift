@@ -18,9 +18,11 @@ struct WorkerCommand: AsyncParsableCommand {
 
       Examples:
         wanspec worker --connect 127.0.0.1:7070
-        wanspec worker --connect controller.example:7070 --insecure --site physics-lab --cpus 0-3
+        wanspec worker --connect controller.example:7070 --certs certs --cpus 0-3
+        wanspec worker --connect controller.example:7070 --tls-ca ca.pem --token-file token
 
-      Until TLS is there, connections to other machines are plaintext and need --insecure: whoever is on the \
+      Connections to other machines use TLS 1.3, with a certificate or a join token from the controller's \
+      operator (see `wanspec certs` and `wanspec tokens`). Without, they need --insecure, and whoever is on the \
       path can read the token ids of the sessions.
       """)
 
@@ -81,8 +83,7 @@ struct WorkerCommand: AsyncParsableCommand {
     help: ArgumentHelp("Sessions at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
   var sessions: Int?
 
-  @Flag(help: "Allow a plaintext connection to another machine. (env: WANSPEC_INSECURE)")
-  var insecure = false
+  @OptionGroup(title: "Security") var security: WorkerSecurityOptions
 
   @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
   var json = false
@@ -110,7 +111,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
-    case sessions, insecure, json, exitWithParent, nice, autopilot
+    case sessions, security, json, exitWithParent, nice, autopilot
   }
 
   mutating func validate() throws {
@@ -121,7 +122,6 @@ struct WorkerCommand: AsyncParsableCommand {
     name = try twins("WANSPEC_NAME", name) ?? ProcessInfo.processInfo.hostName
     site = try twins("WANSPEC_SITE", site)
     sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
-    insecure = try twins("WANSPEC_INSECURE", insecure)
     nice = try twins("WANSPEC_NICE", nice) ?? NiceArgument(.nice(5))
     json = try twins("WANSPEC_JSON", json)
     autopilot = try twins("WANSPEC_AUTOPILOT", autopilot)
@@ -140,14 +140,12 @@ struct WorkerCommand: AsyncParsableCommand {
       throw ValidationError("--sessions must be between 1 and 64, not \(sessions).")
     }
     if let connect, connect.port == 0 { throw ValidationError("--connect needs a port from 1 to 65535.") }
-    if let connect, !connect.isLoopback, !insecure {
-      throw ValidationError(
-        "\(connect) is another machine and the connection would be plaintext; add --insecure to allow it.")
-    }
+    if let problem = connect.flatMap({ security.problem(dialling: $0) }) { throw ValidationError(problem) }
   }
 
   func run() async throws {
     let output = EventLines(json: json)
+    let security = try self.security.connection(log: .standardError)
     let path = try ModelResolver().path(for: draft!)
     let model = try await LlamaEngine.load(
       path: path,
@@ -170,13 +168,14 @@ struct WorkerCommand: AsyncParsableCommand {
         name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,
         capacity: sessions!, passWidth: limits.passWidth, softwareVersion: BuildInformation.version),
       vocabulary: PeerVocabulary(model.model.vocabulary))
-    configuration.allowInsecure = insecure
+    configuration.allowInsecure = self.security.insecure
+    configuration.security = security
     let connection = try ControllerConnection(configuration)
     let node = WorkerNode(
       draft: model,
       configuration: WorkerMachine.Configuration(
         limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
-      cost: cost, send: { connection.send($0) })
+      cost: cost, send: { connection.send($1) })
 
     do {
       try await serve(connection, node: node, output)

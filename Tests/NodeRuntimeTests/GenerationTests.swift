@@ -147,7 +147,7 @@ struct GenerationTests {
     let transport = LocalTransport()
     let target = ScriptedTarget(script, timing: timing)
     let node = ControllerNode(target: target, transport: transport)
-    await node.handle(.attached(WorkerID(9), name: "liar"))
+    await node.handle(.attached(WorkerID(9), WorkerPool.Profile(name: "liar")))
     let lie = Expansion(
       site: .node(77), firstChild: 1, distribution: Distribution(entropy: 1, candidates: []),
       knownPosition: 4)
@@ -245,7 +245,7 @@ struct GenerationTests {
     #expect(await node.waitForWorker(timeout: .milliseconds(20)) == false)
     async let arrived = node.waitForWorker(timeout: .seconds(20))
     try await Task.sleep(for: .milliseconds(20))
-    await node.handle(.attached(WorkerID(1), name: "w"))
+    await node.handle(.attached(WorkerID(1), WorkerPool.Profile(name: "w")))
     #expect(await arrived)
   }
 }

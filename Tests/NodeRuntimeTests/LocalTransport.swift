@@ -44,7 +44,7 @@ final class LocalTransport: WorkerTransport {
     let node = WorkerNode(
       draft: draft,
       configuration: WorkerMachine.Configuration(limits: limits, contextLength: draft.model.contextLength),
-      send: { messages in
+      send: { _, messages in
         for message in messages {
           controllerInput.yield(Delayed(message: message, arrival: .now + delay))
         }
@@ -65,7 +65,7 @@ final class LocalTransport: WorkerTransport {
       },
     ]
     links.withLock { $0[id] = Link(toWorker: workerInput, delay: delay, tasks: tasks) }
-    await controller.handle(.attached(id, name: "worker-\(id.rawValue)"))
+    await controller.handle(.attached(id, WorkerPool.Profile(name: "worker-\(id.rawValue)")))
   }
 
   /// The worker vanishes: nothing more comes or goes.
@@ -137,4 +137,6 @@ final class LocalTransport: WorkerTransport {
     closed.withLock { $0.append((worker, reason)) }
     vanish(worker)
   }
+
+  func traffic(of worker: WorkerID) -> (received: Int, sent: Int) { (0, 0) }
 }

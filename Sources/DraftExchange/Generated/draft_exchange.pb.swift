@@ -25,51 +25,61 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
 
 /// From worker to controller. What was ready at the same time travels in one frame; a reader takes the fields
 /// in the order of their numbers.
-package nonisolated struct Wanspec_V1_WorkerFrame: Sendable {
+package nonisolated struct Wanspec_V1_WorkerFrame: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// exactly once, in the first frame, alone
   package var hello: Wanspec_V1_Hello {
-    get {_hello ?? Wanspec_V1_Hello()}
-    set {_hello = newValue}
+    get {_storage._hello ?? Wanspec_V1_Hello()}
+    set {_uniqueStorage()._hello = newValue}
   }
   /// Returns true if `hello` has been explicitly set.
-  package var hasHello: Bool {self._hello != nil}
+  package var hasHello: Bool {_storage._hello != nil}
   /// Clears the value of `hello`. Subsequent reads from it will return its default value.
-  package mutating func clearHello() {self._hello = nil}
+  package mutating func clearHello() {_uniqueStorage()._hello = nil}
 
   package var pong: Wanspec_V1_Pong {
-    get {_pong ?? Wanspec_V1_Pong()}
-    set {_pong = newValue}
+    get {_storage._pong ?? Wanspec_V1_Pong()}
+    set {_uniqueStorage()._pong = newValue}
   }
   /// Returns true if `pong` has been explicitly set.
-  package var hasPong: Bool {self._pong != nil}
+  package var hasPong: Bool {_storage._pong != nil}
   /// Clears the value of `pong`. Subsequent reads from it will return its default value.
-  package mutating func clearPong() {self._pong = nil}
+  package mutating func clearPong() {_uniqueStorage()._pong = nil}
 
-  package var expansions: [Wanspec_V1_ExpansionGroup] = []
+  package var expansions: [Wanspec_V1_ExpansionGroup] {
+    get {_storage._expansions}
+    set {_uniqueStorage()._expansions = newValue}
+  }
 
-  package var declined: [Wanspec_V1_Declined] = []
+  package var declined: [Wanspec_V1_Declined] {
+    get {_storage._declined}
+    set {_uniqueStorage()._declined = newValue}
+  }
 
   /// the last frame; the worker ends its half of the stream after it
   package var goodbye: Wanspec_V1_Goodbye {
-    get {_goodbye ?? Wanspec_V1_Goodbye()}
-    set {_goodbye = newValue}
+    get {_storage._goodbye ?? Wanspec_V1_Goodbye()}
+    set {_uniqueStorage()._goodbye = newValue}
   }
   /// Returns true if `goodbye` has been explicitly set.
-  package var hasGoodbye: Bool {self._goodbye != nil}
+  package var hasGoodbye: Bool {_storage._goodbye != nil}
   /// Clears the value of `goodbye`. Subsequent reads from it will return its default value.
-  package mutating func clearGoodbye() {self._goodbye = nil}
+  package mutating func clearGoodbye() {_uniqueStorage()._goodbye = nil}
+
+  /// the worker is about to leave: no further sessions, and those it has are to go elsewhere
+  package var draining: Bool {
+    get {_storage._draining}
+    set {_uniqueStorage()._draining = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _hello: Wanspec_V1_Hello? = nil
-  fileprivate var _pong: Wanspec_V1_Pong? = nil
-  fileprivate var _goodbye: Wanspec_V1_Goodbye? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// From controller to worker. A reader takes the fields in the order of their numbers.
@@ -174,11 +184,29 @@ package nonisolated struct Wanspec_V1_Hello: Sendable {
   /// nodes that it expands in one forward pass
   package var passWidth: UInt32 = 0
 
+  /// measured, sizes ascending; empty when unknown
+  package var draftCost: [Wanspec_V1_DraftCost] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _vocabulary: Wanspec_V1_Vocabulary? = nil
+}
+
+/// How long a draft pass over so many nodes takes.
+package nonisolated struct Wanspec_V1_DraftCost: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var size: UInt32 = 0
+
+  package var microseconds: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct Wanspec_V1_Welcome: Sendable {
@@ -463,53 +491,104 @@ fileprivate nonisolated let _protobuf_package = "wanspec.v1"
 
 nonisolated extension Wanspec_V1_WorkerFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WorkerFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}pong\0\u{1}expansions\0\u{1}declined\0\u{1}goodbye\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}hello\0\u{1}pong\0\u{1}expansions\0\u{1}declined\0\u{1}goodbye\0\u{1}draining\0")
+
+  fileprivate class _StorageClass {
+    var _hello: Wanspec_V1_Hello? = nil
+    var _pong: Wanspec_V1_Pong? = nil
+    var _expansions: [Wanspec_V1_ExpansionGroup] = []
+    var _declined: [Wanspec_V1_Declined] = []
+    var _goodbye: Wanspec_V1_Goodbye? = nil
+    var _draining: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _hello = source._hello
+      _pong = source._pong
+      _expansions = source._expansions
+      _declined = source._declined
+      _goodbye = source._goodbye
+      _draining = source._draining
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._hello) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._pong) }()
-      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.expansions) }()
-      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.declined) }()
-      case 5: try { try decoder.decodeSingularMessageField(value: &self._goodbye) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._hello) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._pong) }()
+        case 3: try { try decoder.decodeRepeatedMessageField(value: &_storage._expansions) }()
+        case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._declined) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._goodbye) }()
+        case 6: try { try decoder.decodeSingularBoolField(value: &_storage._draining) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._hello {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._pong {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    if !self.expansions.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.expansions, fieldNumber: 3)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._hello {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._pong {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if !_storage._expansions.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._expansions, fieldNumber: 3)
+      }
+      if !_storage._declined.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._declined, fieldNumber: 4)
+      }
+      try { if let v = _storage._goodbye {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+      if _storage._draining != false {
+        try visitor.visitSingularBoolField(value: _storage._draining, fieldNumber: 6)
+      }
     }
-    if !self.declined.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.declined, fieldNumber: 4)
-    }
-    try { if let v = self._goodbye {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: Wanspec_V1_WorkerFrame, rhs: Wanspec_V1_WorkerFrame) -> Bool {
-    if lhs._hello != rhs._hello {return false}
-    if lhs._pong != rhs._pong {return false}
-    if lhs.expansions != rhs.expansions {return false}
-    if lhs.declined != rhs.declined {return false}
-    if lhs._goodbye != rhs._goodbye {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._hello != rhs_storage._hello {return false}
+        if _storage._pong != rhs_storage._pong {return false}
+        if _storage._expansions != rhs_storage._expansions {return false}
+        if _storage._declined != rhs_storage._declined {return false}
+        if _storage._goodbye != rhs_storage._goodbye {return false}
+        if _storage._draining != rhs_storage._draining {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -655,7 +734,7 @@ nonisolated extension Wanspec_V1_Vocabulary: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Wanspec_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Hello"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_major\0\u{3}protocol_minor\0\u{3}software_version\0\u{3}worker_name\0\u{1}site\0\u{3}model_name\0\u{3}model_summary\0\u{1}vocabulary\0\u{1}capacity\0\u{3}pass_width\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}protocol_major\0\u{3}protocol_minor\0\u{3}software_version\0\u{3}worker_name\0\u{1}site\0\u{3}model_name\0\u{3}model_summary\0\u{1}vocabulary\0\u{1}capacity\0\u{3}pass_width\0\u{3}draft_cost\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -673,6 +752,7 @@ nonisolated extension Wanspec_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 8: try { try decoder.decodeSingularMessageField(value: &self._vocabulary) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.capacity) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.passWidth) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.draftCost) }()
       default: break
       }
     }
@@ -713,6 +793,9 @@ nonisolated extension Wanspec_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.passWidth != 0 {
       try visitor.visitSingularUInt32Field(value: self.passWidth, fieldNumber: 10)
     }
+    if !self.draftCost.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.draftCost, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -727,6 +810,42 @@ nonisolated extension Wanspec_V1_Hello: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs._vocabulary != rhs._vocabulary {return false}
     if lhs.capacity != rhs.capacity {return false}
     if lhs.passWidth != rhs.passWidth {return false}
+    if lhs.draftCost != rhs.draftCost {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Wanspec_V1_DraftCost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DraftCost"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}size\0\u{1}microseconds\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.size) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.microseconds) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.size != 0 {
+      try visitor.visitSingularUInt32Field(value: self.size, fieldNumber: 1)
+    }
+    if self.microseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.microseconds, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: Wanspec_V1_DraftCost, rhs: Wanspec_V1_DraftCost) -> Bool {
+    if lhs.size != rhs.size {return false}
+    if lhs.microseconds != rhs.microseconds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

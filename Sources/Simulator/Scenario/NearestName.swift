@@ -1,7 +1,7 @@
 /// The name that was probably meant.
-enum NearestName {
+package enum NearestName {
   /// - Returns: nil when none is near: more than a third of the letters differ.
-  static func of(_ name: String, among names: [String]) -> String? {
+  package static func of(_ name: String, among names: [String]) -> String? {
     guard let best = ranked(name, names).first else { return nil }
     return best.distance <= max(1, max(name.count, best.name.count) / 3) ? best.name : nil
   }

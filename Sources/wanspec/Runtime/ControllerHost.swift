@@ -16,6 +16,7 @@ struct ControllerHost: Sendable {
     /// Where to listen for workers; nil for none.
     var listen: HostPort?
     var allowInsecure = false
+    var security = ListenerSecurity.plaintext
     var livenessTimeout: Duration?
     /// Warnings go to the generation's notes; a command that wants more gives a logger.
     var log = Logger(label: "wanspec") { _ in SwiftLogNoOpLogHandler() }
@@ -88,6 +89,7 @@ struct ControllerHost: Sendable {
       host: address.host, port: address.port, controllerName: "controller", modelName: target.name,
       modelSummary: target.summary, vocabulary: PeerVocabulary(target.vocabulary))
     configuration.allowInsecure = settings.allowInsecure
+    configuration.security = settings.security
     if let timeout = settings.livenessTimeout { configuration.livenessTimeout = timeout }
     return configuration
   }

@@ -37,7 +37,7 @@ struct CostProfiler: Sendable {
     let pass = try await engine.verify([
       VerificationRequest(session: session, prefix: prompt, draft: DraftTree(), sampling: .greedy)
     ])
-    await engine.release(session)
+    await engine.discard(session)
     return max(.zero, pass.duration - single) / count
   }
 

@@ -45,7 +45,7 @@ package struct ExchangeFrameCodec: FrameCodec {
       case .pong(let sequence): return .pong(sequence)
       case .message(let message): return .message(message)
       // No worker of a fault run says it: bytes were changed on their way.
-      case .goodbye: throw ProtocolViolation("a goodbye")
+      case .goodbye, .draining: throw ProtocolViolation("a goodbye")
       }
     }
   }

@@ -1,27 +1,68 @@
 import ArgumentParser
 import Foundation
+import Synchronization
 
-/// Environment variables that stand in for flags. A flag on the command line wins over its variable.
+/// Environment variables, and keys of the configuration file, that stand in for flags. A flag on the command line
+/// wins over its variable, and that over the file.
 ///
-/// Declare the option as optional, then resolve it: `try twins("WANSPEC_LINK_RTT", rtt) ?? fallback`.
+/// Declare the option as optional, then resolve it: `try twins("WANSPEC_LINK_RTT", rtt) ?? fallback`. The file's key
+/// is the variable's name as a flag has it: `link-rtt`.
 struct EnvironmentTwins: Sendable {
+  /// Where a value came from.
+  enum Source: String, Sendable {
+    case flag = "command line"
+    case environment
+    case file = "configuration file"
+    case fallback = "default"
+  }
+
   private var environment: [String: String]
+  private var file: ConfigurationFile?
 
   init(_ environment: [String: String] = ProcessInfo.processInfo.environment) {
     self.environment = environment
+    file = ConfigurationFile.installed
   }
 
-  /// The flag's value, else the variable's; nil when neither is given. An empty variable counts as not given.
-  /// - Throws: `ValidationError` naming the variable.
+  private static let asked = Mutex<[String: Source]>([:])
+
+  /// The keys that options of this process asked for, and where their values came from.
+  static var askedFor: [String: Source] { asked.withLock { $0 } }
+
+  /// "WANSPEC_MAX_TOKENS" is "max-tokens".
+  static func key(of variable: String) -> String {
+    variable.dropFirst("WANSPEC_".count).lowercased().replacing("_", with: "-")
+  }
+
+  /// The flag's value, else the variable's, else the file's; nil when none is given. An empty variable counts as not
+  /// given.
+  /// - Throws: `ValidationError` naming the variable, or the file and its line.
   func callAsFunction<Value>(
     _ variable: String, _ flag: Value?, parse: (String) throws -> Value
   ) throws -> Value? {
-    if let flag { return flag }
-    guard let text = environment[variable], !text.isEmpty else { return nil }
+    let key = Self.key(of: variable)
+    func note(_ source: Source) { Self.asked.withLock { $0[key] = source } }
+    if let flag {
+      note(.flag)
+      return flag
+    }
+    if let text = environment[variable], !text.isEmpty {
+      note(.environment)
+      do {
+        return try parse(text)
+      } catch {
+        throw ValidationError("environment variable \(variable): \(error)")
+      }
+    }
+    guard let entry = file?.entries[key] else {
+      note(.fallback)
+      return nil
+    }
+    note(.file)
     do {
-      return try parse(text)
+      return try parse(entry.text)
     } catch {
-      throw ValidationError("environment variable \(variable): \(error)")
+      throw ValidationError("\(entry.place): \(key): \(error)")
     }
   }
 

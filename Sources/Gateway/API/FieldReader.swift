@@ -1,0 +1,165 @@
+/// Takes the fields out of one JSON object; what is missing, of a wrong type or unknown becomes an error that names
+/// the field by its path in the document.
+package struct FieldReader {
+  /// Path of the object; empty for the document itself.
+  package let path: String
+  private let members: [JSONMember]
+  private var known: Set<String> = []
+
+  /// - Throws: `APIError` when the value is no object.
+  package init(_ node: JSONNode, path: String = "") throws(APIError) {
+    guard case .object(let members) = node.value else {
+      throw .invalid(
+        path.isEmpty
+          ? "the body must be a JSON object, not \(node.kind)" : "\(path) must be an object, not \(node.kind)",
+        param: path.isEmpty ? nil : path)
+    }
+    self.members = members
+    self.path = path
+  }
+
+  package func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+
+  /// The value of a field; null counts as absent.
+  package mutating func node(_ name: String) -> JSONNode? {
+    known.insert(name)
+    guard let node = members.first(where: { $0.key == name })?.node, !node.isNull else { return nil }
+    return node
+  }
+
+  package mutating func required(_ name: String) throws(APIError) -> JSONNode {
+    guard let node = node(name) else {
+      throw .invalid("\(path(of: name)) is missing", param: path(of: name), code: "missing_required_parameter")
+    }
+    return node
+  }
+
+  func wrongType(_ name: String, _ wanted: String, _ node: JSONNode) -> APIError {
+    .invalid(
+      "\(path(of: name)) must be \(wanted), not \(node.kind)", param: path(of: name), code: "invalid_type")
+  }
+
+  package mutating func string(_ name: String) throws(APIError) -> String? {
+    guard let node = node(name) else { return nil }
+    guard case .string(let text) = node.value else { throw wrongType(name, "a string", node) }
+    return text
+  }
+
+  package mutating func bool(_ name: String) throws(APIError) -> Bool? {
+    guard let node = node(name) else { return nil }
+    guard case .bool(let flag) = node.value else { throw wrongType(name, "a boolean", node) }
+    return flag
+  }
+
+  package mutating func integer(_ name: String, in range: ClosedRange<Int>) throws(APIError) -> Int? {
+    guard let node = node(name) else { return nil }
+    guard let value = node.wholeNumber else { throw wrongType(name, "an integer", node) }
+    guard let small = Int(exactly: value), range.contains(small) else {
+      throw .invalid(
+        "\(path(of: name)) must be \(Self.text(range)), not \(value)", param: path(of: name),
+        code: "invalid_value")
+    }
+    return small
+  }
+
+  package mutating func number(_ name: String, in range: ClosedRange<Double>) throws(APIError) -> Double? {
+    guard let node = node(name) else { return nil }
+    guard let value = node.number else { throw wrongType(name, "a number", node) }
+    guard range.contains(value) else {
+      throw .invalid(
+        "\(path(of: name)) must be between \(Self.text(range.lowerBound)) and \(Self.text(range.upperBound)),"
+          + " not \(Self.text(value))",
+        param: path(of: name), code: "invalid_value")
+    }
+    return value
+  }
+
+  private static func text(_ range: ClosedRange<Int>) -> String {
+    range.upperBound == .max
+      ? "\(range.lowerBound) or more" : "between \(range.lowerBound) and \(range.upperBound)"
+  }
+
+  private static func text(_ value: Double) -> String {
+    value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : "\(value)"
+  }
+
+  /// A field of the API that is not supported: accepted only with a value that asks for nothing.
+  package mutating func unsupported(
+    _ name: String, _ why: String = "is not supported by this server", unless neutral: (JSONNode) -> Bool = { _ in false }
+  ) throws(APIError) {
+    guard let node = node(name), !neutral(node) else { return }
+    throw .invalid("\(path(of: name)) \(why)", param: path(of: name), code: "unsupported_parameter")
+  }
+
+  /// Call when all fields have been asked for: any other is an error.
+  package func finish() throws(APIError) {
+    for member in members where !known.contains(member.key) {
+      let name = String(member.key.prefix(64))
+      var message = "unknown field \(path(of: name))"
+      if let nearest = Self.nearest(to: name, in: known) { message += "; did you mean \(nearest)?" }
+      throw .invalid(message, param: path(of: name), code: "unknown_parameter")
+    }
+  }
+
+  /// The name within a third of its length in edits; nil when none is.
+  static func nearest(to name: String, in names: Set<String>) -> String? {
+    let word = Array(name.utf8)
+    var best: (distance: Int, name: String)?
+    for candidate in names.sorted() {
+      let other = Array(candidate.utf8)
+      let distance = editDistance(word, other)
+      if distance <= max(1, max(word.count, other.count) / 3), distance < best?.distance ?? .max {
+        best = (distance, candidate)
+      }
+    }
+    return best?.name
+  }
+
+  private static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    var row = Array(0...b.count)
+    for i in a.indices {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for j in b.indices {
+        let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1))
+        diagonal = row[j + 1]
+        row[j + 1] = next
+      }
+    }
+    return row[b.count]
+  }
+}
+
+extension JSONNode {
+  /// An integer, also one that is written with a fraction of zero.
+  package var wholeNumber: Int128? {
+    switch value {
+    case .integer(let value): value
+    case .real(let value): Int128(exactly: value)
+    default: nil
+    }
+  }
+
+  package var number: Double? {
+    switch value {
+    case .integer(let value): Double(value)
+    case .real(let value): value
+    default: nil
+    }
+  }
+
+  package var isEmptyArray: Bool {
+    if case .array(let elements) = value { return elements.isEmpty }
+    return false
+  }
+
+  package func isString(_ text: String) -> Bool {
+    if case .string(let own) = value { return own == text }
+    return false
+  }
+
+  package func isBool(_ flag: Bool) -> Bool {
+    if case .bool(let own) = value { return own == flag }
+    return false
+  }
+}

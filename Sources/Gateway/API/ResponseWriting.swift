@@ -1,0 +1,245 @@
+import ModelBackend
+
+/// Writes responses of one request in OpenAI's shapes.
+struct ResponseShape: Sendable {
+  enum Endpoint: Sendable {
+    case chat
+    case completions
+  }
+
+  let endpoint: Endpoint
+  let id: String
+  /// Seconds since 1970.
+  let created: Int
+  let model: String
+  let fingerprint: String
+  let tokenizer: any Tokenizer
+  let choices: Int
+  /// nil: no log-probabilities.
+  let logprobs: Int?
+  let seed: UInt64
+
+  private func writeHead(_ object: StaticString, to json: inout JSONWriter) {
+    json.member("id", id)
+    json.key("object")
+    json.value("\(object)")
+    json.member("created", created)
+    json.member("model", model)
+    json.member("system_fingerprint", fingerprint)
+  }
+
+  private func writeFigures(_ figures: GenerationFigures, to json: inout JSONWriter) {
+    json.key("timings")
+    figures.writeTimings(to: &json, choices: choices)
+    json.key("speculation")
+    figures.writeSpeculation(to: &json, choices: choices, seed: seed)
+  }
+
+  /// The answer as a whole.
+  func whole(_ answers: [Answer], figures: GenerationFigures) -> [UInt8] {
+    var json = JSONWriter()
+    json.object { json in
+      writeHead(endpoint == .chat ? "chat.completion" : "text_completion", to: &json)
+      json.key("choices")
+      json.array { json in
+        for (index, answer) in answers.enumerated() {
+          json.object { json in
+            json.member("index", index)
+            switch endpoint {
+            case .chat:
+              json.key("message")
+              json.object { json in
+                json.member("role", "assistant")
+                json.member("content", answer.text)
+                json.key("refusal")
+                json.null()
+              }
+            case .completions:
+              json.member("text", answer.text)
+            }
+            json.key("logprobs")
+            writeLogprobs(answer.tokens, to: &json)
+            json.member("finish_reason", answer.finishReason)
+          }
+        }
+      }
+      json.key("usage")
+      figures.writeUsage(to: &json)
+      writeFigures(figures, to: &json)
+    }
+    return json.bytes
+  }
+
+  struct Answer: Sendable {
+    var text = ""
+    var tokens: [AnswerToken] = []
+    var finishReason: String?
+  }
+
+  // MARK: Streaming
+
+  /// A server-sent event with one JSON object.
+  private func event(_ body: (inout JSONWriter) -> Void) -> [UInt8] {
+    var json = JSONWriter()
+    json.raw("data: ")
+    json.object { json in
+      writeHead(endpoint == .chat ? "chat.completion.chunk" : "text_completion", to: &json)
+      body(&json)
+    }
+    json.raw("\n\n")
+    return json.bytes
+  }
+
+  private func chunk(
+    choice: Int, finishReason: String?, tokens: [AnswerToken] = [], withUsage: Bool,
+    figures: GenerationFigures? = nil, _ content: (inout JSONWriter) -> Void
+  ) -> [UInt8] {
+    event { json in
+      json.key("choices")
+      json.array { json in
+        json.object { json in
+          json.member("index", choice)
+          content(&json)
+          json.key("logprobs")
+          if tokens.isEmpty { json.null() } else { writeLogprobs(tokens, to: &json) }
+          json.member("finish_reason", finishReason)
+        }
+      }
+      if withUsage {
+        json.key("usage")
+        json.null()
+      }
+      if let figures { writeFigures(figures, to: &json) }
+    }
+  }
+
+  /// The first chunk of a choice of a chat.
+  func roleChunk(choice: Int, withUsage: Bool) -> [UInt8] {
+    chunk(choice: choice, finishReason: nil, withUsage: withUsage) { json in
+      json.key("delta")
+      json.object { json in
+        json.member("role", "assistant")
+        json.member("content", "")
+      }
+    }
+  }
+
+  func contentChunk(choice: Int, _ piece: AnswerPiece, withUsage: Bool) -> [UInt8] {
+    chunk(choice: choice, finishReason: nil, tokens: piece.tokens, withUsage: withUsage) { json in
+      switch endpoint {
+      case .chat:
+        json.key("delta")
+        json.object { $0.member("content", piece.text) }
+      case .completions:
+        json.member("text", piece.text)
+      }
+    }
+  }
+
+  /// - Parameter figures: of the whole request, with its last choice
+  func finishChunk(
+    choice: Int, reason: String, figures: GenerationFigures?, withUsage: Bool
+  ) -> [UInt8] {
+    chunk(choice: choice, finishReason: reason, withUsage: withUsage, figures: figures) { json in
+      switch endpoint {
+      case .chat:
+        json.key("delta")
+        json.object { _ in }
+      case .completions:
+        json.member("text", "")
+      }
+    }
+  }
+
+  func usageChunk(_ figures: GenerationFigures) -> [UInt8] {
+    event { json in
+      json.key("choices")
+      json.array { _ in }
+      json.key("usage")
+      figures.writeUsage(to: &json)
+    }
+  }
+
+  static func errorEvent(_ error: APIError) -> [UInt8] {
+    var json = JSONWriter()
+    json.raw("data: ")
+    error.write(to: &json)
+    json.raw("\n\n")
+    return json.bytes
+  }
+
+  // MARK: Log-probabilities
+
+  private func writeLogprobs(_ tokens: [AnswerToken], to json: inout JSONWriter) {
+    guard logprobs != nil else {
+      json.null()
+      return
+    }
+    switch endpoint {
+    case .chat: writeChatLogprobs(tokens, to: &json)
+    case .completions: writeCompletionLogprobs(tokens, to: &json)
+    }
+  }
+
+  private func text(of token: Int32) -> String {
+    String(decoding: tokenizer.bytes(of: token), as: UTF8.self)
+  }
+
+  private func writeChatLogprobs(_ tokens: [AnswerToken], to json: inout JSONWriter) {
+    func write(_ entry: TokenLogprobs.Entry, _ json: inout JSONWriter) {
+      let bytes = tokenizer.bytes(of: entry.token)
+      json.member("token", String(decoding: bytes, as: UTF8.self))
+      json.key("logprob")
+      // OpenAI's value for what is too unlikely to have a logarithm.
+      json.value(entry.logprob.isFinite ? entry.logprob : -9999)
+      json.key("bytes")
+      json.array { json in for byte in bytes { json.value(byte) } }
+    }
+    json.object { json in
+      json.key("content")
+      json.array { json in
+        for token in tokens {
+          json.object { json in
+            write(token.logprobs.chosen, &json)
+            json.key("top_logprobs")
+            json.array { json in
+              for entry in token.logprobs.top.prefix(logprobs ?? 0) { json.object { write(entry, &$0) } }
+            }
+          }
+        }
+      }
+      json.key("refusal")
+      json.null()
+    }
+  }
+
+  private func writeCompletionLogprobs(_ tokens: [AnswerToken], to json: inout JSONWriter) {
+    json.object { json in
+      json.key("tokens")
+      json.array { json in for token in tokens { json.value(text(of: token.token)) } }
+      json.key("token_logprobs")
+      json.array { json in
+        for token in tokens {
+          json.value(token.logprobs.chosen.logprob.isFinite ? token.logprobs.chosen.logprob : -9999)
+        }
+      }
+      json.key("top_logprobs")
+      json.array { json in
+        for token in tokens {
+          json.object { json in
+            // Different tokens can have one text (parts of a character); the likeliest keeps it.
+            var seen: Set<String> = []
+            for entry in token.logprobs.top.prefix(logprobs ?? 0) {
+              let name = text(of: entry.token)
+              guard seen.insert(name).inserted else { continue }
+              json.key(name)
+              json.value(entry.logprob.isFinite ? entry.logprob : -9999)
+            }
+          }
+        }
+      }
+      json.key("text_offset")
+      json.array { json in for token in tokens { json.value(token.offset) } }
+    }
+  }
+}

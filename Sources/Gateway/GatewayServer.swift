@@ -1,0 +1,148 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import ModelBackend
+import NIOCore
+import NIOPosix
+import NodeRuntime
+import ServiceLifecycle
+import Synchronization
+
+/// The OpenAI-compatible HTTP server in front of a controller.
+///
+/// As a `Service` it drains on graceful shutdown: new generations are refused with status 503 and readiness ends,
+/// while the socket stays open for load balancers to see that; generations under way finish, or are ended with an
+/// error after `GatewayConfiguration.drainTimeout`; then the socket closes.
+public final class GatewayServer: Service {
+  private let configuration: GatewayConfiguration
+  private let service: GenerationService
+  private let metrics: GatewayMetrics
+  private let log: Logger
+  private let listening: Listening
+
+  /// - Parameters:
+  ///   - model: what the target says of itself
+  ///   - tokenizer: of the target
+  ///   - metrics: the same that observes `node`
+  public init(
+    node: ControllerNode, model: ModelDescription, tokenizer: any Tokenizer,
+    configuration: GatewayConfiguration, metrics: GatewayMetrics,
+    log: Logger = Logger(label: "wanspec.gateway")
+  ) {
+    self.configuration = configuration
+    self.metrics = metrics
+    self.log = log
+    listening = Listening()
+    service = GenerationService(
+      node: node, model: model, tokenizer: tokenizer, configuration: configuration, metrics: metrics, log: log)
+  }
+
+  /// Port that the server listens on, as soon as it does.
+  ///
+  /// - Throws: what kept it from listening, for example that the port is taken.
+  public func port() async throws -> Int { try await listening.port() }
+
+  /// Generations under way.
+  public var runningRequests: Int { service.registry.count }
+
+  /// Serves until graceful shutdown or cancellation.
+  ///
+  /// - Throws: what kept the server from listening.
+  public func run() async throws {
+    // Framework messages are for debugging; what operators need is logged here.
+    var frameworkLog = Logger(label: "wanspec.gateway.http")
+    frameworkLog.logLevel = max(log.logLevel, .warning)
+    let responder = GatewayResponder(
+      service: service, configuration: configuration, metrics: metrics, log: log)
+    let application = Application(
+      responder: responder,
+      server: HTTPServerBuilder {
+        [configuration, metrics] (respond: @escaping HTTPChannelHandler.Responder) in
+        GatewayChannel(responder: respond, configuration: configuration, metrics: metrics)
+      },
+      configuration: ApplicationConfiguration(
+        address: .hostname(configuration.host, port: configuration.port), serverName: "wanspec",
+        backlog: 1024,
+        availableConnectionsDelegate: MaximumAvailableConnections(configuration.limits.connections)),
+      onServerRunning: { [listening, log] channel in
+        let port = channel.localAddress?.port ?? 0
+        log.info("listening", metadata: ["host": "\(self.configuration.host)", "port": "\(port)"])
+        listening.succeed(port)
+      },
+      logger: frameworkLog)
+    let group = ServiceGroup(
+      configuration: .init(services: [application], gracefulShutdownSignals: [], logger: frameworkLog))
+    // Detached, so that the signal to end reaches this server first and the sockets only after draining.
+    let serving = Task.detached { try await group.run() }
+    let result = await withTaskCancellationHandler {
+      await withGracefulShutdownHandler {
+        await serving.result
+      } onGracefulShutdown: {
+        Task {
+          await self.drain()
+          await group.triggerGracefulShutdown()
+          // Clients that neither read nor close have had their time.
+          try? await Task.sleep(for: .seconds(5))
+          serving.cancel()
+        }
+      }
+    } onCancel: {
+      self.service.registry.cancelAll()
+      serving.cancel()
+    }
+    if case .failure(let error) = result {
+      listening.fail(error)
+      throw error
+    }
+    listening.fail(CancellationError())
+  }
+
+  private func drain() async {
+    service.drain()
+    log.info("draining", metadata: ["generations": "\(service.registry.count)"])
+    let timeout = Task { [service, configuration, log] in
+      try await Task.sleep(for: configuration.drainTimeout)
+      log.warning("ending what is still under way", metadata: ["generations": "\(service.registry.count)"])
+      service.registry.cancelAll()
+    }
+    await service.registry.waitUntilEmpty()
+    timeout.cancel()
+  }
+}
+
+/// The port, for whoever waits for it.
+private final class Listening: Sendable {
+  private enum State {
+    case waiting([CheckedContinuation<Int, any Error>])
+    case known(Result<Int, any Error>)
+  }
+
+  private let state = Mutex(State.waiting([]))
+
+  func port() async throws -> Int {
+    try await withCheckedThrowingContinuation { continuation in
+      let known = state.withLock { state -> Result<Int, any Error>? in
+        switch state {
+        case .known(let result): return result
+        case .waiting(let waiters):
+          state = .waiting(waiters + [continuation])
+          return nil
+        }
+      }
+      if let known { continuation.resume(with: known) }
+    }
+  }
+
+  func succeed(_ port: Int) { settle(.success(port)) }
+  func fail(_ error: any Error) { settle(.failure(error)) }
+
+  /// The first result counts.
+  private func settle(_ result: Result<Int, any Error>) {
+    let waiters = state.withLock { state -> [CheckedContinuation<Int, any Error>] in
+      guard case .waiting(let waiters) = state else { return [] }
+      state = .known(result)
+      return waiters
+    }
+    for waiter in waiters { waiter.resume(with: result) }
+  }
+}

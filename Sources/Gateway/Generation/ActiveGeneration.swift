@@ -1,0 +1,205 @@
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+import Synchronization
+
+/// One choice to generate.
+package struct PlannedChoice: Sendable {
+  var index: Int
+  var request: GenerationRequest
+  var stops: [[UInt8]]
+  /// Text that goes before the answer.
+  var echo = ""
+}
+
+/// What happens to the choices of a request.
+enum ChoiceEvent: Sendable {
+  case piece(choice: Int, AnswerPiece)
+  case finished(choice: Int, FinishedChoice)
+  case failed(APIError)
+  /// Time has passed.
+  case tick
+}
+
+struct FinishedChoice: Sendable {
+  /// "stop" or "length".
+  var reason: String
+  var figures: GenerationFigures
+}
+
+/// The running generation of all choices of one request. Its end, by whatever way, cancels what still runs.
+final class ActiveGeneration: Sendable {
+  /// Ends when all choices have, or with the first that fails, or early when cancelled.
+  let events: AsyncStream<ChoiceEvent>
+  private let pump: Task<Void, Never>
+  private let isDrained = Atomic(false)
+  private let registry: GenerationRegistry
+  private let id: Int
+
+  /// - Parameter tick: how often to say that time has passed; nil never
+  init(
+    _ choices: [PlannedChoice], on node: ControllerNode, tokenizer: any Tokenizer, endTokens: [TokenID],
+    tick: Duration?, registry: GenerationRegistry
+  ) {
+    let (events, feed) = AsyncStream<ChoiceEvent>.makeStream()
+    self.events = events
+    self.registry = registry
+    pump = Task {
+      await withTaskGroup(of: Bool.self) { group in
+        for choice in choices {
+          group.addTask {
+            await Self.run(choice, on: node, tokenizer: tokenizer, endTokens: endTokens, feed: feed)
+          }
+        }
+        if let tick {
+          group.addTask {
+            while (try? await Task.sleep(for: tick)) != nil { feed.yield(.tick) }
+            return true
+          }
+        }
+        for _ in choices {
+          if await group.next() == false { break }
+        }
+        group.cancelAll()
+      }
+      feed.finish()
+    }
+    id = registry.register()
+    registry.setCancel(id) { [weak self] in self?.drain() }
+  }
+
+  deinit {
+    pump.cancel()
+    registry.remove(id)
+  }
+
+  /// For `Connection.whenGone`: does not keep the generation alive.
+  var cancellation: @Sendable () -> Void { { [pump] in pump.cancel() } }
+
+  /// The server's time to drain is over.
+  private func drain() {
+    isDrained.store(true, ordering: .relaxed)
+    pump.cancel()
+  }
+
+  /// Why `events` ended before all choices had, where the client is still there.
+  var interruption: APIError {
+    if isDrained.load(ordering: .relaxed) { return .draining }
+    return APIError(
+      .internalServerError, "the generation was cancelled", type: "server_error", code: "cancelled")
+  }
+
+  /// - Returns: whether the choice came to its end
+  private static func run(
+    _ choice: PlannedChoice, on node: ControllerNode, tokenizer: any Tokenizer, endTokens: [TokenID],
+    feed: AsyncStream<ChoiceEvent>.Continuation
+  ) async -> Bool {
+    let began = ContinuousClock.now
+    var firstToken: ContinuousClock.Instant?
+    var lastToken = began
+    var figures = GenerationFigures()
+    figures.promptTokens = choice.request.prompt.count
+    var text = ChoiceText(
+      tokenizer: tokenizer, endTokens: endTokens, stops: choice.stops,
+      charactersBefore: choice.echo.unicodeScalars.count)
+    if !choice.echo.isEmpty { feed.yield(.piece(choice: choice.index, AnswerPiece(text: choice.echo))) }
+    do {
+      for try await event in await node.generate(choice.request) {
+        switch event {
+        case .note: break
+        case .tokens(let tokens, let logprobs):
+          lastToken = .now
+          if firstToken == nil { firstToken = lastToken }
+          figures.steps += 1
+          var piece = AnswerPiece()
+          for (index, token) in tokens.enumerated() where !text.isStopped {
+            figures.count(token)
+            let wanted = choice.request.logprobs != nil && logprobs.indices.contains(index)
+            let more = text.append(token.token, logprobs: wanted ? logprobs[index] : nil)
+            piece.text += more.text
+            piece.tokens += more.tokens
+          }
+          if !piece.isEmpty { feed.yield(.piece(choice: choice.index, piece)) }
+          if text.isStopped {
+            figures.timeToFirstToken = firstToken.map { began.duration(to: $0) }
+            figures.decodeTime = firstToken.map { $0.duration(to: lastToken) } ?? .zero
+            feed.yield(.finished(choice: choice.index, FinishedChoice(reason: "stop", figures: figures)))
+            // Leaving the loop cancels the rest.
+            return true
+          }
+        case .finished(let summary):
+          let reason: String
+          switch summary.reason {
+          case .endOfText: reason = "stop"
+          case .length, .contextFull: reason = "length"
+          case .cancelled: return false
+          case .failed(let why):
+            feed.yield(.failed(APIError(GenerationError(.engineFailed, why))))
+            return false
+          }
+          let rest = text.finish()
+          if !rest.isEmpty { feed.yield(.piece(choice: choice.index, rest)) }
+          figures.take(summary)
+          feed.yield(.finished(choice: choice.index, FinishedChoice(reason: reason, figures: figures)))
+          return true
+        }
+      }
+    } catch {
+      if !Task.isCancelled { feed.yield(.failed(APIError(error))) }
+    }
+    return false
+  }
+}
+
+/// All generations under way.
+final class GenerationRegistry: Sendable {
+  private struct State {
+    var next = 0
+    var running: [Int: @Sendable () -> Void] = [:]
+    var waiters: [CheckedContinuation<Void, Never>] = []
+  }
+
+  private let state = Mutex(State())
+
+  var count: Int { state.withLock { $0.running.count } }
+
+  fileprivate func register() -> Int {
+    state.withLock { state in
+      state.next += 1
+      state.running[state.next] = {}
+      return state.next
+    }
+  }
+
+  fileprivate func setCancel(_ id: Int, _ cancel: @escaping @Sendable () -> Void) {
+    state.withLock { state in
+      if state.running[id] != nil { state.running[id] = cancel }
+    }
+  }
+
+  fileprivate func remove(_ id: Int) {
+    let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+      state.running[id] = nil
+      if !state.running.isEmpty { return [] }
+      defer { state.waiters = [] }
+      return state.waiters
+    }
+    for waiter in waiters { waiter.resume() }
+  }
+
+  func cancelAll() {
+    for cancel in state.withLock({ Array($0.running.values) }) { cancel() }
+  }
+
+  /// Returns once nothing is under way.
+  func waitUntilEmpty() async {
+    await withCheckedContinuation { continuation in
+      let isEmpty = state.withLock { state -> Bool in
+        if state.running.isEmpty { return true }
+        state.waiters.append(continuation)
+        return false
+      }
+      if isEmpty { continuation.resume() }
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Foundation
+import HTTPTypes
+
+/// What a path leads to.
+enum Route {
+  case chat, completions, models
+  case model(String)
+  case tokenize, detokenize
+  case ready, live
+  case metrics
+
+  init?(path: String) {
+    switch path {
+    case "/v1/chat/completions": self = .chat
+    case "/v1/completions": self = .completions
+    case "/v1/models": self = .models
+    case "/tokenize": self = .tokenize
+    case "/detokenize": self = .detokenize
+    case "/health", "/health/ready": self = .ready
+    case "/health/live": self = .live
+    case "/metrics": self = .metrics
+    default:
+      // Names of models have slashes in them; clients escape them or not.
+      guard path.hasPrefix("/v1/models/"), let name = path.dropFirst(11).removingPercentEncoding,
+        !name.isEmpty
+      else { return nil }
+      self = .model(name)
+    }
+  }
+
+  /// The same for all paths of one kind, so that metrics have few series.
+  var name: String {
+    switch self {
+    case .chat: "/v1/chat/completions"
+    case .completions: "/v1/completions"
+    case .models: "/v1/models"
+    case .model: "/v1/models/{id}"
+    case .tokenize: "/tokenize"
+    case .detokenize: "/detokenize"
+    case .ready: "/health/ready"
+    case .live: "/health/live"
+    case .metrics: "/metrics"
+    }
+  }
+
+  var methods: [HTTPRequest.Method] {
+    switch self {
+    case .chat, .completions, .tokenize, .detokenize: [.post]
+    case .models, .model, .ready, .live, .metrics: [.get, .head]
+    }
+  }
+
+  static let paths = [
+    "/v1/chat/completions", "/v1/completions", "/v1/models", "/tokenize", "/detokenize", "/health/ready",
+    "/health/live", "/metrics",
+  ]
+}
