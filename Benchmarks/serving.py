@@ -49,6 +49,16 @@ def resident_bytes(pid):
     return 0
 
 
+def cpu_seconds(pid):
+    """Processor time of a process so far, all threads; None where the system does not say."""
+    try:
+        # The name in the second field may hold spaces and brackets.
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Process:
     """A program with its output in a log file, which is read while it grows."""
 

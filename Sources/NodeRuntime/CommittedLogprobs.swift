@@ -1,19 +1,24 @@
 import ModelBackend
+import SpeculationCore
 
-/// Log-probabilities of the tokens that a pass decided: those of the choices on the way from the root down the
-/// verified guesses. At least as many as tokens are committed, which may end earlier.
-package func committedLogprobs(_ choices: [TargetChoice], of draft: DraftTree) -> [TokenLogprobs] {
-  var result: [TokenLogprobs] = []
-  var node = -1
-  while true {
-    let choice = choices[node + 1]
-    if let logprobs = choice.logprobs { result.append(logprobs) }
-    // Children come after their parents.
-    var child = node + 1
-    while child < draft.count, Int(draft.parents[child]) != node || draft.tokens[child] != choice.token {
-      child += 1
+package enum CommittedLogprobs {
+  /// The log-probabilities of the tokens that a pass decides: the choice after the root, then the choice after the
+  /// node that guessed it, and so on to the first choice that nobody guessed.
+  ///
+  /// O(draft). Empty where the choices have none.
+  package static func along(_ choices: [TargetChoice], of draft: DraftTree) -> [TokenLogprobs] {
+    guard choices.count == draft.count + 1 else { return [] }
+    var result: [TokenLogprobs] = []
+    var at = -1
+    // A node's children come after it.
+    var next = 0
+    while let logprobs = choices[at + 1].logprobs {
+      result.append(logprobs)
+      let token = choices[at + 1].token
+      while next < draft.count, Int(draft.parents[next]) != at || draft.tokens[next] != token { next += 1 }
+      if next == draft.count { break }
+      at = next
     }
-    guard child < draft.count else { return result }
-    node = child
+    return result
   }
 }

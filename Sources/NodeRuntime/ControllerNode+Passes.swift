@@ -64,7 +64,7 @@ extension ControllerNode {
       sessions[id]!.passEnded = now
       let verdicts = result.choices.map { ControllerMachine.Verdict(token: $0.token, margin: $0.margin) }
       if request.logprobs != nil {
-        sessions[id]!.newLogprobs = committedLogprobs(result.choices, of: request.draft)
+        sessions[id]!.newLogprobs = CommittedLogprobs.along(result.choices, of: request.draft)
       }
       sessions[id]!.machine.advance(to: now)
       shareLoad(with: id)

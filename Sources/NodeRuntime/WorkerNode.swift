@@ -81,17 +81,19 @@ public actor WorkerNode {
     isDraining = true
   }
 
-  /// Returns when no session is open.
+  /// Returns when no session is open, or with `giveUpWaiting`.
   public func waitUntilIdle() async {
-    while machine.sessionCount > 0 {
-      await withCheckedContinuation { idleWaiters.append($0) }
-    }
+    guard machine.sessionCount > 0 else { return }
+    await withCheckedContinuation { idleWaiters.append($0) }
+  }
+
+  public func giveUpWaiting() {
+    for waiter in idleWaiters { waiter.resume() }
+    idleWaiters = []
   }
 
   private func resumeIfIdle() {
-    guard machine.sessionCount == 0 else { return }
-    for waiter in idleWaiters { waiter.resume() }
-    idleWaiters = []
+    if machine.sessionCount == 0 { giveUpWaiting() }
   }
 
   // MARK: Names

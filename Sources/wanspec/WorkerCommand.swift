@@ -14,7 +14,12 @@ struct WorkerCommand: AsyncParsableCommand {
     discussion: """
       Dials the controller, so it works behind NAT, and keeps trying when there is none. For each session it \
       grows a tree of guesses, best first, and sends every expanded node at once. Being connected is being \
-      available; ending it costs nobody a token.
+      available; ending it costs nobody a token. Several controllers share one worker: each pass goes to the \
+      nodes that are most likely to be used, whoever asked.
+
+      On SIGTERM or SIGINT the worker drains: it takes no more sessions, its controllers hand those it has to \
+      others, and it ends when it has none left. `wanspec worker --drain` does that to the worker of the same \
+      --name on this machine, and waits for it.
 
       Examples:
         wanspec worker --connect 127.0.0.1:7070
@@ -27,10 +32,12 @@ struct WorkerCommand: AsyncParsableCommand {
       """)
 
   @Option(
+    parsing: .singleValue,
     help: ArgumentHelp(
-      "The controller. (env: WANSPEC_CONNECT; default: 127.0.0.1:7070)", valueName: "host:port"),
+      "The controller; repeat it for several. (env: WANSPEC_CONNECT, separated by spaces; default: 127.0.0.1:7070)",
+      valueName: "host:port"),
     transform: HostPort.init(parsing:))
-  var connect: HostPort?
+  var connect: [HostPort] = []
 
   @Option(
     help: ArgumentHelp(
@@ -83,6 +90,20 @@ struct WorkerCommand: AsyncParsableCommand {
     help: ArgumentHelp("Sessions at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
   var sessions: Int?
 
+  @Flag(help: "Ask the running worker of this --name to leave, and wait until it has.")
+  var drain = false
+
+  @Option(
+    name: .customLong("drain-timeout"), parsing: .unconditional,
+    help: ArgumentHelp(
+      "How long a worker that is to end goes on drafting for sessions that nobody takes over. (env: WANSPEC_DRAIN_TIMEOUT; default: 10s)",
+      valueName: "duration"),
+    transform: DurationArgument.init(parsing:))
+  var drainTimeout: DurationArgument?
+
+  @Option(help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
+  var config: String?
+
   @OptionGroup(title: "Security") var security: WorkerSecurityOptions
 
   @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
@@ -111,12 +132,14 @@ struct WorkerCommand: AsyncParsableCommand {
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
-    case sessions, security, json, exitWithParent, nice, autopilot
+    case sessions, drain, drainTimeout, config, security, json, exitWithParent, nice, autopilot
   }
 
   mutating func validate() throws {
     let twins = EnvironmentTwins()
-    connect = try twins("WANSPEC_CONNECT", connect) ?? HostPort(host: "127.0.0.1", port: 7070)
+    connect = try twins("WANSPEC_CONNECT", connect)
+    if connect.isEmpty { connect = [HostPort(host: "127.0.0.1", port: 7070)] }
+    drainTimeout = try twins("WANSPEC_DRAIN_TIMEOUT", drainTimeout) ?? DurationArgument(nanoseconds: 10_000_000_000)
     draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
     cpus = try twins("WANSPEC_CPUS", cpus)
     name = try twins("WANSPEC_NAME", name) ?? ProcessInfo.processInfo.hostName
@@ -139,12 +162,20 @@ struct WorkerCommand: AsyncParsableCommand {
     if let sessions, !(1...64).contains(sessions) {
       throw ValidationError("--sessions must be between 1 and 64, not \(sessions).")
     }
-    if let connect, connect.port == 0 { throw ValidationError("--connect needs a port from 1 to 65535.") }
-    if let problem = connect.flatMap({ security.problem(dialling: $0) }) { throw ValidationError(problem) }
+    if connect.count > WorkerNode.maxControllers {
+      throw ValidationError("--connect can name \(WorkerNode.maxControllers) controllers, not \(connect.count).")
+    }
+    if Set(connect).count < connect.count { throw ValidationError("--connect names a controller twice.") }
+    for address in connect {
+      if address.port == 0 { throw ValidationError("--connect needs a port from 1 to 65535.") }
+      if !drain, let problem = security.problem(dialling: address) { throw ValidationError(problem) }
+    }
+    try ConfigurationFile.requireAllKeysKnown()
   }
 
   func run() async throws {
     let output = EventLines(json: json)
+    if drain { return try await WorkerDrain.drain(name: name!, timeout: drainTimeout!.duration, output) }
     let security = try self.security.connection(log: .standardError)
     let path = try ModelResolver().path(for: draft!)
     let model = try await LlamaEngine.load(
@@ -158,63 +189,107 @@ struct WorkerCommand: AsyncParsableCommand {
     let limits = autopilot ? Autopilot.limits(draftCost: cost, roundTrip: .milliseconds(250)) : self.limits
     // Before the parent reads that this is ready, and may end it.
     TerminationSignals.install()
+    let runFile = RunFile.hold(name: name!)
+    defer { withExtendedLifetime(runFile) {} }
     output.say(
-      "ready", "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling \(connect!)",
+      "ready",
+      "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling "
+        + connect.map(\.description).joined(separator: ", "),
       ["name": name!, "model": model.model.name, "d_ms": (cost.seconds(for: 1) ?? 0) * 1000])
 
-    var configuration = ControllerConnection.Configuration(
-      host: connect!.host, port: connect!.port,
-      introduction: WorkerIntroduction(
-        name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,
-        capacity: sessions!, passWidth: limits.passWidth, softwareVersion: BuildInformation.version),
-      vocabulary: PeerVocabulary(model.model.vocabulary))
-    configuration.allowInsecure = self.security.insecure
-    configuration.security = security
-    let connection = try ControllerConnection(configuration)
+    let introduction = WorkerIntroduction(
+      name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,
+      capacity: sessions!, passWidth: limits.passWidth, draftCost: cost, softwareVersion: BuildInformation.version)
+    let connections = try connect.map { address in
+      var configuration = ControllerConnection.Configuration(
+        host: address.host, port: address.port, introduction: introduction,
+        vocabulary: PeerVocabulary(model.model.vocabulary))
+      configuration.allowInsecure = self.security.insecure
+      configuration.security = security
+      return try ControllerConnection(configuration)
+    }
     let node = WorkerNode(
       draft: model,
       configuration: WorkerMachine.Configuration(
         limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
-      cost: cost, send: { connection.send($1) })
-
+      cost: cost, send: { connections[$0].send($1) })
+    let ending: Result<Void, any Error>
     do {
-      try await serve(connection, node: node, output)
+      try await serve(connections, node: node, output)
+      ending = .success(())
     } catch {
-      model.shutDown()
-      await model.settle()
-      throw error
+      ending = .failure(error)
     }
     model.shutDown()
     await model.settle()
+    try ending.get()
     let expansions = await node.expansions
     output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
   }
 
-  /// Until the controller refuses this worker, a signal comes or the parent is gone.
-  private func serve(_ connection: ControllerConnection, node: WorkerNode, _ output: EventLines) async throws
-  {
+  /// Until every controller has refused this worker, a signal comes or the parent is gone.
+  private func serve(
+    _ connections: [ControllerConnection], node: WorkerNode, _ output: EventLines
+  ) async throws {
+    let addresses = connect
     try await withThrowingTaskGroup(of: Bool.self) { group in
-      group.addTask {
-        // The node takes in each event before the next is read: no queue in between could grow.
-        try await connection.run { await Self.handle($0, node: node, connection: connection, output) }
-        return false
-      }
-      group.addTask { [exitWithParent] in
-        await withTaskGroup(of: Void.self) { watchers in
-          watchers.addTask { await TerminationSignals.first() }
-          if exitWithParent { watchers.addTask { await ParentWatch.parentExit() } }
-          await watchers.next()
-          watchers.cancelAll()
+      for (index, connection) in connections.enumerated() {
+        group.addTask {
+          do {
+            // The node takes in each event before the next is read: no queue in between could grow.
+            try await connection.run {
+              await Self.handle($0, of: index, node: node, connection: connection, output)
+            }
+          } catch where connections.count > 1 && !Task.isCancelled {
+            output.say(
+              "refused", "\(addresses[index]) does not want this worker: \(error)",
+              ["controller": addresses[index].description, "reason": "\(error)"])
+          }
+          return false
         }
+      }
+      group.addTask { [exitWithParent, drainTimeout] in
+        await Self.endAsked(exitWithParent: exitWithParent)
+        await Self.leave(connections, node: node, timeout: drainTimeout!.duration, output)
         return true
       }
       defer { group.cancelAll() }
-      _ = try await group.next()
+      var left = connections.count
+      while left > 0, try await group.next() == false { left -= 1 }
+    }
+  }
+
+  private static func endAsked(exitWithParent: Bool) async {
+    await withTaskGroup(of: Void.self) { watchers in
+      watchers.addTask { await TerminationSignals.first() }
+      if exitWithParent { watchers.addTask { await ParentWatch.parentExit() } }
+      await watchers.next()
+      watchers.cancelAll()
+    }
+  }
+
+  /// Hands over what is open, as far as somebody takes it.
+  private static func leave(
+    _ connections: [ControllerConnection], node: WorkerNode, timeout: Duration, _ output: EventLines
+  ) async {
+    await node.drain()
+    let open = await node.sessionCount
+    guard open > 0, !Task.isCancelled else { return }
+    output.say("draining", "leaving; \(open) sessions are handed over", ["sessions": open])
+    for connection in connections { connection.drain() }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await node.waitUntilIdle() }
+      group.addTask {
+        try? await Task.sleep(for: timeout)
+        await node.giveUpWaiting()
+      }
+      await group.next()
+      group.cancelAll()
     }
   }
 
   private static func handle(
-    _ event: ControllerConnection.Event, node: WorkerNode, connection: ControllerConnection,
+    _ event: ControllerConnection.Event, of index: Int, node: WorkerNode, connection: ControllerConnection,
     _ output: EventLines
   ) async {
     switch event {
@@ -224,12 +299,12 @@ struct WorkerCommand: AsyncParsableCommand {
         ["controller": controller.name, "model": controller.modelName])
     case .message(let message):
       do {
-        try await node.handle(message)
+        try await node.handle(message, from: index)
       } catch {
         connection.reconnect(reason: "the controller broke the protocol: \(error)")
       }
     case .disconnected(let reason, let retryIn):
-      await node.disconnected()
+      await node.disconnected(from: index)
       output.say(
         "disconnected",
         "no controller: \(reason); trying again in \(retryIn.inMilliseconds.fixed(0)) ms",

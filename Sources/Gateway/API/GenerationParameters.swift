@@ -222,7 +222,7 @@ package struct GenerationParameters: Sendable {
   ///   - promptLength: tokens
   ///   - choice: counts from 0
   ///   - seed: of the first choice
-  func sampling(promptLength: Int, choice: Int, seed: UInt64) -> SamplingSettings {
+  package func sampling(promptLength: Int, choice: Int, seed: UInt64) -> SamplingSettings {
     var adjustments = LogitAdjustments(
       promptLength: Int32(clamping: promptLength), repetition: Float(repetition), presence: Float(presence),
       frequency: Float(frequency), biases: biases)

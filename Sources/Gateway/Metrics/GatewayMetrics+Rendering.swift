@@ -142,10 +142,10 @@ extension GatewayMetrics {
     page.counter(
       "wanspec_worker_received_expansions_total", "Expansions of this worker.", each { Double($0.expansions) })
     page.counter(
-      "wanspec_worker_used_expansions_total", "Of those, the ones of which a child was verified.",
-      each { Double($0.usedExpansions) })
+      "wanspec_worker_foreseen_tokens_total", "Committed tokens that this worker had named before.",
+      each { Double($0.foreseenTokens) })
     page.counter(
-      "wanspec_worker_late_expansions_total", "Of those, the ones that came too late.",
+      "wanspec_worker_late_expansions_total", "Of the expansions, the ones that came too late.",
       each { Double($0.lateExpansions) })
     page.counter(
       "wanspec_wan_received_bytes_total", "TCP payload from the worker.", each { Double($0.bytesReceived) })
