@@ -177,10 +177,8 @@ public actor ControllerNode {
         "the prompt has \(request.prompt.count) tokens, the context holds \(context): shorten the prompt or"
           + " raise the context size")
     }
-    if let problem = request.sampling.problem { return GenerationError(.invalidRequest, problem) }
-    if let count = request.logprobs, !(0...TokenLogprobs.maxTop).contains(count) {
-      return GenerationError(
-        .invalidRequest, "between 0 and \(TokenLogprobs.maxTop) log-probabilities can be asked for, not \(count)")
+    if let problem = request.sampling.problem ?? request.outputProblem {
+      return GenerationError(.invalidRequest, problem)
     }
     if request.maxTokens < 1 {
       return GenerationError(.invalidRequest, "at least one token must be asked for")

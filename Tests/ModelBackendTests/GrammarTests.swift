@@ -37,12 +37,12 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
 @Suite struct GrammarTests {
   static let cases: [(grammar: String, whole: [String], beginning: [String], forbidden: [String])] = [
     ("root ::= \"yes\" | \"no\"", ["yes", "no"], ["", "y", "ye", "n"], ["x", "yesx", "noo"]),
-    ("root ::= [a-c]+ [^a-c]", ["ax", "abcé", "a€", "c😀"], ["a", "abc"], ["x", "", "ab\0"].filter { $0 != "" }),
+    ("root ::= [a-c]+ [^a-c]", ["ax", "abcé", "a€", "c😀"], ["", "a", "abc"], ["x", "ab\0"]),
     ("root ::= \"a\"{2,4}", ["aa", "aaa", "aaaa"], ["", "a"], ["aaaaa", "b"]),
     ("root ::= (\"ab\"){3}", ["ababab"], ["abab", "a"], ["abb", "abababa"]),
     ("root ::= \"ab\"*", ["", "ab", "abab"], ["a", "aba"], ["b", "aa"]),
     ("root ::= \"x\"{2,}", ["xx", "xxxxxxxx"], ["x"], ["y"]),
-    ("root ::= a b?\na ::= \"(\" a \")\" | \"\"\nb ::= .", ["", "()", "(())x", "é"], ["(", "(("], ["(x"]),
+    ("root ::= a b?\na ::= \"(\" a \")\" | \"\"\nb ::= .", ["", "()", "(())x", "é", "("], ["(("], ["(x", "))"]),
     ("# c\nroot ::= # here too\n  \"a\" (\n \"b\" |\n \"c\" ) # end\n", ["ab", "ac"], ["a"], ["b"]),
     ("root ::= \"\\x41\\u00e9\\U0001F600\\n\\\"\"", ["Aé😀\n\""], ["A", "Aé"], ["a"]),
     ("root ::= [\\]\\[\\-\\\\a-]", ["]", "[", "-", "\\", "a"], [""], ["b"]),

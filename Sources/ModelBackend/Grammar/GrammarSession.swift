@@ -11,7 +11,7 @@ public final class GrammarSession {
 
   /// What looking at the whole vocabulary may cost, in threads times bytes. A state with more to look at leaves
   /// the rest out, so that a grammar made for that cannot hold up an engine.
-  private static let maxWork = 4_000_000
+  private static let maxWork = 2_000_000
 
   public let grammar: Grammar
   private let matcher: GrammarMatcher
