@@ -18,12 +18,14 @@ struct RawBytes: MessageSerializer, MessageDeserializer {
 ///
 /// - Parameter pause: between messages
 /// - Returns: the status, nil when it is "ok"
-func attachRaw(port: Int, _ messages: [[UInt8]], pause: Duration = .zero) async throws -> RPCError? {
+func attachRaw(
+  port: Int, _ messages: [[UInt8]], pause: Duration = .zero, metadata: Metadata = [:]
+) async throws -> RPCError? {
   let transport = try HTTP2ClientTransport.Posix(
     target: .ipv4(address: "127.0.0.1", port: port), transportSecurity: .plaintext)
   return try await withGRPCClient(transport: transport) { client in
     let (finished, finish) = AsyncStream.makeStream(of: Void.self)
-    let request = StreamingClientRequest<[UInt8]> { writer in
+    let request = StreamingClientRequest<[UInt8]>(metadata: metadata) { writer in
       for message in messages {
         try await writer.write(message)
         if pause > .zero { try await Task.sleep(for: pause) }
