@@ -6,6 +6,7 @@ import Testing
 struct UsageTests {
   static let commands = [
     "generate", "worker", "link", "models", "bench", "simulate", "trace", "profile", "demo", "doctor",
+    "certs", "tokens", "keys",
   ]
 
   @Test(arguments: commands)
