@@ -70,7 +70,8 @@ struct CertificateTests {
     #expect(list.allows(name: "w1", key: rekeyed.identity.keyFingerprint))
     #expect(!list.allows(name: "w2", key: rekeyed.identity.keyFingerprint))
     _ = try certs.renew("w1", newKey: true)
-    #expect(!(try AllowedWorkers.read(certs.allowedWorkers)).allows(name: "w1", key: old.identity.keyFingerprint))
+    #expect(
+      try !AllowedWorkers.read(certs.allowedWorkers).allows(name: "w1", key: old.identity.keyFingerprint))
   }
 
   @Test func revokingIsTakingOffTheList() throws {
@@ -78,7 +79,7 @@ struct CertificateTests {
     _ = try certs.issue(.worker, "w2")
     try certs.revoke("w1")
     #expect(try certs.record("w1").isRevoked)
-    #expect(!(try certs.record("w2").isRevoked))
+    #expect(try !certs.record("w2").isRevoked)
     #expect(throws: CredentialsError.self) { try certs.revoke("w1") }
     #expect(throws: CredentialsError.self) { try certs.renew("w1") }
     let again = try certs.issue(.worker, "w1", force: true)

@@ -153,8 +153,7 @@ struct SecretTests {
   @Test func filesOfAnotherKindAreRefused() throws {
     let folder = try Folder()
     #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
-    FileManager.default.createFile(
-      atPath: folder.file("large"), contents: Data(count: CredentialFile.maximumBytes + 1))
+    try Data(count: CredentialFile.maximumBytes + 1).write(to: URL(filePath: folder.file("large")))
     try Data([0xFF, 0xFE, 0x80]).write(to: URL(filePath: folder.file("binary")))
     for (name, problem) in [
       ("pipe", "is not a file"), ("large", "more than"), ("binary", "not UTF-8"), ("none", "No such file"),
