@@ -79,6 +79,30 @@ public struct CertificateIdentity: Sendable {
   }
 }
 
+/// Host names in certificates (RFC 6125, section 6.4).
+public enum CertificateHosts {
+  /// Whether a certificate has this DNS name among its subject alternative names: as it stands, without regard
+  /// to case, or by a "*" that stands for the whole first label. IP addresses and common names do not count.
+  public static func certificate(_ der: [UInt8], isFor name: String) -> Bool {
+    guard let certificate = try? Certificate(derEncoded: der),
+      let names = try? certificate.extensions.subjectAlternativeNames
+    else { return false }
+    return names.contains { if case .dnsName(let pattern) = $0 { matches(pattern, name) } else { false } }
+  }
+
+  static func matches(_ pattern: String, _ name: String) -> Bool {
+    func labels(_ text: String) -> [Substring] {
+      (text.hasSuffix(".") ? text.dropLast() : text[...]).split(
+        separator: ".", omittingEmptySubsequences: false)
+    }
+    let (pattern, name) = (labels(pattern.lowercased()), labels(name.lowercased()))
+    guard pattern.count == name.count, name.allSatisfy({ !$0.isEmpty }) else { return false }
+    if pattern == name { return true }
+    // Not "*.org".
+    return pattern.count > 2 && pattern[0] == "*" && pattern.dropFirst() == name.dropFirst()
+  }
+}
+
 /// Certificates and keys as files have them.
 enum PEM {
   static func der(of certificate: Certificate) -> [UInt8] {
@@ -100,7 +124,8 @@ enum PEM {
         .filter { $0.discriminator == "CERTIFICATE" }.map { try Certificate(pemDocument: $0) }
       if !certificates.isEmpty { return certificates }
     } catch {
-      throw CredentialsError("\(path) holds no certificate that can be read: \(error)", hint: "it must be PEM")
+      throw CredentialsError(
+        "\(path) holds no certificate that can be read: \(error)", hint: "it must be PEM")
     }
     throw CredentialsError("\(path) holds no certificate", hint: "it must be PEM, with BEGIN CERTIFICATE")
   }

@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import NIOSSL
+internal import NIOTLS
 
 /// Notices why TLS did not come about, for the event or the reason that people read. Stands behind the TLS
 /// handler and changes nothing.
@@ -21,7 +22,85 @@ final class TLSFailureObserver: ChannelInboundHandler {
   }
 }
 
+/// Lets nothing out before the server's certificate is known to have the right name. Stands right behind the
+/// TLS handler of a client.
+final class ServerNameGate: ChannelDuplexHandler {
+  typealias InboundIn = ByteBuffer
+  typealias InboundOut = ByteBuffer
+  typealias OutboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  private enum State {
+    case waiting(writes: [(data: NIOAny, promise: EventLoopPromise<Void>?)], isFlushed: Bool)
+    case open
+    case closed
+  }
+
+  private let hasName: ([UInt8]) -> Bool
+  private let onFailure: () -> Void
+  private var state = State.waiting(writes: [], isFlushed: false)
+
+  init(hasName: @escaping ([UInt8]) -> Bool, onFailure: @escaping () -> Void) {
+    self.hasName = hasName
+    self.onFailure = onFailure
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    guard case TLSUserEvent.handshakeCompleted = event, case .waiting(let writes, let isFlushed) = state
+    else {
+      context.fireUserInboundEventTriggered(event)
+      return
+    }
+    let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate()?.toDERBytes()
+    guard let certificate, hasName(certificate) else {
+      state = .closed
+      onFailure()
+      for write in writes { write.promise?.fail(ChannelError.ioOnClosedChannel) }
+      context.close(promise: nil)
+      return
+    }
+    state = .open
+    context.fireUserInboundEventTriggered(event)
+    for write in writes { context.write(write.data, promise: write.promise) }
+    if isFlushed { context.flush() }
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch state {
+    case .open: context.write(data, promise: promise)
+    case .closed: promise?.fail(ChannelError.ioOnClosedChannel)
+    case .waiting(var writes, let isFlushed):
+      // A preface, settings and one call's headers: the writer waits for the rest.
+      writes.append((data, promise))
+      state = .waiting(writes: writes, isFlushed: isFlushed)
+    }
+  }
+
+  func flush(context: ChannelHandlerContext) {
+    if case .waiting(let writes, _) = state {
+      state = .waiting(writes: writes, isFlushed: true)
+    } else {
+      context.flush()
+    }
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    if case .open = state { context.fireChannelRead(data) }
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    if case .waiting(let writes, _) = state {
+      state = .closed
+      for write in writes { write.promise?.fail(ChannelError.ioOnClosedChannel) }
+    }
+    context.fireChannelInactive()
+  }
+}
+
 enum TLSFailure {
+  static let otherName =
+    "the controller's certificate is for another host name (see --san of `wanspec certs issue controller`)"
+
   /// What an error of the TLS library means; nil when it says nothing about why (the peer just went away) or
   /// comes from elsewhere.
   static func describe(_ error: any Error) -> String? {
@@ -36,10 +115,16 @@ enum TLSFailure {
   /// said, the others what this side found.
   private static let meanings: [(word: String, meaning: String)] = [
     ("ALERT_CERTIFICATE_REQUIRED", "the other side wants a certificate and none was presented"),
-    ("ALERT_CERTIFICATE_EXPIRED", "the other side says that the presented certificate has expired"),
+    (
+      "ALERT_CERTIFICATE_EXPIRED",
+      "the other side says that the presented certificate is not in date by its clock"
+    ),
     ("ALERT_UNKNOWN_CA", "the other side does not trust the issuer of the presented certificate"),
     ("ALERT_BAD_CERTIFICATE", "the other side does not accept the presented certificate"),
-    ("ALERT_UNSUPPORTED_CERTIFICATE", "the presented certificate is not meant for this side's role"),
+    (
+      "ALERT_UNSUPPORTED_CERTIFICATE",
+      "the other side says that the presented certificate is for another role"
+    ),
     ("ALERT_CERTIFICATE_UNKNOWN", "the other side does not accept the presented certificate"),
     ("ALERT_PROTOCOL_VERSION", "the other side does not speak TLS 1.3"),
     ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the peer presented no certificate"),
@@ -56,7 +141,7 @@ enum TLSFailure {
   private static func describe(_ text: String) -> String? {
     if text.contains("EOF during handshake") { return nil }
     if text.contains("failedToValidateHostname") {
-      return "the peer's certificate is for another host name (--san at `wanspec certs issue controller`)"
+      return otherName
     }
     if let known = meanings.first(where: { text.contains($0.word) }) { return "TLS: \(known.meaning)" }
     return "TLS: \(FieldChecks.presentable(text, atMost: 512))"

@@ -153,11 +153,16 @@ final class ControllerAttachment: Sendable {
     } catch {
       throw Lost("cannot set up TLS: \(error)")
     }
+    // Without a name the certificate must have the address that was dialled.
+    let name = tls.serverName ?? address.name
     let handlers: @Sendable () throws -> [any ChannelHandler] = { [self] in
-      [
-        // Without a name the certificate must have the address that was dialled.
-        try NIOSSLClientHandler(context: context, serverHostname: tls.serverName ?? address.name),
-        TLSFailureObserver { [self] problem in tlsFailure.withLock { $0 = problem } },
+      let failed = { @Sendable [self] (problem: String) in tlsFailure.withLock { $0 = problem } }
+      return [
+        try NIOSSLClientHandler(context: context, serverHostname: name),
+        ServerNameGate(
+          hasName: { certificate in name.map { tls.isCertificate(certificate, $0) } ?? true },
+          onFailure: { failed(TLSFailure.otherName) }),
+        TLSFailureObserver(onFailure: failed),
       ]
     }
     let token = tls.token()

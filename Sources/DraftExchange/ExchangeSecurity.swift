@@ -45,11 +45,18 @@ public struct ClientTLS: Sendable {
   public var token: @Sendable () -> String?
   /// The name that the controller's certificate must have; nil: the host that is dialled.
   public var serverName: String?
+  /// Whether a certificate (DER) is for a host name. Asked besides the TLS library, which is also content with
+  /// the IP address that was reached: whoever can answer for the name server could then use a certificate of
+  /// an address of theirs.
+  public var isCertificate: @Sendable (_ certificate: [UInt8], _ name: String) -> Bool
 
   public init(
-    context: @escaping @Sendable () throws -> NIOSSLContext, token: @escaping @Sendable () -> String? = { nil },
-    serverName: String? = nil
+    context: @escaping @Sendable () throws -> NIOSSLContext,
+    token: @escaping @Sendable () -> String? = { nil },
+    serverName: String? = nil,
+    isCertificate: @escaping @Sendable (_ certificate: [UInt8], _ name: String) -> Bool
   ) {
+    self.isCertificate = isCertificate
     self.context = context
     self.token = token
     self.serverName = serverName

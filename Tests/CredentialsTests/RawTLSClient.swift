@@ -24,7 +24,8 @@ func handshake(
   change(&configuration)
   let context = try NIOSSLContext(configuration: configuration)
   let result = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: SeenHandshake.self)
-  let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).channelInitializer { channel in
+  let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).channelInitializer {
+    channel in
     channel.eventLoop.makeCompletedFuture {
       try channel.pipeline.syncOperations.addHandlers([
         NIOSSLClientHandler(context: context, serverHostname: nil), HandshakeWatcher(result),

@@ -88,7 +88,9 @@ struct SecretTests {
 
   @Test func randomFilesAreReadOrRefused() {
     var generator = SplitMix(7)
-    let pieces = ["a", "sha256:", "0f", " ", "\n", "#", "=", "expires=", "2026-11-25T04:00:00Z", "\u{0}", "é", "\t"]
+    let pieces = [
+      "a", "sha256:", "0f", " ", "\n", "#", "=", "expires=", "2026-11-25T04:00:00Z", "\u{0}", "é", "\t",
+    ]
     for _ in 0..<5000 {
       let text = (0..<Int.random(in: 0...20, using: &generator))
         .map { _ in pieces.randomElement(using: &generator)! }.joined()

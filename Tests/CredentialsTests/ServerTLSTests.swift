@@ -65,7 +65,8 @@ struct ServerTLSTests {
   }
 
   @Test func whatCannotBeUsedIsSaidAtTheStart() throws {
-    try folder.write("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", to: "e.key")
+    try folder.write(
+      "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", to: "e.key")
     try folder.write("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n", to: "b.key")
     for (certificate, key, problem) in [
       ("none.pem", "main.key", "No such file"), ("main.pem", "none.key", "No such file"),

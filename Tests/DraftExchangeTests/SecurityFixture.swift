@@ -57,7 +57,10 @@ final class SecurityFixture: Sendable {
     let tls = try ReloadingClientTLS(
       authorities: authority ?? certs.authority,
       identity: name.map { (certs.certificate($0), certs.key($0)) }, applicationProtocols: ["h2"], log: log)
-    return .tls(ClientTLS(context: { tls.context }, token: { token }, serverName: serverName))
+    return .tls(
+      ClientTLS(
+        context: { tls.context }, token: { token }, serverName: serverName,
+        isCertificate: { CertificateHosts.certificate($0, isFor: $1) }))
   }
 
   func makeToken(_ name: String, lifetime: TimeInterval? = nil, now: Date = Date()) throws -> String {

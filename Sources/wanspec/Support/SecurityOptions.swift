@@ -26,7 +26,8 @@ struct WorkerSecurityOptions: ParsableArguments {
   var certificate: String?
 
   @Option(
-    name: .customLong("tls-key"), help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
   var key: String?
 
   @Option(
@@ -104,7 +105,9 @@ struct WorkerSecurityOptions: ParsableArguments {
       let tls = try ReloadingClientTLS(
         authorities: authority, identity: identity, applicationProtocols: ["h2"], log: log)
       return .tls(
-        ClientTLS(context: { tls.context }, token: try token(log: log), serverName: serverName))
+        ClientTLS(
+          context: { tls.context }, token: try token(log: log), serverName: serverName,
+          isCertificate: { CertificateHosts.certificate($0, isFor: $1) }))
     }
   }
 
@@ -140,7 +143,8 @@ struct ListenerSecurityOptions: ParsableArguments {
   var certificate: String?
 
   @Option(
-    name: .customLong("tls-key"), help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
   var key: String?
 
   @Option(
