@@ -52,7 +52,8 @@ public struct CertificateDirectory: Sendable {
     try locked {
       for taken in [authority, authorityKey] where exists(taken) && !force {
         throw CredentialsError(
-          "\(taken) exists already", hint: "with another authority every certificate of this one stops to count; "
+          "\(taken) exists already",
+          hint: "with another authority every certificate of this one stops to count; "
             + "add --force if that is meant")
       }
       // Authorities get different names, so that an old one's certificates are not taken for a new one's.
@@ -113,7 +114,8 @@ public struct CertificateDirectory: Sendable {
       let old = try record(name)
       guard !old.isRevoked else {
         throw CredentialsError(
-          "\(name) is revoked", hint: "run: wanspec certs issue worker \(name) --force, which makes a new key")
+          "\(name) is revoked", hint: "run: wanspec certs issue worker \(name) --force, which makes a new key"
+        )
       }
       let leaf = try leaf(name)
       let oldKey = try PEM.privateKey(key(name))

@@ -100,7 +100,8 @@ enum PEM {
         .filter { $0.discriminator == "CERTIFICATE" }.map { try Certificate(pemDocument: $0) }
       if !certificates.isEmpty { return certificates }
     } catch {
-      throw CredentialsError("\(path) holds no certificate that can be read: \(error)", hint: "it must be PEM")
+      throw CredentialsError(
+        "\(path) holds no certificate that can be read: \(error)", hint: "it must be PEM")
     }
     throw CredentialsError("\(path) holds no certificate", hint: "it must be PEM, with BEGIN CERTIFICATE")
   }

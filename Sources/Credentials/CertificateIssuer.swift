@@ -17,7 +17,8 @@ struct CertificateIssuer {
     let subject = try DistinguishedName { CommonName(name) }
     let certificate = try Certificate(
       version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: key.publicKey,
-      notValidBefore: now.addingTimeInterval(-clockTolerance), notValidAfter: now.addingTimeInterval(lifetime),
+      notValidBefore: now.addingTimeInterval(-clockTolerance),
+      notValidAfter: now.addingTimeInterval(lifetime),
       issuer: subject, subject: subject,
       extensions: try Certificate.Extensions {
         Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
@@ -31,7 +32,8 @@ struct CertificateIssuer {
   /// A certificate for one role. A controller's only works as a server and a worker's only as a client, so a
   /// stolen worker certificate cannot pose as a controller to other workers.
   func issue(
-    role: CertificateRole, name: String, hosts: [SubjectHost], site: String?, publicKey: Certificate.PublicKey,
+    role: CertificateRole, name: String, hosts: [SubjectHost], site: String?,
+    publicKey: Certificate.PublicKey,
     notBefore: Date, notAfter: Date
   ) throws -> Certificate {
     var names = hosts.map(\.generalName)

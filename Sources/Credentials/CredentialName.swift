@@ -15,7 +15,8 @@ public enum CredentialName {
       default: false
       }
     }
-    guard isAllowed, (1...maximumLength).contains(name.utf8.count), name.first != ".", name.first != "-" else {
+    guard isAllowed, (1...maximumLength).contains(name.utf8.count), name.first != ".", name.first != "-"
+    else {
       throw CredentialsError(
         "\"\(name.prefix(80))\" cannot be a \(kind)",
         hint: "use 1 to \(maximumLength) letters, digits, '.', '_' and '-', and begin with a letter or digit")

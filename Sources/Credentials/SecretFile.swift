@@ -26,7 +26,8 @@ public struct SecretFile: Sendable {
     return try edit { text, table in
       guard !table.entries.contains(where: { $0.name == name }) else {
         throw CredentialsError(
-          "\(path) has a \(kind.noun) named \(name) already", hint: "revoke that one first, or choose another name")
+          "\(path) has a \(kind.noun) named \(name) already",
+          hint: "revoke that one first, or choose another name")
       }
       let secret = kind.makeSecret()
       let entry = SecretEntry(

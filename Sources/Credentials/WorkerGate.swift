@@ -79,7 +79,8 @@ public final class WorkerGate: Sendable {
   private func admit(certificate: [UInt8], _ now: Date) throws(CredentialsError) -> Admission {
     let identity = try CertificateIdentity(der: certificate)
     guard identity.role == .worker else {
-      throw CredentialsError("the certificate of \(identity.name) is for a \(identity.role.rawValue), not a worker")
+      throw CredentialsError(
+        "the certificate of \(identity.name) is for a \(identity.role.rawValue), not a worker")
     }
     let admission = Admission(
       method: .certificate, name: identity.name, site: identity.site,

@@ -136,7 +136,8 @@ struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
   /// - Throws: always; the end of the stream is an ending, too
   private func read(
     _ frames: RPCAsyncSequence<Wanspec_V1_WorkerFrame, any Error>, _ connection: Connection,
-    _ identity: WorkerIdentity?, _ attachment: Attachment, _ announce: AsyncStream<AttachedWorker>.Continuation
+    _ identity: WorkerIdentity?, _ attachment: Attachment,
+    _ announce: AsyncStream<AttachedWorker>.Continuation
   ) async throws {
     let codec = WorkerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
     for try await frame in frames {
@@ -171,7 +172,8 @@ struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
     if let mismatch = Handshake.mismatch(controller: .current, worker: Handshake.version(of: frame.hello)) {
       throw Ending.refused(.failedPrecondition, mismatch)
     }
-    let isAlone = !frame.hasPong && frame.expansions.isEmpty && frame.declined.isEmpty && !frame.hasGoodbye
+    let isAlone =
+      !frame.hasPong && frame.expansions.isEmpty && frame.declined.isEmpty && !frame.hasGoodbye
       && !frame.draining
     try FieldChecks.require(isAlone, "hello", "is not alone in its frame")
     var (introduction, vocabulary) = try Handshake.read(frame.hello, configuration.limits)

@@ -47,7 +47,8 @@ public struct ClientTLS: Sendable {
   public var serverName: String?
 
   public init(
-    context: @escaping @Sendable () throws -> NIOSSLContext, token: @escaping @Sendable () -> String? = { nil },
+    context: @escaping @Sendable () throws -> NIOSSLContext,
+    token: @escaping @Sendable () -> String? = { nil },
     serverName: String? = nil
   ) {
     self.context = context

@@ -207,7 +207,8 @@ extension CertsCommand {
         for record in records {
           let identity = record.identity
           table.add([
-            identity.name, identity.role.rawValue, identity.site ?? "-", CredentialDate.text(identity.notAfter),
+            identity.name, identity.role.rawValue, identity.site ?? "-",
+            CredentialDate.text(identity.notAfter),
             "\(record.daysLeft())", record.state, identity.keyFingerprint.short,
           ])
         }

@@ -101,7 +101,8 @@ struct WorkerCommand: AsyncParsableCommand {
     transform: DurationArgument.init(parsing:))
   var drainTimeout: DurationArgument?
 
-  @Option(help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
   var config: String?
 
   @OptionGroup(title: "Security") var security: WorkerSecurityOptions
@@ -139,7 +140,8 @@ struct WorkerCommand: AsyncParsableCommand {
     let twins = EnvironmentTwins()
     connect = try twins("WANSPEC_CONNECT", connect)
     if connect.isEmpty { connect = [HostPort(host: "127.0.0.1", port: 7070)] }
-    drainTimeout = try twins("WANSPEC_DRAIN_TIMEOUT", drainTimeout) ?? DurationArgument(nanoseconds: 10_000_000_000)
+    drainTimeout =
+      try twins("WANSPEC_DRAIN_TIMEOUT", drainTimeout) ?? DurationArgument(nanoseconds: 10_000_000_000)
     draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
     cpus = try twins("WANSPEC_CPUS", cpus)
     name = try twins("WANSPEC_NAME", name) ?? ProcessInfo.processInfo.hostName
@@ -163,7 +165,8 @@ struct WorkerCommand: AsyncParsableCommand {
       throw ValidationError("--sessions must be between 1 and 64, not \(sessions).")
     }
     if connect.count > WorkerNode.maxControllers {
-      throw ValidationError("--connect can name \(WorkerNode.maxControllers) controllers, not \(connect.count).")
+      throw ValidationError(
+        "--connect can name \(WorkerNode.maxControllers) controllers, not \(connect.count).")
     }
     if Set(connect).count < connect.count { throw ValidationError("--connect names a controller twice.") }
     for address in connect {
@@ -199,7 +202,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     let introduction = WorkerIntroduction(
       name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,
-      capacity: sessions!, passWidth: limits.passWidth, draftCost: cost, softwareVersion: BuildInformation.version)
+      capacity: sessions!, passWidth: limits.passWidth, draftCost: cost,
+      softwareVersion: BuildInformation.version)
     let connections = try connect.map { address in
       var configuration = ControllerConnection.Configuration(
         host: address.host, port: address.port, introduction: introduction,
@@ -240,7 +244,7 @@ struct WorkerCommand: AsyncParsableCommand {
             try await connection.run {
               await Self.handle($0, of: index, node: node, connection: connection, output)
             }
-          } catch where connections.count > 1 && !Task.isCancelled {
+          } catch  where connections.count > 1 && !Task.isCancelled {
             output.say(
               "refused", "\(addresses[index]) does not want this worker: \(error)",
               ["controller": addresses[index].description, "reason": "\(error)"])

@@ -50,7 +50,9 @@ struct JSONTests {
   }
 
   @Test func invalidUTF8IsRefused() {
-    for bytes: [UInt8] in [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xE2, 0x82]] {
+    for bytes: [UInt8] in [
+      [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xE2, 0x82],
+    ] {
       #expect(throws: JSONError.self) { try JSONReader.read([0x22] + bytes + [0x22]) }
     }
   }
@@ -84,7 +86,8 @@ struct JSONTests {
       return
     }
     #expect(members.map(\.key) == ["z", "a", "m"])
-    #expect(String(decoding: Array(text.utf8)[members[1].node.range], as: UTF8.self) == #"{"y" : [ 1 ], "b": 2}"#)
+    #expect(
+      String(decoding: Array(text.utf8)[members[1].node.range], as: UTF8.self) == #"{"y" : [ 1 ], "b": 2}"#)
   }
 
   @Test func whatIsWrittenIsReadBack() throws {

@@ -159,7 +159,8 @@ extension JSONSchemaGrammar {
       if leading.isEmpty {
         // The first one has no comma.
         let more = rule("\(item)\(Self.repetition(least - 1, most.map { $0 - 1 }))")
-        return #""[" \#(ws) \#(least > 0 ? "(\(following)) \(more)" : "((\(following)) \(more))?") \#(ws) "]""#
+        return
+          #""[" \#(ws) \#(least > 0 ? "(\(following)) \(more)" : "((\(following)) \(more))?") \#(ws) "]""#
       }
     }
     for (index, item) in leading.enumerated().reversed() {

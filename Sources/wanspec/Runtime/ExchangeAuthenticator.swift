@@ -25,7 +25,8 @@ extension WorkerIdentity {
 
   var admission: WorkerGate.Admission {
     WorkerGate.Admission(
-      method: method == .certificate ? .certificate : .token, name: name, site: site, fingerprint: fingerprint,
+      method: method == .certificate ? .certificate : .token, name: name, site: site,
+      fingerprint: fingerprint,
       expires: expires)
   }
 }

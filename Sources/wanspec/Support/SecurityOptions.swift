@@ -26,7 +26,8 @@ struct WorkerSecurityOptions: ParsableArguments {
   var certificate: String?
 
   @Option(
-    name: .customLong("tls-key"), help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
   var key: String?
 
   @Option(
@@ -140,7 +141,8 @@ struct ListenerSecurityOptions: ParsableArguments {
   var certificate: String?
 
   @Option(
-    name: .customLong("tls-key"), help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
+    name: .customLong("tls-key"),
+    help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
   var key: String?
 
   @Option(
