@@ -99,7 +99,7 @@ package struct FieldReader {
     for member in members where !known.contains(member.key) {
       let name = String(member.key.prefix(64))
       var message = "unknown field \(path(of: name))"
-      if let nearest = Self.nearest(to: name, in: known) { message += "; did you mean \(nearest)?" }
+      if let nearest = Self.nearest(to: name, in: known) { message += "; did you mean \(path(of: nearest))?" }
       throw .invalid(message, param: path(of: name), code: "unknown_parameter")
     }
   }
