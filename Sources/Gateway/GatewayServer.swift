@@ -34,7 +34,8 @@ public final class GatewayServer: Service {
     self.log = log
     listening = Listening()
     service = GenerationService(
-      node: node, model: model, tokenizer: tokenizer, configuration: configuration, metrics: metrics, log: log)
+      node: node, model: model, tokenizer: tokenizer, configuration: configuration, metrics: metrics, log: log
+    )
   }
 
   /// Port that the server listens on, as soon as it does.

@@ -79,7 +79,8 @@ extension LlamaEngine {
     for cache in caches {
       let end = cache.sharedSegment < 0 ? 0 : segments[cache.sharedSegment].range.upperBound
       if end != cache.sharedCount || end > cache.trunk.count {
-        return "\(cache.sharedCount) of \(cache.trunk.count) tokens are shared, in segments that end at \(end)"
+        return
+          "\(cache.sharedCount) of \(cache.trunk.count) tokens are shared, in segments that end at \(end)"
       }
     }
     return segments.problem(holds: caches.map(\.sharedSegment).filter { $0 >= 0 })

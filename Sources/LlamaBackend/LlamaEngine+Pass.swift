@@ -89,9 +89,11 @@ extension LlamaEngine {
       var waits = false
       if work.prefix.count - cached(work) > LlamaEngine.leastShare {
         // Better to take over next time what an earlier request is about to compute than to compute it twice.
-        waits = prefillBudget < .max && options.sharesPrefixes && filling.contains {
-          commonLength(works[$0].prefix, work.prefix) >= cached(work) + LlamaEngine.leastShare
-        }
+        waits =
+          prefillBudget < .max && options.sharesPrefixes
+          && filling.contains {
+            commonLength(works[$0].prefix, work.prefix) >= cached(work) + LlamaEngine.leastShare
+          }
         if !waits {
           reused[index] = takeOver(work, context)
           if work.prefix.count - cached(work) > LlamaEngine.leastShare { filling.append(index) }
@@ -149,7 +151,8 @@ extension LlamaEngine {
   /// that are not needed, then the oldest guesses.
   private func planAll(_ works: [SessionWork], _ context: LlamaContext) throws -> [SessionPlan] {
     var plans = works.map { sessions[$0.session, default: SessionCache()].plan($0) }
-    let busy = Dictionary(works.enumerated().map { ($1.session, $0) }, uniquingKeysWith: { first, _ in first })
+    let busy = Dictionary(
+      works.enumerated().map { ($1.session, $0) }, uniquingKeysWith: { first, _ in first })
     while true {
       let lanes = plans.reduce(0) { $0 + $1.missingLanes }
       let cells = plans.reduce(0) { $0 + $1.new.count }
@@ -159,7 +162,9 @@ extension LlamaEngine {
       if lanes > freeLanes.count, reclaimIdleLane(except: busy.keys, context) { continue }
       let protected = busy.mapValues { plans[$0].protected }
       if let session = freeOldestBranch(protected, context) {
-        if let index = busy[session], let cache = sessions[session] { plans[index] = cache.plan(works[index]) }
+        if let index = busy[session], let cache = sessions[session] {
+          plans[index] = cache.plan(works[index])
+        }
         continue
       }
       if lanes > freeLanes.count {

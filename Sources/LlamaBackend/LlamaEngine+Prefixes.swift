@@ -91,7 +91,9 @@ extension LlamaEngine {
       if reclaimIdleLane(except: [SessionID](), context) { continue }
       if freeOldestBranch([:], context) == nil { return false }
     }
-    sessions[session, default: SessionCache()].lanes = [.init(id: freeLanes.removeLast(), content: .prefix(0))]
+    sessions[session, default: SessionCache()].lanes = [
+      .init(id: freeLanes.removeLast(), content: .prefix(0))
+    ]
     return true
   }
 }

@@ -47,7 +47,9 @@ extension LlamaEngine: TargetModel {
         .invalidRequest, "node \(index) of the draft of \(request.session) comes before its parent \(parent)",
         hint: nil)
     }
-    if let problem = TreeChooser.problem(with: request) { throw ModelError(.invalidRequest, problem, hint: nil) }
+    if let problem = TreeChooser.problem(with: request) {
+      throw ModelError(.invalidRequest, problem, hint: nil)
+    }
   }
 
   static var incomplete: ModelError {

@@ -20,7 +20,9 @@ package final class LlamaGrammarReference {
 
   /// Tokens that may come next, ascending.
   package func allowed() -> [TokenID] {
-    var entries = (0..<TokenID(clamping: model.vocabularySize)).map { llama_token_data(id: $0, logit: 0, p: 0) }
+    var entries = (0..<TokenID(clamping: model.vocabularySize)).map {
+      llama_token_data(id: $0, logit: 0, p: 0)
+    }
     entries.withUnsafeMutableBufferPointer { buffer in
       var list = llama_token_data_array(
         data: buffer.baseAddress, size: buffer.count, selected: -1, sorted: false)

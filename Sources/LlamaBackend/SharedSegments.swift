@@ -80,7 +80,8 @@ struct SharedSegments {
     let gone = Set(free)
     let used = segments.indices.filter { !gone.contains($0) }
     for id in used where segments[id].parent >= 0 { holders[segments[id].parent] += 1 }
-    for id in segments.indices where gone.contains(id) ? holders[id] > 0 : holders[id] != segments[id].holders {
+    for id in segments.indices where gone.contains(id) ? holders[id] > 0 : holders[id] != segments[id].holders
+    {
       return "segment \(id) is held \(holders[id]) times: \(segments[id])"
     }
     for id in used {

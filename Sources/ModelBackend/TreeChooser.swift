@@ -33,7 +33,8 @@ public final class TreeChooser {
       return "between 0 and \(TokenLogprobs.maxTop) log-probabilities can be asked for, not \(count)"
     }
     if let grammar = request.grammar, !(0...request.prefix.count).contains(grammar.promptLength) {
-      return "a prompt of \(grammar.promptLength) tokens is not within the \(request.prefix.count) tokens so far"
+      return
+        "a prompt of \(grammar.promptLength) tokens is not within the \(request.prefix.count) tokens so far"
     }
     return nil
   }

@@ -113,7 +113,9 @@ public actor WorkerNode {
     (Int(session.rawValue >> 56), SessionID(session.rawValue & (1 << 56 - 1)))
   }
 
-  private static func forRemote(_ message: WorkerMessage) -> (controller: ControllerIndex, message: WorkerMessage) {
+  private static func forRemote(_ message: WorkerMessage) -> (
+    controller: ControllerIndex, message: WorkerMessage
+  ) {
     switch message {
     case .expansion(let id, let expansion):
       let (controller, session) = remote(id)

@@ -218,14 +218,21 @@ public struct WorkerPool: Sendable {
   }
 
   /// A worker as operators see it.
-  public func describe(_ worker: WorkerID) -> (profile: Profile, sessions: Int, standing: Double, tally: WorkerTally, isDraining: Bool)? {
-    workers[worker].map { ($0.profile, $0.sessions.count, $0.standing.score, $0.standing.total, $0.isDraining) }
+  public func describe(_ worker: WorkerID) -> (
+    profile: Profile, sessions: Int, standing: Double, tally: WorkerTally, isDraining: Bool
+  )? {
+    workers[worker].map {
+      ($0.profile, $0.sessions.count, $0.standing.score, $0.standing.total, $0.isDraining)
+    }
   }
 
   /// The time per token predicted for one more session on a worker, in seconds; nil for one that takes none.
   public func predictedSecondsPerToken(on worker: WorkerID, targetSeconds: Double) -> Double? {
-    guard let candidate = workers[worker], candidate.sessions.count < candidate.profile.capacity else { return nil }
-    return predict(candidate, sessions: candidate.sessions.count + 1, PlacementModel(targetSeconds: targetSeconds))
+    guard let candidate = workers[worker], candidate.sessions.count < candidate.profile.capacity else {
+      return nil
+    }
+    return predict(
+      candidate, sessions: candidate.sessions.count + 1, PlacementModel(targetSeconds: targetSeconds))
   }
 }
 
@@ -243,7 +250,8 @@ extension WorkerPool {
   }
 
   /// The worker with the shortest predicted time per token among those that can take a session.
-  private func bestWorker(for id: SessionID, _ model: PlacementModel) -> (worker: WorkerID, seconds: Double)? {
+  private func bestWorker(for id: SessionID, _ model: PlacementModel) -> (worker: WorkerID, seconds: Double)?
+  {
     let session = sessions[id]!
     var best: (worker: WorkerID, seconds: Double)?
     for (worker, candidate) in workers {
@@ -311,7 +319,8 @@ extension WorkerPool {
       let seconds = predict(worker, sessions: worker.sessions.count, model)
       if worst.map({ seconds > $0.seconds }) ?? true { worst = (placement.worker, seconds) }
     }
-    guard let worst, let best = bestWorker(for: id, model), best.seconds < configuration.moveBelow * worst.seconds
+    guard let worst, let best = bestWorker(for: id, model),
+      best.seconds < configuration.moveBelow * worst.seconds
     else { return }
     sessions[id]!.lastMove = now
     leave(worst.worker, id, at: now)
@@ -338,14 +347,19 @@ extension WorkerPool {
   /// Everything that must hold between events; the first breach as a sentence. For tests.
   package var brokenInvariant: String? {
     for (id, session) in sessions {
-      if Set(session.placements.map(\.worker)).count != session.placements.count { return "\(id) is twice on a worker" }
+      if Set(session.placements.map(\.worker)).count != session.placements.count {
+        return "\(id) is twice on a worker"
+      }
       for placement in session.placements where workers[placement.worker]?.sessions.contains(id) != true {
         return "\(id) is on \(placement.worker), which does not know"
       }
     }
     for (id, worker) in workers {
-      if worker.sessions.count > worker.profile.capacity { return "\(id) has \(worker.sessions.count) sessions" }
-      for session in worker.sessions where sessions[session]?.placements.contains(where: { $0.worker == id }) != true {
+      if worker.sessions.count > worker.profile.capacity {
+        return "\(id) has \(worker.sessions.count) sessions"
+      }
+      for session in worker.sessions
+      where sessions[session]?.placements.contains(where: { $0.worker == id }) != true {
         return "\(id) has \(session), which does not know"
       }
     }
@@ -353,5 +367,7 @@ extension WorkerPool {
   }
 
   /// The workers that draft for a session. For tests.
-  package func placements(of session: SessionID) -> [WorkerID] { sessions[session]?.placements.map(\.worker) ?? [] }
+  package func placements(of session: SessionID) -> [WorkerID] {
+    sessions[session]?.placements.map(\.worker) ?? []
+  }
 }

@@ -113,7 +113,8 @@ public struct ScriptedTarget: TargetModel {
         choices: verdicts.map { verdict in
           TargetChoice(
             token: verdict.token, margin: verdict.margin,
-            logprobs: request.logprobs == nil ? nil : Self.logprobs(of: verdict.token, margin: verdict.margin))
+            logprobs: request.logprobs == nil ? nil : Self.logprobs(of: verdict.token, margin: verdict.margin)
+          )
         })
     }
     return PassResult(results: results, duration: max(duration, .nanoseconds(1)), tokens: tokens)

@@ -52,7 +52,8 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("workers-per-session"), parsing: .unconditional,
     help: ArgumentHelp(
-      "Workers that draft for one answer at a time. (env: WANSPEC_WORKERS_PER_SESSION; default: 1)", valueName: "n"))
+      "Workers that draft for one answer at a time. (env: WANSPEC_WORKERS_PER_SESSION; default: 1)",
+      valueName: "n"))
   var workersPerSession: Int?
 
   @Option(
@@ -65,7 +66,10 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Workers' port") var security: ListenerSecurityOptions
 
-  @Option(help: ArgumentHelp("Whether answers are speculated unless a request says: auto or off. (env: WANSPEC_SPECULATION; default: auto)", valueName: "mode"))
+  @Option(
+    help: ArgumentHelp(
+      "Whether answers are speculated unless a request says: auto or off. (env: WANSPEC_SPECULATION; default: auto)",
+      valueName: "mode"))
   var speculation: SpeculationSwitch?
 
   @OptionGroup(title: "Speculation") var speculating: SpeculationOptions
@@ -77,7 +81,8 @@ struct ServeCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("max-queue"), parsing: .unconditional,
-    help: ArgumentHelp("Requests that wait; more get status 429. (env: WANSPEC_MAX_QUEUE; default: 128)", valueName: "n"))
+    help: ArgumentHelp(
+      "Requests that wait; more get status 429. (env: WANSPEC_MAX_QUEUE; default: 128)", valueName: "n"))
   var maxQueue: Int?
 
   @Option(
@@ -95,7 +100,8 @@ struct ServeCommand: AsyncParsableCommand {
   var prefillChunk: Int?
 
   @Option(
-    help: ArgumentHelp("Cores to pin the target to, such as 0 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
+    help: ArgumentHelp(
+      "Cores to pin the target to, such as 0 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
     transform: CoreList.init(parsing:))
   var cpus: CoreList?
 
@@ -107,10 +113,13 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Option(help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
   var config: String?
 
-  @Flag(name: .customLong("print-config"), help: "Print the settings that hold, as a configuration file, and end.")
+  @Flag(
+    name: .customLong("print-config"), help: "Print the settings that hold, as a configuration file, and end."
+  )
   var printConfig = false
 
   @Flag(
@@ -124,7 +133,8 @@ struct ServeCommand: AsyncParsableCommand {
     draft = try twins("WANSPEC_DRAFT", draft)
     listen = try twins("WANSPEC_LISTEN", listen) ?? ListenArgument(HostPort(host: "127.0.0.1", port: 7070))
     workersPerSession = try twins("WANSPEC_WORKERS_PER_SESSION", workersPerSession) ?? 1
-    workerTimeout = try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout) ?? DurationArgument(nanoseconds: 3_000_000_000)
+    workerTimeout =
+      try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout) ?? DurationArgument(nanoseconds: 3_000_000_000)
     speculation = try twins("WANSPEC_SPECULATION", speculation) ?? .auto
     sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
     maxQueue = try twins("WANSPEC_MAX_QUEUE", maxQueue) ?? 128
@@ -134,7 +144,8 @@ struct ServeCommand: AsyncParsableCommand {
     draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
     func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
       if range.contains(value) { return }
-      throw ValidationError("--\(flag) must be between \(range.lowerBound) and \(range.upperBound), not \(value).")
+      throw ValidationError(
+        "--\(flag) must be between \(range.lowerBound) and \(range.upperBound), not \(value).")
     }
     try require(sessions!, 1...128, "sessions")
     try require(maxQueue!, 0...65_536, "max-queue")

@@ -19,7 +19,8 @@ struct WANSpec: AsyncParsableCommand {
       """,
     version: "wanspec \(BuildInformation.version)",
     subcommands: [
-      GenerateCommand.self, ServeCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self, BenchCommand.self,
+      GenerateCommand.self, ServeCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self,
+      BenchCommand.self,
       SimulateCommand.self, TraceCommand.self, ProfileCommand.self, DemoCommand.self, DoctorCommand.self,
       CertsCommand.self, TokensCommand.self, KeysCommand.self,
     ])

@@ -56,7 +56,9 @@ import Testing
       let vllm = try await server.client.post("/tokenize", ["prompt": text, "return_token_strs": true])
       #expect(vllm.json.string("tokens.0.piece") == "The")
       #expect(try await server.client.post("/tokenize", "{}").status == 400)
-      #expect(try await server.client.post("/detokenize", #"{"tokens":[99999999]}"#).error.string("param") == "tokens[0]")
+      #expect(
+        try await server.client.post("/detokenize", #"{"tokens":[99999999]}"#).error.string("param")
+          == "tokens[0]")
       #expect(try await server.client.post("/detokenize", #"{"tokens":[]}"#).json.string("content") == "")
     }
   }
@@ -99,7 +101,8 @@ import Testing
     try await TestServer.run { server in
       for fields: [String: Any] in [["temperature": 0], ["temperature": 0.9, "seed": 7, "top_k": 50]] {
         let plain = try await chat(server, fields.merging(["speculation": ["mode": "off"]]) { $1 })
-        let speculative = try await chat(server, fields.merging(["speculation": ["mode": "auto", "width": 8]]) { $1 })
+        let speculative = try await chat(
+          server, fields.merging(["speculation": ["mode": "auto", "width": 8]]) { $1 })
         #expect(try text(plain) == text(speculative))
         #expect(plain.json.int("speculation.from_lookup") == 0)
       }
@@ -129,7 +132,9 @@ import Testing
         #expect(try text(several, index) == text(one))
         #expect(several.json.int("choices.\(index).index") == index)
       }
-      #expect(several.json.int("usage.prompt_tokens") == (try await chat(server, ["max_tokens": 1])).json.int("usage.prompt_tokens"))
+      #expect(
+        several.json.int("usage.prompt_tokens")
+          == (try await chat(server, ["max_tokens": 1])).json.int("usage.prompt_tokens"))
     }
   }
 
@@ -181,7 +186,10 @@ import Testing
           #expect(
             own.last?.string("choices.0.finish_reason")
               == whole.json.string("choices.\(choice).finish_reason"))
-          #expect(own.allSatisfy { $0.string("object") == "chat.completion.chunk" && $0.string("id") == own[0].string("id") })
+          #expect(
+            own.allSatisfy {
+              $0.string("object") == "chat.completion.chunk" && $0.string("id") == own[0].string("id")
+            })
         }
         let usage = try #require(stream.events.last)
         #expect((usage["choices"] as? [Any])?.isEmpty == true)
@@ -195,7 +203,8 @@ import Testing
   @Test func completionsTakeEveryKindOfPrompt() async throws {
     try await TestServer.run { server in
       let text = "The capital of France is"
-      let ids = try #require(try await server.client.post("/tokenize", ["prompt": text]).json["tokens"] as? [Int])
+      let ids = try #require(
+        try await server.client.post("/tokenize", ["prompt": text]).json["tokens"] as? [Int])
       func complete(_ prompt: Any, _ fields: [String: Any] = [:]) async throws -> HTTPReply {
         var body: [String: Any] = ["prompt": prompt, "max_tokens": 8, "temperature": 0]
         body.merge(fields) { $1 }
@@ -203,7 +212,8 @@ import Testing
       }
       let one = try await complete(text)
       #expect(one.status == 200, "\(one.text)")
-      #expect(one.json.string("object") == "text_completion" && one.json.string("id")?.hasPrefix("cmpl-") == true)
+      #expect(
+        one.json.string("object") == "text_completion" && one.json.string("id")?.hasPrefix("cmpl-") == true)
       let answer = try #require(one.json.string("choices.0.text"))
       #expect(try await complete(ids).json.string("choices.0.text") == answer)
       let several = try await complete([text, "Once upon a time"])

@@ -64,7 +64,9 @@ struct HTTPReply {
   struct Malformed: Error { var bytes: String }
 
   /// - Returns: nil while the response is not complete
-  static func parse(_ bytes: [UInt8], isClosed: Bool, isHead: Bool = false) throws -> (HTTPReply, rest: [UInt8])? {
+  static func parse(_ bytes: [UInt8], isClosed: Bool, isHead: Bool = false) throws -> (
+    HTTPReply, rest: [UInt8]
+  )? {
     guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else {
       if isClosed { throw Malformed(bytes: String(decoding: bytes.prefix(400), as: UTF8.self)) }
       return nil

@@ -49,7 +49,8 @@ struct RequestParsingTests {
     (#""logprobs":2"#, "logprobs", "a boolean"),
     (#""logprobs":true,"top_logprobs":21"#, "top_logprobs", "between 0 and 20"),
     (#""top_logprobs":2"#, "top_logprobs", "together with logprobs"),
-    (#""logit_bias":[1]"#, "logit_bias", "an object"), (#""logit_bias":{"x":1}"#, "logit_bias.x", "no token id"),
+    (#""logit_bias":[1]"#, "logit_bias", "an object"),
+    (#""logit_bias":{"x":1}"#, "logit_bias.x", "no token id"),
     (#""logit_bias":{"-3":1}"#, "logit_bias.-3", "no token id"),
     (#""logit_bias":{"5":101}"#, "logit_bias.5", "between -100 and 100"),
     (#""logit_bias":{"5":1,"05":2}"#, "logit_bias.05", "twice"),
@@ -77,8 +78,10 @@ struct RequestParsingTests {
     (#""user":5"#, "user", "a string"), (#""ignore_eos":true"#, "ignore_eos", "not supported"),
     (#""tools":[{"type":"function"}]"#, "tools", "not supported"),
     (#""tool_choice":{"type":"function"}"#, "tool_choice", "not supported"),
-    (#""functions":[{}]"#, "functions", "not supported"), (#""audio":{"voice":"x"}"#, "audio", "not supported"),
-    (#""modalities":["text","audio"]"#, "modalities", "text only"), (#""best_of":2"#, "best_of", "not supported"),
+    (#""functions":[{}]"#, "functions", "not supported"),
+    (#""audio":{"voice":"x"}"#, "audio", "not supported"),
+    (#""modalities":["text","audio"]"#, "modalities", "text only"),
+    (#""best_of":2"#, "best_of", "not supported"),
     (#""store":true"#, "store", "not supported"), (#""prompt":"x""#, "prompt", "/v1/completions"),
     (#""temprature":1"#, "temprature", "did you mean temperature?"),
     (#""max_token":1"#, "max_token", "did you mean max_tokens?"),
@@ -147,10 +150,12 @@ struct RequestParsingTests {
 
   @Test(arguments: [
     "", "\"tools\":[]", "\"tools\":null", "\"n\":1", "\"n\":1.0", "\"best_of\":1", "\"logit_bias\":{}",
-    "\"stop\":null", "\"stop\":\"x\"", "\"stop\":[]", "\"response_format\":{\"type\":\"text\"}", "\"store\":false",
+    "\"stop\":null", "\"stop\":\"x\"", "\"stop\":[]", "\"response_format\":{\"type\":\"text\"}",
+    "\"store\":false",
     "\"modalities\":[\"text\"]", "\"tool_choice\":\"none\"", "\"stream\":false", "\"seed\":-1",
     "\"seed\":18446744073709551615", "\"top_k\":-1", "\"temperature\":0", "\"grammar\":\"\"",
-    "\"parallel_tool_calls\":true", "\"user\":\"u\"", "\"metadata\":{}", "\"logprobs\":false,\"top_logprobs\":0",
+    "\"parallel_tool_calls\":true", "\"user\":\"u\"", "\"metadata\":{}",
+    "\"logprobs\":false,\"top_logprobs\":0",
   ])
   func neutralValuesAreAccepted(fields: String) {
     let error = Self.error(chat: Self.chat(fields))
@@ -187,7 +192,8 @@ struct RequestParsingTests {
   }
 
   @Test func settingsThatChangeNothingLeaveNoAdjustments() throws {
-    let body = Self.chat(#""presence_penalty":0,"frequency_penalty":0,"repetition_penalty":1,"logit_bias":{"5":0}"#)
+    let body = Self.chat(
+      #""presence_penalty":0,"frequency_penalty":0,"repetition_penalty":1,"logit_bias":{"5":0}"#)
     let request = try ChatRequest(Array(body.utf8), limits: Self.limits)
     #expect(request.parameters.sampling(promptLength: 3, choice: 0, seed: 1).adjustments == nil)
     #expect(request.parameters.sampling(promptLength: 3, choice: 0, seed: 1).temperature == 1)

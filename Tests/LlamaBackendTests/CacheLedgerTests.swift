@@ -114,13 +114,15 @@ struct CacheLedgerTests {
     var outcomes = (passed: 0, failed: 0, full: 0, unfinished: 0)
     for step in 0..<30 {
       let note = "seed \(seed), step \(step)"
-      let chosen = (UInt64(0)..<5).shuffled(using: &generator).prefix(Int.random(in: 1..<4, using: &generator))
+      let chosen = (UInt64(0)..<5).shuffled(using: &generator).prefix(
+        Int.random(in: 1..<4, using: &generator))
       switch Int.random(in: 0..<8, using: &generator) {
       case 0..<5:
         let requests = chosen.map { session in
           let text = texts[session] ?? generator.prompt(beginnings, finished)
           texts[session] = text
-          return VerificationRequest.greedy(session, text, generator.tree(Int.random(in: 0..<5, using: &generator)))
+          return VerificationRequest.greedy(
+            session, text, generator.tree(Int.random(in: 0..<5, using: &generator)))
         }
         let fails = Int.random(in: 0..<4, using: &generator) == 0
         let budget = Bool.random(using: &generator) ? Int.max : Int.random(in: 0..<80, using: &generator)
@@ -151,7 +153,9 @@ struct CacheLedgerTests {
       case 5:
         guard let session = chosen.first, let text = texts[session] else { continue }
         let paths = (0..<3).map { _ in (0..<2).map { _ in generator.token() } }
-        do { _ = try await engine.expansions(session, text, paths) } catch is ModelError { outcomes.full += 1 }
+        do { _ = try await engine.expansions(session, text, paths) } catch is ModelError {
+          outcomes.full += 1
+        }
       case 6:
         guard let session = chosen.first, let text = texts[session] else { continue }
         texts[session] = Array(text.prefix(1 + Int.random(in: 0..<text.count, using: &generator)))

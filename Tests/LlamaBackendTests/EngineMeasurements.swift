@@ -16,7 +16,9 @@ struct EngineMeasurements {
     let engine = try await TestModel.load(
       contextLength: 4096, cacheTokens: 32_768, lanes: 256, fileName: "smollm2-135m-instruct-q2_k.gguf")
     var generator = SplitMix64(seed: 1)
-    var texts = (0..<sessions).map { _ in (0..<150).map { _ in TokenID.random(in: 200..<3000, using: &generator) } }
+    var texts = (0..<sessions).map { _ in
+      (0..<150).map { _ in TokenID.random(in: 200..<3000, using: &generator) }
+    }
     // As target: verify a tree, commit two tokens of it and one more.
     var figures: [(all: Duration, decode: Duration)] = []
     for _ in 0..<12 {
@@ -24,7 +26,8 @@ struct EngineMeasurements {
       let requests = texts.indices.map { VerificationRequest.greedy(UInt64($0), texts[$0], drafts[$0]) }
       figures.append(try await Self.timed(engine) { try await engine.verify(requests) })
       for index in texts.indices {
-        texts[index] += (drafts[index].paths.max { $0.count < $1.count } ?? []).prefix(2) + [generator.token()]
+        texts[index] +=
+          (drafts[index].paths.max { $0.count < $1.count } ?? []).prefix(2) + [generator.token()]
       }
     }
     Self.report("verify, \(sessions) sessions, \(nodes) nodes", figures)

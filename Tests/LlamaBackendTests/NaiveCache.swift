@@ -70,7 +70,9 @@ struct NaiveEngine {
   }
 
   mutating func release(_ session: UInt64) {
-    guard let text = sessions.removeValue(forKey: session)?.trunk, text.count >= Self.leastShare else { return }
+    guard let text = sessions.removeValue(forKey: session)?.trunk, text.count >= Self.leastShare else {
+      return
+    }
     if sessions.values.contains(where: { $0.trunk.starts(with: text) }) { return }
     if let index = released.firstIndex(where: { $0.starts(with: text) }) {
       released.append(released.remove(at: index))

@@ -44,11 +44,14 @@ struct PrefixSharingTests {
     var generator = SplitMix64(seed: 2)
     for step in 0..<3 {
       let drafts = texts.map { _ in generator.tree(4) }
-      let pass = try await engine.verify(texts.indices.map { .greedy(310 + UInt64($0), texts[$0], drafts[$0]) })
+      let pass = try await engine.verify(
+        texts.indices.map { .greedy(310 + UInt64($0), texts[$0], drafts[$0]) })
       for index in texts.indices {
         // As a session that has nothing in common with any: its prompt is evaluated alone.
         let alone = try await Self.alone(texts[index], drafts[index])
-        for (a, b) in zip(pass.results[index].choices, alone) { expectSame(a, b, "step \(step), text \(index)") }
+        for (a, b) in zip(pass.results[index].choices, alone) {
+          expectSame(a, b, "step \(step), text \(index)")
+        }
         texts[index].append(alone[0].token)
       }
     }

@@ -81,13 +81,15 @@ struct SamplingFieldTests {
   /// Writes the text again with trees: partly right paths, wrong siblings, tokens that a grammar forbids, tokens
   /// after an end. False where it differs and no near-tie explains it.
   private func writesTheSame(
-    _ engine: LlamaEngine, _ id: UInt64, prompt: [TokenID], plain: [TokenID], choices expected: [TargetChoice],
+    _ engine: LlamaEngine, _ id: UInt64, prompt: [TokenID], plain: [TokenID],
+    choices expected: [TargetChoice],
     _ field: Field, _ sampling: SamplingSettings
   ) async throws -> Bool {
     var random = SplitMix64(seed: id)
     var text = prompt
     while text.count < plain.count {
-      let right = Array(plain[text.count..<min(plain.count, text.count + Int.random(in: 0..<4, using: &random))])
+      let right = Array(
+        plain[text.count..<min(plain.count, text.count + Int.random(in: 0..<4, using: &random))])
       var draft = DraftTree()
       var parent: Int32 = -1
       for token in right {
@@ -133,7 +135,8 @@ struct SamplingFieldTests {
     let object = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
     #expect(object != nil, "\(text)")
     if field.description == "schema" {
-      #expect(object?.count == 2 && (object?["name"] as? String).map { $0.unicodeScalars.count <= 12 } == true)
+      #expect(
+        object?.count == 2 && (object?["name"] as? String).map { $0.unicodeScalars.count <= 12 } == true)
       #expect((object?["age"] as? Int).map { (0...120).contains($0) } == true, "\(text)")
     }
   }
@@ -142,12 +145,14 @@ struct SamplingFieldTests {
   @Test func draftsFollowTheAdjustments() async throws {
     let engine = try await TestModel.exact()
     let text = try TestModel.tokens(engine, "one two one two one two one")
-    let adjustments = LogitAdjustments(promptLength: 2, repetition: 1.5, presence: 2, frequency: 1, biases: Self.biases)
+    let adjustments = LogitAdjustments(
+      promptLength: 2, repetition: 1.5, presence: 2, frequency: 1, biases: Self.biases)
     for seed in UInt64(1)...8 {
       let sampling = SamplingSettings(temperature: 0.8, seed: seed, adjustments: adjustments)
       let path: [TokenID] = [100, 200, 100]
       let guess = try await engine.expand([
-        ExpansionRequest(session: SessionID(3001), prefix: text, path: path, sampling: sampling, candidates: 3)
+        ExpansionRequest(
+          session: SessionID(3001), prefix: text, path: path, sampling: sampling, candidates: 3)
       ]).results[0].candidates[0]
       let choice = try await engine.choices(3002, text + path, sampling: sampling)[0]
       expectSame(TargetChoice(token: guess.token, margin: choice.margin), choice, "seed \(seed)")
@@ -204,7 +209,9 @@ struct GrammarReferenceTests {
         let set = session.allowed(in: state)
         let own = (0..<vocabulary).filter { set.contains($0) }.map { TokenID($0) }
         // llama.cpp takes control tokens by the text of their names; here they have no text.
-        let theirs = reference.allowed().filter { ends.contains($0) || !engine.tokenizer.bytes(of: $0).isEmpty }
+        let theirs = reference.allowed().filter {
+          ends.contains($0) || !engine.tokenizer.bytes(of: $0).isEmpty
+        }
         #expect(own == theirs, "seed \(seed), after \(text)")
         guard let next = own.filter({ !ends.contains($0) }).randomElement(using: &random) else { break }
         text.append(next)

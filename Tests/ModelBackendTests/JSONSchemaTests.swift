@@ -11,12 +11,18 @@ import Testing
     (
       #"{"type":"object","properties":{"b":{"type":"string"},"a":{"type":"integer"}},"required":["b","a"],"additionalProperties":false}"#,
       [#"{"b":"x","a":1}"#, #"{ "b": "x", "a": -20 }"#, "{\n  \"b\": \"\\u00e9\\n\",\n  \"a\": 0\n}"],
-      [#"{"a":1,"b":"x"}"#, #"{"b":"x"}"#, #"{"b":"x","a":01}"#, #"{"b":"x","a":1,"c":2}"#, "{}", #"{"b":"x","a":1.5}"#]
+      [
+        #"{"a":1,"b":"x"}"#, #"{"b":"x"}"#, #"{"b":"x","a":01}"#, #"{"b":"x","a":1,"c":2}"#, "{}",
+        #"{"b":"x","a":1.5}"#,
+      ]
     ),
     (
       #"{"properties":{"a":{"type":"null"},"b":{"type":"boolean"},"c":{"const":3}},"required":["b"]}"#,
       [#"{"b":true}"#, #"{"a":null,"b":false}"#, #"{"a":null,"b":true,"c":3}"#, #"{"b":true,"c":3}"#],
-      [#"{}"#, #"{"a":null}"#, #"{"b":true,"a":null}"#, #"{,"b":true}"#, #"{"b":true,}"#, #"{"b":true,"c":4}"#]
+      [
+        #"{}"#, #"{"a":null}"#, #"{"b":true,"a":null}"#, #"{,"b":true}"#, #"{"b":true,}"#,
+        #"{"b":true,"c":4}"#,
+      ]
     ),
     (
       #"{"type":"object","properties":{"ab":{"type":"integer"},"ac":{"type":"integer"}},"additionalProperties":{"type":"string"}}"#,
@@ -32,7 +38,10 @@ import Testing
       #"{"type":"array","items":{"type":"integer"},"minItems":1,"maxItems":3}"#,
       ["[1]", "[1,2]", "[ 1, 2, 3 ]"], ["[]", "[1,2,3,4]", "[1,]", "[,1]", #"["a"]"#]
     ),
-    (#"{"type":"array","items":{"type":"null"}}"#, ["[]", "[null]", "[null,null,null,null]"], ["[1]", "[null"]),
+    (
+      #"{"type":"array","items":{"type":"null"}}"#, ["[]", "[null]", "[null,null,null,null]"],
+      ["[1]", "[null"]
+    ),
     (#"{"type":"array","items":{"type":"null"},"maxItems":0}"#, ["[]"], ["[null]"]),
     (#"{"type":"array","items":{"type":"null"},"maxItems":1}"#, ["[]", "[null]"], ["[null,null]"]),
     (
@@ -49,14 +58,22 @@ import Testing
     ),
     (#"{"type":"string"}"#, [#""""#, #""a\u00e9\ud83d\ude00""#], [#""\ud83d""#, #""\x""#, "\"\n\"", "'a'"]),
     (#"{"enum":["a\"b",1,null,{"k":[1,2]}]}"#, [#""a\"b""#, "1", "null", #"{"k":[1,2]}"#], ["2", #""a""#]),
-    (#"{"type":"integer","minimum":7,"maximum":123}"#, ["7", "9", "10", "99", "100", "123"], ["6", "124", "-7", "007", "1000"]),
-    (#"{"type":"integer","minimum":-15,"exclusiveMaximum":3}"#, ["-15", "-9", "-1", "0", "2"], ["-16", "3", "-0", "10"]),
+    (
+      #"{"type":"integer","minimum":7,"maximum":123}"#, ["7", "9", "10", "99", "100", "123"],
+      ["6", "124", "-7", "007", "1000"]
+    ),
+    (
+      #"{"type":"integer","minimum":-15,"exclusiveMaximum":3}"#, ["-15", "-9", "-1", "0", "2"],
+      ["-16", "3", "-0", "10"]
+    ),
     (#"{"type":"integer","exclusiveMinimum":0}"#, ["1", "10", "999999"], ["0", "-1", "01"]),
     (#"{"type":"integer","maximum":-3}"#, ["-3", "-10", "-99"], ["-2", "0", "3"]),
     (#"{"type":"number"}"#, ["0", "-1.5", "1e5", "12.25E-3"], [".5", "1.", "+1", "1e", "1e1000"]),
     (#"{"type":"number","minimum":0}"#, ["0", "1.5"], ["-1"]),
     (#"{"type":["string","null"],"maxLength":1}"#, [#""a""#, "null"], [#""ab""#, "1"]),
-    (#"{"anyOf":[{"type":"integer"},{"type":"array","items":{"type":"integer"}}]}"#, ["1", "[1]"], [#""a""#]),
+    (
+      #"{"anyOf":[{"type":"integer"},{"type":"array","items":{"type":"integer"}}]}"#, ["1", "[1]"], [#""a""#]
+    ),
     (#"{"oneOf":[{"const":"a"},{"const":"b"}],"description":"x"}"#, [#""a""#, #""b""#], [#""c""#]),
     (
       ##"{"allOf":[{"$ref":"#/$defs/p"},{"type":"object","properties":{"y":{"type":"integer"}},"required":["y","x"]}],"$defs":{"p":{"type":"object","properties":{"x":{"type":"integer"}}}}}"##,
@@ -64,24 +81,41 @@ import Testing
     ),
     (
       ##"{"$ref":"#/$defs/tree","$defs":{"tree":{"type":"object","properties":{"v":{"type":"integer"},"kids":{"type":"array","items":{"$ref":"#/$defs/tree"}}},"required":["v"]}}}"##,
-      [#"{"v":1}"#, #"{"v":1,"kids":[{"v":2,"kids":[]},{"v":3}]}"#], [#"{"kids":[]}"#, #"{"v":1,"kids":[1]}"#]
+      [#"{"v":1}"#, #"{"v":1,"kids":[{"v":2,"kids":[]},{"v":3}]}"#],
+      [#"{"kids":[]}"#, #"{"v":1,"kids":[1]}"#]
     ),
     (
       ##"{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]}},"required":["next"]}"##,
       [#"{"next":null}"#, #"{"next":{"next":null}}"#], [#"{"next":{}}"#]
     ),
-    (#"{"type":"string","format":"date"}"#, [#""2024-02-28""#, #""1999-12-31""#], [#""2024-02-30""#, #""2024-13-01""#, #""2024-04-31""#]),
-    (#"{"type":"string","format":"date-time"}"#, [#""2024-02-28T23:59:59Z""#, #""2024-01-01T00:00:00.5+01:30""#], [#""2024-01-01""#, #""2024-01-01T24:00:00Z""#]),
+    (
+      #"{"type":"string","format":"date"}"#, [#""2024-02-28""#, #""1999-12-31""#],
+      [#""2024-02-30""#, #""2024-13-01""#, #""2024-04-31""#]
+    ),
+    (
+      #"{"type":"string","format":"date-time"}"#,
+      [#""2024-02-28T23:59:59Z""#, #""2024-01-01T00:00:00.5+01:30""#],
+      [#""2024-01-01""#, #""2024-01-01T24:00:00Z""#]
+    ),
     (#"{"type":"string","format":"uuid"}"#, [#""123e4567-e89b-12d3-a456-426614174000""#], [#""123e4567""#]),
     (#"{"type":"string","format":"ipv4"}"#, [#""255.0.19.1""#], [#""256.0.0.1""#, #""1.2.3""#]),
-    (#"{"type":"string","pattern":"^[A-Z]{2}-\\d+$"}"#, [#""AB-1""#, #""QQ-123""#], [#""A-1""#, #""AB-""#, #""xAB-1""#]),
+    (
+      #"{"type":"string","pattern":"^[A-Z]{2}-\\d+$"}"#, [#""AB-1""#, #""QQ-123""#],
+      [#""A-1""#, #""AB-""#, #""xAB-1""#]
+    ),
     (#"{"type":"string","pattern":"b+"}"#, [#""b""#, #""abba""#], [#""a""#, #""""#]),
-    (#"{"type":"string","pattern":"^(?:a|\"|\\\\)\\n?[^a-z\"]$"}"#, [#""a!""#, #""\"\nX""#, #""\\\\""#], [#""ab""#, #""a\"""#]),
+    (
+      #"{"type":"string","pattern":"^(?:a|\"|\\\\)\\n?[^a-z\"]$"}"#, [#""a!""#, #""\"\nX""#, #""\\\\""#],
+      [#""ab""#, #""a\"""#]
+    ),
     (#"{"type":"string","pattern":"^x$|^y"}"#, [#""x""#, #""yz""#], [#""xz""#, #""zy""#]),
     ("{}", ["1", "[{}]", #"{"a":1}"#, #""x""#], ["", "x"]),
     ("true", ["null"], ["nul"]),
     (#"{"description":"free","x-order":3}"#, ["1.5"], ["a"]),
-    (#"{"type":"object","properties":{"a\"\\é":{"const":1}},"required":["a\"\\é"]}"#, [#"{"a\"\\é":1}"#], ["{}"]),
+    (
+      #"{"type":"object","properties":{"a\"\\é":{"const":1}},"required":["a\"\\é"]}"#, [#"{"a\"\\é":1}"#],
+      ["{}"]
+    ),
   ]
 
   @Test(arguments: cases.indices)
@@ -101,7 +135,8 @@ import Testing
       let schema = #"{"type":"integer","minimum":\#(low),"maximum":\#(high)}"#
       let session = try ByteVocabulary().session(JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)))
       for value in -3000...3000 {
-        #expect((verdict("\(value)", session) == .whole) == (low...high).contains(value), "\(schema): \(value)")
+        #expect(
+          (verdict("\(value)", session) == .whole) == (low...high).contains(value), "\(schema): \(value)")
       }
     }
   }
@@ -150,7 +185,10 @@ import Testing
     (#"{"type":7}"#, "/type", "not a number"),
     (#"{"type":[]}"#, "/type", "at least one"),
     (#"{"not":{}}"#, "/not", "keyword not is not supported"),
-    (#"{"properties":{"a/b":{"type":"string","contentEncoding":"x"}}}"#, "/properties/a~1b/contentEncoding", "not supported"),
+    (
+      #"{"properties":{"a/b":{"type":"string","contentEncoding":"x"}}}"#, "/properties/a~1b/contentEncoding",
+      "not supported"
+    ),
     (#"{"type":"object","required":["a"]}"#, "/required", "a is required"),
     (#"{"type":"object","required":"a"}"#, "/required", "list of strings"),
     (#"{"type":"object","patternProperties":{}}"#, "/patternProperties", "not supported"),
@@ -180,12 +218,21 @@ import Testing
     (#"{"$ref":"http://example.org/x"}"#, "/$ref", "within the schema"),
     (##"{"$ref":"#"}"##, "", "begin with itself"),
     (##"{"anyOf":[{"$ref":"#"},{"type":"null"}]}"##, "", "begin with itself"),
-    (##"{"allOf":[{"$ref":"#/$defs/a"},{"type":"object"}],"$defs":{"a":{"$ref":"#/$defs/a"}}}"##, "", "on and on"),
+    (
+      ##"{"allOf":[{"$ref":"#/$defs/a"},{"type":"object"}],"$defs":{"a":{"$ref":"#/$defs/a"}}}"##, "",
+      "on and on"
+    ),
     (String(repeating: "[", count: 100_000), "", "nested more than 64"),
-    (String(repeating: #"{"items":"#, count: 70) + "true" + String(repeating: "}", count: 70), "", "nested more"),
+    (
+      String(repeating: #"{"items":"#, count: 70) + "true" + String(repeating: "}", count: 70), "",
+      "nested more"
+    ),
     (String(repeating: " ", count: 200_000), "", "at most 131072"),
     (#"{"enum":[\#(Array(repeating: "1", count: 1001).joined(separator: ","))]}"#, "/enum", "at most 1000"),
-    (#"{"type":"array","items":{"type":"array","items":{"enum":[1]},"maxItems":10000},"prefixItems":[{"type":"string","maxLength":10000},{"type":"string","maxLength":9000}]}"#, "", "larger than"),
+    (
+      #"{"type":"array","items":{"type":"array","items":{"enum":[1]},"maxItems":10000},"prefixItems":[{"type":"string","maxLength":10000},{"type":"string","maxLength":9000}]}"#,
+      "", "larger than"
+    ),
   ]
 
   @Test(arguments: refused.indices)
@@ -194,13 +241,16 @@ import Testing
     let error = #expect(throws: ModelError.self) { try JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)) }
     let message = error?.message ?? ""
     #expect(error?.code == .invalidRequest)
-    #expect(message.contains(reason) && (place.isEmpty || message.contains("at \(place):")), "\(message.prefix(300))")
+    #expect(
+      message.contains(reason) && (place.isEmpty || message.contains("at \(place):")),
+      "\(message.prefix(300))")
   }
 
   /// Long chains of references do not need a deep stack.
   @Test func longChainsOfReferences() throws {
     let links = (0..<2000).map { ##""d\##($0)":{"type":"array","items":{"$ref":"#/$defs/d\##($0 + 1)"}}"## }
-    let schema = ##"{"$ref":"#/$defs/d0","$defs":{\##(links.joined(separator: ",")),"d2000":{"type":"null"}}}"##
+    let schema =
+      ##"{"$ref":"#/$defs/d0","$defs":{\##(links.joined(separator: ",")),"d2000":{"type":"null"}}}"##
     let session = try ByteVocabulary().session(JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)))
     #expect(verdict("[[[]]]", session) == .whole)
   }

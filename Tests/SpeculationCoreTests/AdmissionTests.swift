@@ -61,7 +61,8 @@ struct AdmissionTests {
     var random = SplitMix64(seed: seed)
     let configuration = Admission.Configuration(
       maxRunning: Int.random(in: 1...8, using: &random), maxWaiting: Int.random(in: 0...5, using: &random),
-      cacheTokens: Int.random(in: 200...2000, using: &random), headroom: Int.random(in: 1...100, using: &random))
+      cacheTokens: Int.random(in: 200...2000, using: &random),
+      headroom: Int.random(in: 1...100, using: &random))
     var admission = Admission(configuration: configuration)
     var running: [SessionID: Int] = [:]
     var waiting: Set<SessionID> = []
@@ -85,7 +86,9 @@ struct AdmissionTests {
           waiting.insert(other)
         }
       case 2:
-        guard let id = (Array(running.keys) + waiting).sorted().randomElement(using: &random) else { continue }
+        guard let id = (Array(running.keys) + waiting).sorted().randomElement(using: &random) else {
+          continue
+        }
         running[id] = nil
         waiting.remove(id)
         admission.ended(id, at: now)
@@ -95,12 +98,17 @@ struct AdmissionTests {
           running[id] = 1
         }
       }
-      #expect(admission.runningCount == running.count && admission.waitingCount == waiting.count, "seed \(seed)")
+      #expect(
+        admission.runningCount == running.count && admission.waitingCount == waiting.count, "seed \(seed)")
       #expect(running.count <= configuration.maxRunning, "seed \(seed)")
       #expect(admission.claimed <= configuration.cacheTokens || running.count == 1, "seed \(seed)")
-      if running.isEmpty { #expect(waiting.isEmpty || !admission.admitWaiting(at: now).map { id in
-        waiting.remove(id); running[id] = 1
-      }.isEmpty, "seed \(seed)") }
+      if running.isEmpty {
+        #expect(
+          waiting.isEmpty
+            || !admission.admitWaiting(at: now).map { id in
+              waiting.remove(id); running[id] = 1
+            }.isEmpty, "seed \(seed)")
+      }
     }
   }
 }

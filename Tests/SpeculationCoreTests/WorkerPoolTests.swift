@@ -17,7 +17,9 @@ struct WorkerPoolTests {
   func at(_ seconds: Double) -> Timestamp { Timestamp.zero.advanced(by: Duration(inSeconds: seconds)) }
 
   /// A pool with workers 1, 2... of the given round trips in milliseconds.
-  func pool(_ roundTrips: [Int], capacity: Int = 8, configuration: WorkerPool.Configuration = .init()) -> WorkerPool {
+  func pool(_ roundTrips: [Int], capacity: Int = 8, configuration: WorkerPool.Configuration = .init())
+    -> WorkerPool
+  {
     var pool = WorkerPool(configuration: configuration)
     for (index, roundTrip) in roundTrips.enumerated() {
       let id = WorkerID(UInt64(index + 1))
@@ -212,7 +214,8 @@ struct WorkerPoolTests {
         nextWorker += 1
         workers.append(WorkerID(nextWorker))
         pool.join(
-          WorkerID(nextWorker), profile("w\(nextWorker)", capacity: Int.random(in: 1...3, using: &random)), at: now)
+          WorkerID(nextWorker), profile("w\(nextWorker)", capacity: Int.random(in: 1...3, using: &random)),
+          at: now)
       case 2 where !workers.isEmpty:
         let gone = workers.remove(at: Int.random(in: workers.indices, using: &random))
         pool.leave(gone)
@@ -227,7 +230,9 @@ struct WorkerPoolTests {
         pool.end(ended)
         placed = placed.filter { $0[0] != ended.rawValue }
       case 8 where !workers.isEmpty:
-        pool.measured(workers.randomElement(using: &random)!, roundTrip: .milliseconds(Int.random(in: 1...300, using: &random)))
+        pool.measured(
+          workers.randomElement(using: &random)!,
+          roundTrip: .milliseconds(Int.random(in: 1...300, using: &random)))
       case 9 where !placed.isEmpty:
         let pair = placed.sorted { $0.lexicographicallyPrecedes($1) }.randomElement(using: &random)!
         pool.decline(SessionID(pair[0]), by: WorkerID(pair[1]))
@@ -235,7 +240,8 @@ struct WorkerPoolTests {
       default:
         for pair in placed {
           pool.observe(
-            WorkerID(pair[1]), SessionID(pair[0]), WorkerTally(expansions: 3, late: 1, foreseen: 1), tokens: 2)
+            WorkerID(pair[1]), SessionID(pair[0]), WorkerTally(expansions: 3, late: 1, foreseen: 1), tokens: 2
+          )
         }
       }
       for action in pool.decide(at: now, targetSeconds: 0.03) {

@@ -73,7 +73,9 @@ package struct ChatRequest: Sendable {
   private static func message(_ node: JSONNode, path: String) throws(APIError) -> ChatMessage {
     var fields = try FieldReader(node, path: path)
     let roleNode = try fields.required("role")
-    guard case .string(let name) = roleNode.value else { throw fields.wrongType("role", "a string", roleNode) }
+    guard case .string(let name) = roleNode.value else {
+      throw fields.wrongType("role", "a string", roleNode)
+    }
     let role: String
     switch name {
     case "system", "user", "assistant": role = name
@@ -120,7 +122,8 @@ package struct ChatRequest: Sendable {
       throw fields.wrongType("content", "a string or an array of text parts", content)
     }
     if text.utf8.contains(0) {
-      throw .invalid("\(path).content contains a NUL character", param: "\(path).content", code: "invalid_value")
+      throw .invalid(
+        "\(path).content contains a NUL character", param: "\(path).content", code: "invalid_value")
     }
     try fields.finish()
     return ChatMessage(role: role, content: text)

@@ -88,7 +88,8 @@ package struct CompletionRequest: Sendable {
     for (index, element) in elements.enumerated() {
       guard let value = element.wholeNumber, let token = TokenID(exactly: value), token >= 0 else {
         throw .invalid(
-          "\(path)[\(index)] must be a token id, which is an integer of 0 or more", param: "\(path)[\(index)]",
+          "\(path)[\(index)] must be a token id, which is an integer of 0 or more",
+          param: "\(path)[\(index)]",
           code: "invalid_type")
       }
       result.append(token)

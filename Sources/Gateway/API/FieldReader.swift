@@ -11,7 +11,8 @@ package struct FieldReader {
     guard case .object(let members) = node.value else {
       throw .invalid(
         path.isEmpty
-          ? "the body must be a JSON object, not \(node.kind)" : "\(path) must be an object, not \(node.kind)",
+          ? "the body must be a JSON object, not \(node.kind)"
+          : "\(path) must be an object, not \(node.kind)",
         param: path.isEmpty ? nil : path)
     }
     self.members = members
@@ -29,7 +30,8 @@ package struct FieldReader {
 
   package mutating func required(_ name: String) throws(APIError) -> JSONNode {
     guard let node = node(name) else {
-      throw .invalid("\(path(of: name)) is missing", param: path(of: name), code: "missing_required_parameter")
+      throw .invalid(
+        "\(path(of: name)) is missing", param: path(of: name), code: "missing_required_parameter")
     }
     return node
   }
@@ -85,7 +87,8 @@ package struct FieldReader {
 
   /// A field of the API that is not supported: accepted only with a value that asks for nothing.
   package mutating func unsupported(
-    _ name: String, _ why: String = "is not supported by this server", unless neutral: (JSONNode) -> Bool = { _ in false }
+    _ name: String, _ why: String = "is not supported by this server",
+    unless neutral: (JSONNode) -> Bool = { _ in false }
   ) throws(APIError) {
     guard let node = node(name), !neutral(node) else { return }
     throw .invalid("\(path(of: name)) \(why)", param: path(of: name), code: "unsupported_parameter")
@@ -96,7 +99,7 @@ package struct FieldReader {
     for member in members where !known.contains(member.key) {
       let name = String(member.key.prefix(64))
       var message = "unknown field \(path(of: name))"
-      if let nearest = Self.nearest(to: name, in: known) { message += "; did you mean \(nearest)?" }
+      if let nearest = Self.nearest(to: name, in: known) { message += "; did you mean \(path(of: nearest))?" }
       throw .invalid(message, param: path(of: name), code: "unknown_parameter")
     }
   }

@@ -64,9 +64,11 @@ package struct GenerationParameters: Sendable {
         })
     }
     for name in [
-      "use_beam_search", "min_tokens", "length_penalty", "typical_p", "mirostat", "mirostat_tau", "mirostat_eta",
+      "use_beam_search", "min_tokens", "length_penalty", "typical_p", "mirostat", "mirostat_tau",
+      "mirostat_eta",
       "dynatemp_range", "xtc_probability", "dry_multiplier", "samplers", "guided_json", "guided_regex",
-      "guided_choice", "guided_grammar", "structured_outputs", "stop_token_ids", "bad_words", "prompt_logprobs",
+      "guided_choice", "guided_grammar", "structured_outputs", "stop_token_ids", "bad_words",
+      "prompt_logprobs",
     ] {
       try fields.unsupported(
         name, unless: { $0.isBool(false) || $0.number == 0 || $0.isEmptyArray })
@@ -123,7 +125,8 @@ package struct GenerationParameters: Sendable {
     }
     if members.count > LogitAdjustments.maxBiases {
       throw .invalid(
-        "\(path) has \(members.count) entries; at most \(LogitAdjustments.maxBiases) are possible", param: path,
+        "\(path) has \(members.count) entries; at most \(LogitAdjustments.maxBiases) are possible",
+        param: path,
         code: "invalid_value")
     }
     var result: [TokenID: Float] = [:]
@@ -208,7 +211,8 @@ package struct GenerationParameters: Sendable {
       guard let mode = SpeculationChoice.Mode(rawValue: name) else {
         let names = SpeculationChoice.Mode.allCases.map(\.rawValue).joined(separator: ", ")
         throw .invalid(
-          "\(own.path(of: "mode")) must be one of \(names)", param: own.path(of: "mode"), code: "invalid_value")
+          "\(own.path(of: "mode")) must be one of \(names)", param: own.path(of: "mode"),
+          code: "invalid_value")
       }
       choice.mode = mode
     }

@@ -40,7 +40,8 @@ final class GenerationService: Sendable {
   func drain() { draining.store(true, ordering: .relaxed) }
 
   /// Tokenizers take milliseconds for a long text: not on a thread that serves others.
-  private func aside<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
+  private func aside<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result
+  {
     try await NIOThreadPool.singleton.runIfActive(work)
   }
 
@@ -155,7 +156,9 @@ final class GenerationService: Sendable {
   ) async throws -> Response {
     let request = try ChatRequest(body, limits: configuration.limits)
     try check(model: request.parameters.model, param: "model")
-    if configuration.logsPrompts { log.info("prompt", metadata: ["request": "\(record.id)", "messages": "\(request.messages)"]) }
+    if configuration.logsPrompts {
+      log.info("prompt", metadata: ["request": "\(record.id)", "messages": "\(request.messages)"])
+    }
     let tokenizer = tokenizer
     let prompt = try await aside {
       do {
@@ -175,7 +178,9 @@ final class GenerationService: Sendable {
   ) async throws -> Response {
     let request = try CompletionRequest(body, limits: configuration.limits)
     try check(model: request.parameters.model, param: "model")
-    if configuration.logsPrompts { log.info("prompt", metadata: ["request": "\(record.id)", "prompts": "\(request.prompts)"]) }
+    if configuration.logsPrompts {
+      log.info("prompt", metadata: ["request": "\(record.id)", "prompts": "\(request.prompts)"])
+    }
     let tokenizer = tokenizer
     for (index, prompt) in request.prompts.enumerated() {
       let path = request.prompts.count == 1 ? "prompt" : "prompt[\(index)]"

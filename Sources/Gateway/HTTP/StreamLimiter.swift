@@ -25,7 +25,8 @@ final class StreamLimiter: Sendable {
     guard let key else { return nil }
     let limit = key.maxStreams ?? limit
     if count > limit {
-      throw .invalid("the request asks for \(count) choices; this key may have \(limit) under way", param: "n")
+      throw .invalid(
+        "the request asks for \(count) choices; this key may have \(limit) under way", param: "n")
     }
     let isGranted = used.withLock { used -> Bool in
       let now = used[key.name, default: 0]

@@ -47,7 +47,8 @@ extension GatewayMetrics {
     page.histogram(
       "vllm:e2e_request_latency_seconds", "From a request to its end.", [(model, node.requestTime)])
     page.histogram(
-      "vllm:request_queue_time_seconds", "Time that a request waited in the queue.", [(model, node.queueTime)])
+      "vllm:request_queue_time_seconds", "Time that a request waited in the queue.", [(model, node.queueTime)]
+    )
   }
 
   private func renderSpeculation(
@@ -140,7 +141,8 @@ extension GatewayMetrics {
     page.gauge("wanspec_worker_capacity", "Sessions that the worker takes.", each { Double($0.capacity) })
     page.gauge("wanspec_worker_draining", "1 while the worker takes leave.", each { $0.isDraining ? 1 : 0 })
     page.counter(
-      "wanspec_worker_received_expansions_total", "Expansions of this worker.", each { Double($0.expansions) })
+      "wanspec_worker_received_expansions_total", "Expansions of this worker.", each { Double($0.expansions) }
+    )
     page.counter(
       "wanspec_worker_foreseen_tokens_total", "Committed tokens that this worker had named before.",
       each { Double($0.foreseenTokens) })

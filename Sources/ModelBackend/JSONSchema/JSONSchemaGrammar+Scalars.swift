@@ -71,7 +71,9 @@ extension JSONSchemaGrammar {
       ("minimum", true, false), ("exclusiveMinimum", true, true), ("maximum", false, false),
       ("exclusiveMaximum", false, true),
     ] {
-      guard let bound = try bound(schema, keyword, isLower: isLower, isExclusive, at: pointer) else { continue }
+      guard let bound = try bound(schema, keyword, isLower: isLower, isExclusive, at: pointer) else {
+        continue
+      }
       if isLower { low = max(low, bound) } else { high = min(high, bound) }
     }
     if low == -Self.largest && high == Self.largest { return primitive("integer") }

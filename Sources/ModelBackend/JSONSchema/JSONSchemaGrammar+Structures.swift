@@ -20,7 +20,8 @@ extension JSONSchemaGrammar {
     let extra = try additional(schema, besides: properties, at: pointer)
     let ws = primitive("ws")
     if properties.isEmpty && extra == nil { return rule(#""{" \#(ws) "}""#) }
-    var rest = extra.map { rule(#"("," \#(ws) \#($0))*"#) } ?? ""
+    // The space before the closing brace belongs to what stands before it: an empty object has one space at most.
+    var rest = extra.map { rule(#"("," \#(ws) \#($0))* \#(ws)"#) } ?? ws
     var first = extra.map { rule(#"(\#($0) \#(rest))?"#) } ?? ""
     for property in properties.reversed() {
       let value = try expression(property.schema, at: property.pointer)
@@ -32,7 +33,7 @@ extension JSONSchemaGrammar {
         rule("\(without.0)\(pair) \(rest)"), rule(#"\#(without.1)"," \#(ws) \#(pair) \#(rest)"#)
       )
     }
-    return rule(#""{" \#(ws) \#(first) \#(ws) "}""#)
+    return rule(#""{" \#(ws) \#(first) "}""#)
   }
 
   private func requiredKeys(of schema: OrderedJSON, at pointer: String) throws -> [String] {
@@ -159,14 +160,15 @@ extension JSONSchemaGrammar {
       if leading.isEmpty {
         // The first one has no comma.
         let more = rule("\(item)\(Self.repetition(least - 1, most.map { $0 - 1 }))")
-        return #""[" \#(ws) \#(least > 0 ? "(\(following)) \(more)" : "((\(following)) \(more))?") \#(ws) "]""#
+        return
+          #""[" \#(ws) \#(least > 0 ? "(\(following)) \(more)" : "((\(following)) \(more))?") \#(ws) "]""#
       }
     }
     for (index, item) in leading.enumerated().reversed() {
-      let one = index == 0 ? "(\(item)) \(tail)" : #""," \#(ws) (\#(item)) \#(tail)"#
+      let one = index == 0 ? "(\(item)) \(tail) \(ws)" : #""," \#(ws) (\#(item)) \#(tail)"#
       tail = rule(index < least ? one : "(\(one))?")
     }
-    return #""[" \#(ws) \#(tail) \#(ws) "]""#
+    return #""[" \#(ws) \#(tail) "]""#
   }
 
   static func repetition(_ least: Int, _ most: Int?) -> String {

@@ -354,8 +354,8 @@ extension JSONSchemaGrammar {
       ["object", "array", "string", "number", "boolean", "null"]
     ),
     "pair": (#"string ":" ws value"#, ["string", "ws", "value"]),
-    "object": (#""{" ws (pair ("," ws pair)*)? ws "}""#, ["pair", "ws"]),
-    "array": (#""[" ws (value ("," ws value)*)? ws "]""#, ["value", "ws"]),
+    "object": (#""{" ws (pair ("," ws pair)* ws)? "}""#, ["pair", "ws"]),
+    "array": (#""[" ws (value ("," ws value)* ws)? "]""#, ["value", "ws"]),
   ]
 
   /// Adds a rule that many schemas need, and those that it needs itself.

@@ -48,7 +48,8 @@ struct ControllerHost: Sendable {
     let target = try await LlamaEngine.load(path: settings.target.path, options: settings.target.options)
     defer { target.shutDown() }
     let targetCost =
-      settings.speculates ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()
+      settings.speculates
+      ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()
     var home: LlamaEngine?
     var homeCost = CostCurve()
     if let draft = settings.home {

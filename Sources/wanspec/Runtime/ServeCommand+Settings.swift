@@ -62,7 +62,8 @@ extension ServeCommand {
   private func standardSettings(_ host: ControllerHost) -> SpeculationSettings {
     if speculation! == .off || host.listener == nil && host.home == nil { return .plain }
     if host.listener == nil { return .localParallel() }
-    return speculating.serverSettings(targetCost: host.targetCost, homeCost: host.home == nil ? nil : host.homeCost)
+    return speculating.serverSettings(
+      targetCost: host.targetCost, homeCost: host.home == nil ? nil : host.homeCost)
   }
 }
 
@@ -78,15 +79,21 @@ struct SpeculationChoices: Sendable {
     case .auto: settings = standard
     case .off: return .plain
     case .wan:
-      guard hasWorkers else { throw UnavailableChoice("this server takes no workers; it was started with --listen none") }
+      guard hasWorkers else {
+        throw UnavailableChoice("this server takes no workers; it was started with --listen none")
+      }
       settings = standard.usesWorkers ? standard : .wideArea()
     case .home:
-      guard hasHome else { throw UnavailableChoice("this server has no draft model of its own; start it with --draft") }
+      guard hasHome else {
+        throw UnavailableChoice("this server has no draft model of its own; start it with --draft")
+      }
       settings = .localParallel(verification: standard.verification)
       if standard.verification.maxNodes == 0 { settings.verification = VerificationPolicy() }
     }
     if let price = choice.price {
-      guard hasHome else { throw UnavailableChoice("a price of drafting at home needs a server with --draft") }
+      guard hasHome else {
+        throw UnavailableChoice("a price of drafting at home needs a server with --draft")
+      }
       settings.homePolicy = .value(price: Duration(inSeconds: price / 1000))
     }
     if let width = choice.width { settings.verification.maxNodes = width }

@@ -19,7 +19,8 @@ struct ConfigurationFile: Sendable {
   static func read(_ path: String) throws -> ConfigurationFile {
     let document = try ScenarioDocument.read(path)
     guard case .mapping(let mapping) = document.node.content else {
-      throw ScenarioError(document.node.place, "a configuration is a mapping", hint: "write lines such as \"port: 8080\"")
+      throw ScenarioError(
+        document.node.place, "a configuration is a mapping", hint: "write lines such as \"port: 8080\"")
     }
     var entries: [String: Entry] = [:]
     for entry in mapping where !entry.value.isEmpty {

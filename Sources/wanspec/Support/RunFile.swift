@@ -41,7 +41,8 @@ struct RunFile {
     var buffer = [UInt8](repeating: 0, count: 32)
     let count = read(descriptor, &buffer, buffer.count)
     guard count > 0 else { return nil }
-    let text = String(decoding: buffer[..<count], as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    let text = String(decoding: buffer[..<count], as: UTF8.self).trimmingCharacters(
+      in: .whitespacesAndNewlines)
     return pid_t(text).flatMap { $0 > 1 ? $0 : nil }
   }
 
@@ -49,14 +50,17 @@ struct RunFile {
   private static func path(for name: String) throws -> String {
     let environment = ProcessInfo.processInfo.environment
     let base =
-      environment["XDG_RUNTIME_DIR"].flatMap { $0.isEmpty ? nil : $0 } ?? NSHomeDirectory() + "/.cache/wanspec"
+      environment["XDG_RUNTIME_DIR"].flatMap { $0.isEmpty ? nil : $0 } ?? NSHomeDirectory()
+      + "/.cache/wanspec"
     let folder = base + "/wanspec-run"
     try FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     // Any text is a name; a file's must be short and plain.
-    let plain = String(name.unicodeScalars.prefix(64).map { scalar in
-      scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil) ? Character(scalar) : "-"
-    })
+    let plain = String(
+      name.unicodeScalars.prefix(64).map { scalar in
+        scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
+          ? Character(scalar) : "-"
+      })
     return "\(folder)/worker-\(plain)-\(String(stableHash(name), radix: 16)).pid"
   }
 

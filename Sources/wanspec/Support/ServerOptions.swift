@@ -6,17 +6,21 @@ import Logging
 
 /// Where the HTTP API is served, to whom, and within which limits.
 struct ServerOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Address of the HTTP API. (env: WANSPEC_HOST; default: 127.0.0.1)", valueName: "address"))
+  @Option(
+    help: ArgumentHelp(
+      "Address of the HTTP API. (env: WANSPEC_HOST; default: 127.0.0.1)", valueName: "address"))
   var host: String?
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("Port of the HTTP API; 0 takes a free one. (env: WANSPEC_PORT; default: 8080)", valueName: "port"))
+    help: ArgumentHelp(
+      "Port of the HTTP API; 0 takes a free one. (env: WANSPEC_PORT; default: 8080)", valueName: "port"))
   var port: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Name that clients ask for. (env: WANSPEC_ALIAS; default: the target as it was named)", valueName: "name"))
+      "Name that clients ask for. (env: WANSPEC_ALIAS; default: the target as it was named)",
+      valueName: "name"))
   var alias: String?
 
   @Option(
@@ -29,7 +33,8 @@ struct ServerOptions: ParsableArguments {
   @Option(
     name: .customLong("ssl-cert-file"),
     help: ArgumentHelp(
-      "Certificate of the HTTP API, PEM, read again when it changes. (env: WANSPEC_SSL_CERT_FILE)", valueName: "file"))
+      "Certificate of the HTTP API, PEM, read again when it changes. (env: WANSPEC_SSL_CERT_FILE)",
+      valueName: "file"))
   var certificate: String?
 
   @Option(
@@ -39,18 +44,21 @@ struct ServerOptions: ParsableArguments {
 
   @Option(
     name: .customLong("cors-origin"),
-    help: ArgumentHelp("Web pages of this origin may call the API. (env: WANSPEC_CORS_ORIGIN)", valueName: "origin"))
+    help: ArgumentHelp(
+      "Web pages of this origin may call the API. (env: WANSPEC_CORS_ORIGIN)", valueName: "origin"))
   var origin: String?
 
   @Option(
     name: .customLong("max-body"), parsing: .unconditional,
-    help: ArgumentHelp("Bytes of a request at most. (env: WANSPEC_MAX_BODY; default: 4194304)", valueName: "bytes"))
+    help: ArgumentHelp(
+      "Bytes of a request at most. (env: WANSPEC_MAX_BODY; default: 4194304)", valueName: "bytes"))
   var maxBody: Int?
 
   @Option(
     name: .customLong("streams-per-key"), parsing: .unconditional,
     help: ArgumentHelp(
-      "Answers that one API key may have under way. (env: WANSPEC_STREAMS_PER_KEY; default: 64)", valueName: "n"))
+      "Answers that one API key may have under way. (env: WANSPEC_STREAMS_PER_KEY; default: 64)",
+      valueName: "n"))
   var streamsPerKey: Int?
 
   @Option(
@@ -61,7 +69,9 @@ struct ServerOptions: ParsableArguments {
     transform: DurationArgument.init(parsing:))
   var drainTimeout: DurationArgument?
 
-  @Flag(name: .customLong("log-prompts"), help: "Write prompts and answers to the log. (env: WANSPEC_LOG_PROMPTS)")
+  @Flag(
+    name: .customLong("log-prompts"), help: "Write prompts and answers to the log. (env: WANSPEC_LOG_PROMPTS)"
+  )
   var logPrompts = false
 
   @Flag(name: .customLong("json-logs"), help: "Log one JSON object a line. (env: WANSPEC_JSON_LOGS)")
@@ -78,10 +88,13 @@ struct ServerOptions: ParsableArguments {
     origin = try twins("WANSPEC_CORS_ORIGIN", origin)
     maxBody = try twins("WANSPEC_MAX_BODY", maxBody) ?? GatewayLimits().bodyBytes
     streamsPerKey = try twins("WANSPEC_STREAMS_PER_KEY", streamsPerKey) ?? GatewayLimits().streamsPerKey
-    drainTimeout = try twins("WANSPEC_DRAIN_TIMEOUT", drainTimeout) ?? DurationArgument(nanoseconds: 30_000_000_000)
+    drainTimeout =
+      try twins("WANSPEC_DRAIN_TIMEOUT", drainTimeout) ?? DurationArgument(nanoseconds: 30_000_000_000)
     logPrompts = try twins("WANSPEC_LOG_PROMPTS", logPrompts)
     jsonLogs = try twins("WANSPEC_JSON_LOGS", jsonLogs)
-    if !(0...65_535).contains(port!) { throw ValidationError("--port must be between 0 and 65535, not \(port!).") }
+    if !(0...65_535).contains(port!) {
+      throw ValidationError("--port must be between 0 and 65535, not \(port!).")
+    }
     if (certificate == nil) != (key == nil) {
       throw ValidationError("--ssl-cert-file and --ssl-key-file belong together; give both.")
     }
