@@ -193,6 +193,16 @@ let package = Package(
         .product(name: "NIOTLS", package: "swift-nio"),
       ], swiftSettings: settings),
     .testTarget(
+      name: "CredentialsTests",
+      dependencies: [
+        "Credentials",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "NIOTLS", package: "swift-nio"),
+      ], swiftSettings: settings),
+    .testTarget(
       name: "WideAreaTests",
       dependencies: ["WideArea"], swiftSettings: settings),
     .testTarget(
