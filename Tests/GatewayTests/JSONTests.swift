@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import ModelBackend
 import Testing
 
 struct JSONTests {

@@ -1,3 +1,4 @@
+import ModelBackend
 import SpeculationCore
 
 /// A text, or the tokens of one.

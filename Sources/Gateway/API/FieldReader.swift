@@ -1,3 +1,5 @@
+import ModelBackend
+
 /// Takes the fields out of one JSON object; what is missing, of a wrong type or unknown becomes an error that names
 /// the field by its path in the document.
 package struct FieldReader {

@@ -1,3 +1,4 @@
+import ModelBackend
 import SpeculationCore
 
 /// Body of `POST /tokenize`: `content` as llama-server names it, `prompt` as vLLM does.

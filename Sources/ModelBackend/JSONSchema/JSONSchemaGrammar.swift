@@ -37,7 +37,7 @@ public struct JSONSchemaGrammar {
     do {
       root = try OrderedJSON(schema, maxDepth: maxDepth)
     } catch {
-      throw Self.error("", "it is not valid JSON: \(error.problem)")
+      throw Self.error("", "it is not valid JSON: \(error)")
     }
     var builder = JSONSchemaGrammar(root: root)
     let body = builder.rule(forReference: "")

@@ -27,7 +27,9 @@ package struct JSONReader {
     reader.skipSpace()
     let node = try reader.value(depth: 0)
     reader.skipSpace()
-    if reader.at < bytes.count { throw reader.error("there is more after the end of the value") }
+    if reader.at < bytes.count {
+      throw reader.error("something follows: there is more after the end of the value")
+    }
     return node
   }
 
