@@ -183,7 +183,7 @@ let package = Package(
     .testTarget(
       name: "DraftExchangeTests",
       dependencies: [
-        "DraftExchange", "Credentials", "SpeculationTesting",
+        "DraftExchange", "Credentials", "NetworkTesting", "SpeculationTesting",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
@@ -195,7 +195,7 @@ let package = Package(
     .testTarget(
       name: "CredentialsTests",
       dependencies: [
-        "Credentials",
+        "Credentials", "NetworkTesting",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -209,6 +209,16 @@ let package = Package(
       name: "SimulationTests",
       dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"],
       exclude: ["Regressions"], swiftSettings: settings),
+    // Peers that speak TLS without trusting anybody, for tests of those that should not be trusted.
+    .target(
+      name: "NetworkTesting",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "NIOTLS", package: "swift-nio"),
+      ],
+      swiftSettings: settings),
     // A real browser, in which tests open pages.
     .target(name: "BrowserTesting", dependencies: ["ProcessControl"], swiftSettings: settings),
     .testTarget(

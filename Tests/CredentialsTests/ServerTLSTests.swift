@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
+import NetworkTesting
 import Testing
 
 /// A server that makes its TLS context once, as Hummingbird's does.

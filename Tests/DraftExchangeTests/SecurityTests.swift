@@ -3,6 +3,7 @@ import DraftExchange
 import Foundation
 import GRPCCore
 import NIOSSL
+import NetworkTesting
 import SpeculationCore
 import Testing
 

@@ -5,17 +5,17 @@ import NIOTLS
 import Synchronization
 
 /// What a TLS client saw of a server.
-struct SeenHandshake: Sendable {
+package struct SeenHandshake: Sendable {
   /// DER of the server's certificate.
-  var certificate: [UInt8]?
+  package var certificate: [UInt8]?
   /// ALPN.
-  var negotiated: String?
+  package var negotiated: String?
 }
 
 /// Does a handshake and closes the connection, without verifying anything.
 ///
 /// - Throws: the TLS library's error when the server refuses
-func handshake(
+package func handshake(
   port: Int, _ change: (inout TLSConfiguration) -> Void = { _ in }
 ) async throws -> SeenHandshake {
   var configuration = TLSConfiguration.makeClientConfiguration()
