@@ -17,56 +17,19 @@ struct TokensCommand: AsyncParsableCommand {
         wanspec tokens revoke physics-lab --file certs/join-tokens
         WANSPEC_JOIN_TOKEN=wsj_... wanspec worker --connect controller.example:7070 --tls-ca ca.pem
       """,
-    subcommands: [Create.self, List.self, Revoke.self])
+    subcommands: [CreateSecret<File>.self, ListSecrets<File>.self, RevokeSecret<File>.self])
 
   struct File: SecretFileOptions {
     static let kind = SecretKind.joinToken
     static let variable = "WANSPEC_JOIN_TOKENS"
+    static let word = "token"
+    static let nameHelp = "What logs will call it: the site, say."
 
     @Option(
       help: ArgumentHelp("The file of tokens. (env: WANSPEC_JOIN_TOKENS)", valueName: "file"))
     var file: String?
 
     mutating func validate() throws { try resolve() }
-  }
-
-  struct Create: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Make a token and print it, once: it is kept nowhere.")
-
-    @Argument(help: ArgumentHelp("What logs will call it: the site, say.", valueName: "name"))
-    var name: String
-
-    @Option(
-      help: ArgumentHelp("When it ends, from now: 30d, 12h. (default: never)", valueName: "span"),
-      transform: LifetimeArgument.init(parsing:))
-    var expires: LifetimeArgument?
-
-    @OptionGroup var file: File
-    @OptionGroup var output: JSONOption
-
-    func run() async throws { try file.create(name, expires, output) }
-  }
-
-  struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The tokens, without the tokens themselves.")
-
-    @OptionGroup var file: File
-    @OptionGroup var output: JSONOption
-
-    func run() async throws { try file.list(output) }
-  }
-
-  struct Revoke: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Remove a token.")
-
-    @Argument(help: ArgumentHelp("Its name.", valueName: "name"))
-    var name: String
-
-    @OptionGroup var file: File
-    @OptionGroup var output: JSONOption
-
-    func run() async throws { try file.revoke(name, output) }
   }
 }
 
@@ -83,55 +46,18 @@ struct KeysCommand: AsyncParsableCommand {
         wanspec keys list --file api-keys
         wanspec keys revoke alice --file api-keys
       """,
-    subcommands: [Create.self, List.self, Revoke.self])
+    subcommands: [CreateSecret<File>.self, ListSecrets<File>.self, RevokeSecret<File>.self])
 
   struct File: SecretFileOptions {
     static let kind = SecretKind.apiKey
     static let variable = "WANSPEC_API_KEYS"
+    static let word = "key"
+    static let nameHelp = "What limits and logs will call it: its user, say."
 
     @Option(help: ArgumentHelp("The file of keys. (env: WANSPEC_API_KEYS)", valueName: "file"))
     var file: String?
 
     mutating func validate() throws { try resolve() }
-  }
-
-  struct Create: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Make a key and print it, once: it is kept nowhere.")
-
-    @Argument(help: ArgumentHelp("What limits and logs will call it: its user, say.", valueName: "name"))
-    var name: String
-
-    @Option(
-      help: ArgumentHelp("When it ends, from now: 30d, 12h. (default: never)", valueName: "span"),
-      transform: LifetimeArgument.init(parsing:))
-    var expires: LifetimeArgument?
-
-    @OptionGroup var file: File
-    @OptionGroup var output: JSONOption
-
-    func run() async throws { try file.create(name, expires, output) }
-  }
-
-  struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The keys, without the keys themselves.")
-
-    @OptionGroup var file: File
-    @OptionGroup var output: JSONOption
-
-    func run() async throws { try file.list(output) }
-  }
-
-  struct Revoke: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Remove a key.")
-
-    @Argument(help: ArgumentHelp("Its name.", valueName: "name"))
-    var name: String
-
-    @OptionGroup var file: File
-    @OptionGroup var output: JSONOption
-
-    func run() async throws { try file.revoke(name, output) }
   }
 }
 
@@ -139,6 +65,9 @@ struct KeysCommand: AsyncParsableCommand {
 protocol SecretFileOptions: ParsableArguments {
   static var kind: SecretKind { get }
   static var variable: String { get }
+  /// For help: "token".
+  static var word: String { get }
+  static var nameHelp: String { get }
   var file: String? { get set }
 }
 
@@ -201,4 +130,50 @@ extension SecretFileOptions {
   private func warn() {
     if let exposure = CredentialFile.exposure(of: file!) { StandardError.write("wanspec: \(exposure)\n") }
   }
+}
+
+struct CreateSecret<File: SecretFileOptions>: AsyncParsableCommand {
+  static var configuration: CommandConfiguration {
+    CommandConfiguration(
+      commandName: "create", abstract: "Make a \(File.word) and print it, once: it is kept nowhere.")
+  }
+
+  @Argument(help: ArgumentHelp("\(File.nameHelp)", valueName: "name"))
+  var name: String
+
+  @Option(
+    help: ArgumentHelp("When it ends, from now: 30d, 12h. (default: never)", valueName: "span"),
+    transform: LifetimeArgument.init(parsing:))
+  var expires: LifetimeArgument?
+
+  @OptionGroup var file: File
+  @OptionGroup var output: JSONOption
+
+  func run() async throws { try file.create(name, expires, output) }
+}
+
+struct ListSecrets<File: SecretFileOptions>: AsyncParsableCommand {
+  static var configuration: CommandConfiguration {
+    CommandConfiguration(
+      commandName: "list", abstract: "The \(File.word)s, without the \(File.word)s themselves.")
+  }
+
+  @OptionGroup var file: File
+  @OptionGroup var output: JSONOption
+
+  func run() async throws { try file.list(output) }
+}
+
+struct RevokeSecret<File: SecretFileOptions>: AsyncParsableCommand {
+  static var configuration: CommandConfiguration {
+    CommandConfiguration(commandName: "revoke", abstract: "Remove a \(File.word).")
+  }
+
+  @Argument(help: ArgumentHelp("Its name.", valueName: "name"))
+  var name: String
+
+  @OptionGroup var file: File
+  @OptionGroup var output: JSONOption
+
+  func run() async throws { try file.revoke(name, output) }
 }
