@@ -93,17 +93,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Security") var security: ListenerSecurityOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Cores to pin the target to, such as 0 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var cpus: CoreList?
-
-  @Option(
-    name: .customLong("draft-cpus"),
-    help: ArgumentHelp("Cores to pin the home draft model to. (env: WANSPEC_DRAFT_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var draftCPUs: CoreList?
+  @OptionGroup(title: "Engine") var cores: CoreOptions
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
@@ -128,8 +118,6 @@ struct GenerateCommand: AsyncParsableCommand {
     listen = try twins("WANSPEC_LISTEN", listen) ?? HostPort(host: "127.0.0.1", port: 7070)
     waitWorker = try twins("WANSPEC_WAIT_WORKER", waitWorker) ?? DurationArgument(nanoseconds: 10_000_000_000)
     workerTimeout = try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout)
-    cpus = try twins("WANSPEC_CPUS", cpus)
-    draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
     json = try twins("WANSPEC_JSON", json)
     // A prompt on the command line sets the variable aside.
     if prompt == nil { promptFile = try twins("WANSPEC_PROMPT_FILE", promptFile) }
@@ -155,9 +143,12 @@ struct GenerateCommand: AsyncParsableCommand {
     let resolver = ModelResolver()
     let needsHome = mode!.needsHomeDraft || (mode == .wan && speculation.policy!.policy != .never)
     let settings = ControllerHost.Settings(
-      target: (try resolver.path(for: target!), engine.llama(cores: cpus?.cores ?? [])),
+      target: (try resolver.path(for: target!), engine.llama(cores: cores.cpus?.cores ?? [])),
       home: needsHome
-        ? (try resolver.path(for: draft!), engine.llama(cores: draftCPUs?.cores ?? cpus?.cores ?? [])) : nil,
+        ? (
+          try resolver.path(for: draft!),
+          engine.llama(cores: cores.draftCPUs?.cores ?? cores.cpus?.cores ?? [])
+        ) : nil,
       listen: mode == .wan ? listen : nil, allowInsecure: security.insecure,
       security: mode == .wan ? try security.listener(log: .standardError) : .plaintext,
       livenessTimeout: workerTimeout?.duration)

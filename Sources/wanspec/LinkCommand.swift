@@ -103,8 +103,7 @@ struct LinkCommand: AsyncParsableCommand {
     let emulator = try await LinkEmulator.start(settings.emulator) { output.notice($0) }
     output.ready(emulator)
     await withTaskGroup(of: Void.self) { group in
-      group.addTask { await TerminationSignals.first() }
-      if exitWithParent { group.addTask { await ParentWatch.parentExit() } }
+      group.addTask { await TerminationSignals.first(exitWithParent: exitWithParent) }
       if let interval = settings.reportEvery {
         group.addTask {
           while (try? await Task.sleep(for: interval)) != nil {

@@ -99,17 +99,7 @@ struct ServeCommand: AsyncParsableCommand {
       valueName: "tokens"))
   var prefillChunk: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "Cores to pin the target to, such as 0 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var cpus: CoreList?
-
-  @Option(
-    name: .customLong("draft-cpus"),
-    help: ArgumentHelp("Cores to pin the home draft model to. (env: WANSPEC_DRAFT_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var draftCPUs: CoreList?
+  @OptionGroup(title: "Engine") var cores: CoreOptions
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
@@ -140,8 +130,6 @@ struct ServeCommand: AsyncParsableCommand {
     maxQueue = try twins("WANSPEC_MAX_QUEUE", maxQueue) ?? 128
     cacheTokens = try twins("WANSPEC_CACHE_TOKENS", cacheTokens) ?? 0
     prefillChunk = try twins("WANSPEC_PREFILL_CHUNK", prefillChunk) ?? 256
-    cpus = try twins("WANSPEC_CPUS", cpus)
-    draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
     func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
       if range.contains(value) { return }
       throw ValidationError(
@@ -211,12 +199,7 @@ struct ServeCommand: AsyncParsableCommand {
           ])
       }
       tasks.addTask { [exitWithParent] in
-        await withTaskGroup(of: Void.self) { watchers in
-          watchers.addTask { await TerminationSignals.first() }
-          if exitWithParent { watchers.addTask { await ParentWatch.parentExit() } }
-          await watchers.next()
-          watchers.cancelAll()
-        }
+        await TerminationSignals.first(exitWithParent: exitWithParent)
         log.info("stopping; answers under way may finish")
         await host.node.stopAccepting()
         await group.triggerGracefulShutdown()

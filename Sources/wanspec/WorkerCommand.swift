@@ -253,22 +253,13 @@ struct WorkerCommand: AsyncParsableCommand {
         }
       }
       group.addTask { [exitWithParent, drainTimeout] in
-        await Self.endAsked(exitWithParent: exitWithParent)
+        await TerminationSignals.first(exitWithParent: exitWithParent)
         await Self.leave(connections, node: node, timeout: drainTimeout!.duration, output)
         return true
       }
       defer { group.cancelAll() }
       var left = connections.count
       while left > 0, try await group.next() == false { left -= 1 }
-    }
-  }
-
-  private static func endAsked(exitWithParent: Bool) async {
-    await withTaskGroup(of: Void.self) { watchers in
-      watchers.addTask { await TerminationSignals.first() }
-      if exitWithParent { watchers.addTask { await ParentWatch.parentExit() } }
-      await watchers.next()
-      watchers.cancelAll()
     }
   }
 

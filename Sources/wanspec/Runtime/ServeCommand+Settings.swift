@@ -12,13 +12,13 @@ extension ServeCommand {
     let models = ModelResolver()
     // Each answer needs a branch, each further leaf of its tree another; llama.cpp tells 256 apart.
     let lanes = min(256, max(64, sessions! * 8))
-    var options = engine.llama(cores: cpus?.cores ?? [], sessions: sessions!)
+    var options = engine.llama(cores: cores.cpus?.cores ?? [], sessions: sessions!)
     options.cacheTokens = cacheTokens!
     options.lanes = lanes
     var settings = ControllerHost.Settings(target: (try models.path(for: target!), options))
     if let draft {
       settings.home = (
-        try models.path(for: draft), engine.llama(cores: draftCPUs?.cores ?? [], sessions: sessions!)
+        try models.path(for: draft), engine.llama(cores: cores.draftCPUs?.cores ?? [], sessions: sessions!)
       )
     }
     settings.listen = listen!.address
@@ -42,15 +42,15 @@ extension ServeCommand {
     var configuration = GatewayConfiguration(
       modelName: name, speculation: { choice throws(UnavailableChoice) in try choices.settings(for: choice) },
       makeGrammar: { format in
-        let grammar =
-          switch format {
-          case .text: ""
-          case .jsonObject: JSONSchemaGrammar.anyObject
-          case .jsonSchema(let schema): try JSONSchemaGrammar.gbnf(schema: schema)
-          case .grammar(let text): text
-          }
-        try target.checkGrammar(grammar)
-        return grammar
+        switch format {
+        case .text: return ""
+        case .jsonObject: return JSONSchemaGrammar.anyObject
+        // Checked as a grammar there already.
+        case .jsonSchema(let schema): return try JSONSchemaGrammar.gbnf(schema: schema)
+        case .grammar(let text):
+          try target.checkGrammar(text)
+          return text
+        }
       })
     if name != host.target.model.name { configuration.aliases = [host.target.model.name] }
     try server.apply(to: &configuration, log: log)

@@ -55,6 +55,27 @@ struct EngineOptions: ParsableArguments {
   }
 }
 
+/// Where the models beside a controller compute.
+struct CoreOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Cores to pin the target to, such as 0 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var cpus: CoreList?
+
+  @Option(
+    name: .customLong("draft-cpus"),
+    help: ArgumentHelp("Cores to pin the home draft model to. (env: WANSPEC_DRAFT_CPUS)", valueName: "cores"),
+    transform: CoreList.init(parsing:))
+  var draftCPUs: CoreList?
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    cpus = try twins("WANSPEC_CPUS", cpus)
+    draftCPUs = try twins("WANSPEC_DRAFT_CPUS", draftCPUs)
+  }
+}
+
 /// `--json`, for commands whose other options have no variables.
 struct JSONOption: ParsableArguments {
   @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")

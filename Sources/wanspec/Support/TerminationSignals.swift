@@ -19,6 +19,17 @@ enum TerminationSignals {
     for await _ in arrivals { return }
   }
 
+  /// Returns at the first signal since `install`, when the task is cancelled, or where `exitWithParent` says so when
+  /// the parent process is gone. For one task of the process.
+  static func first(exitWithParent: Bool) async {
+    await withTaskGroup(of: Void.self) { watchers in
+      watchers.addTask { await first() }
+      if exitWithParent { watchers.addTask { await ParentWatch.parentExit() } }
+      await watchers.next()
+      watchers.cancelAll()
+    }
+  }
+
   private static let arrivals: AsyncStream<Void> = {
     let (stream, continuation) = AsyncStream<Void>.makeStream()
     let input = signalPipe.input
