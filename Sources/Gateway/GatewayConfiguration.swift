@@ -15,7 +15,7 @@ public struct GatewayConfiguration: Sendable {
   public var limits = GatewayLimits()
 
   /// Gives the TLS context for a new connection; nil serves without TLS. It is asked for every connection, so that
-  /// certificates can be exchanged while the server runs, and must answer at once. See `GatewayTLS`.
+  /// certificates can be exchanged while the server runs, and must answer at once.
   public var tlsContext: (@Sendable () throws -> NIOSSLContext)?
 
   /// Who may use the API; nil lets everyone in. Health is always open.

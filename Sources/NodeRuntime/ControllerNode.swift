@@ -65,7 +65,6 @@ public actor ControllerNode {
   var engineFailure: String?
 
   private var isAccepting = true
-  private var idleWaiters: [CheckedContinuation<Void, Never>] = []
 
   /// - Parameters:
   ///   - home: the controller's own draft model, if it has one
@@ -203,13 +202,6 @@ public actor ControllerNode {
     for id in sessions.keys.sorted() { cancel(id) }
   }
 
-  /// Returns when no session is left.
-  public func waitUntilIdle() async {
-    while !sessions.isEmpty {
-      await withCheckedContinuation { idleWaiters.append($0) }
-    }
-  }
-
   private func cancel(_ id: SessionID) {
     guard sessions[id] != nil else { return }
     perform(sessions[id]!.machine.cancel(), for: id)
@@ -242,10 +234,6 @@ public actor ControllerNode {
     admitWaiting()
     // A worker may have a place again.
     if session.usesWorkers { placeSessions(at: now) }
-    if sessions.isEmpty {
-      for waiter in idleWaiters { waiter.resume() }
-      idleWaiters = []
-    }
   }
 
   // MARK: Status
@@ -260,13 +248,5 @@ public actor ControllerNode {
     status.engineFailure = engineFailure
     status.workers = workers.map(describe)
     return status
-  }
-}
-
-extension Optional {
-  /// The value, leaving nil behind.
-  mutating func take() -> Wrapped? {
-    defer { self = nil }
-    return self
   }
 }
