@@ -235,7 +235,6 @@ let package = Package(
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
-      exclude: ["openai_client.py"],
       swiftSettings: settings),
     .testTarget(
       name: "ProcessControlTests",
@@ -248,7 +247,7 @@ let package = Package(
       dependencies: [
         "wanspec", "ModelStore", "ProcessControl", "Simulator", "SpeculationTesting", "BrowserTesting",
       ],
-      swiftSettings: settings
-    ),
+      exclude: ["openai_client.py"],
+      swiftSettings: settings),
   ]
 )

@@ -88,7 +88,7 @@ public final class GatewayServer: Service {
         }
       }
     } onCancel: {
-      self.service.registry.cancelAll()
+      self.service.registry.endAll(.draining)
       serving.cancel()
     }
     if case .failure(let error) = result {
@@ -98,13 +98,29 @@ public final class GatewayServer: Service {
     listening.fail(CancellationError())
   }
 
+  /// The process is about to end because the engine in it crashed: tells every client that waits for an answer, and
+  /// returns when they have been told, or after `patience`. The node is not asked, which may wait for the engine.
+  public func engineCrashed(patience: Duration) async {
+    service.drain()
+    service.registry.endAll(.engineCrashed)
+    let timeout = Task { try await Task.sleep(for: patience) }
+    let told = Task {
+      await self.service.registry.waitUntilEmpty()
+      timeout.cancel()
+    }
+    _ = await timeout.result
+    told.cancel()
+    // What was written is still on its way to the sockets.
+    try? await Task.sleep(for: .milliseconds(200))
+  }
+
   private func drain() async {
     service.drain()
     log.info("draining", metadata: ["generations": "\(service.registry.count)"])
     let timeout = Task { [service, configuration, log] in
       try await Task.sleep(for: configuration.drainTimeout)
       log.warning("ending what is still under way", metadata: ["generations": "\(service.registry.count)"])
-      service.registry.cancelAll()
+      service.registry.endAll(.draining)
     }
     await service.registry.waitUntilEmpty()
     timeout.cancel()

@@ -67,7 +67,11 @@ extension ControllerNode {
     sessions[id]!.lastToken = now
     observer?.observe(.committed(id, at: now, tokens: tokens))
     sessions[id]!.output.yield(
-      .tokens(tokens, logprobs: Array(sessions[id]!.newLogprobs.prefix(tokens.count))))
+      .tokens(
+        tokens, logprobs: Array(sessions[id]!.newLogprobs.prefix(tokens.count)),
+        GenerationProgress(
+          statistics: sessions[id]!.machine.statistics,
+          cachedPromptTokens: sessions[id]!.cachedPromptTokens)))
     sessions[id]!.newLogprobs = []
   }
 }

@@ -125,7 +125,7 @@ public actor ControllerNode {
         configuration: ControllerMachine.Configuration(
           request.speculation, vocabularySize: target.model.vocabulary.size,
           contextLength: target.model.contextLength, maxTokens: request.maxTokens,
-          endTokens: target.model.endTokens),
+          endTokens: request.ignoresEnd ? [] : target.model.endTokens),
         targetCost: targetCost, homeCost: home == nil ? nil : homeCost, match: match),
       output: output, usesWorkers: request.speculation.usesWorkers, requested: requested,
       grammar: request.grammar.map { Grammar(text: $0, promptLength: request.prompt.count) },

@@ -13,10 +13,12 @@ public struct GenerationRequest: Sendable {
   public var grammar: String?
   /// How many of the likeliest tokens to report at each position; nil reports nothing.
   public var logprobs: Int?
+  /// Whether the text goes on after a token that ends one, up to `maxTokens`.
+  public var ignoresEnd: Bool
 
   public init(
     prompt: [TokenID], sampling: SamplingSettings = .greedy, maxTokens: Int,
-    speculation: SpeculationSettings, grammar: String? = nil, logprobs: Int? = nil
+    speculation: SpeculationSettings, grammar: String? = nil, logprobs: Int? = nil, ignoresEnd: Bool = false
   ) {
     self.prompt = prompt
     self.sampling = sampling
@@ -24,16 +26,24 @@ public struct GenerationRequest: Sendable {
     self.speculation = speculation
     self.grammar = grammar
     self.logprobs = logprobs
+    self.ignoresEnd = ignoresEnd
   }
 }
 
 public enum GenerationEvent: Sendable {
   /// Tokens of one step, decided and final. `logprobs` has one entry for each where they were asked for.
-  case tokens([ControllerMachine.CommittedToken], logprobs: [TokenLogprobs])
+  case tokens([ControllerMachine.CommittedToken], logprobs: [TokenLogprobs], GenerationProgress)
   /// Something an operator would want to know: a worker joined, left, was disconnected.
   case note(String)
   /// The last event.
   case finished(GenerationSummary)
+}
+
+/// Figures of a generation so far.
+public struct GenerationProgress: Sendable {
+  public var statistics: SessionStatistics
+  /// Tokens of the prompt that the engine still had in its cache.
+  public var cachedPromptTokens: Int
 }
 
 /// Figures of one finished generation.

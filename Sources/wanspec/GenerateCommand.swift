@@ -244,7 +244,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let colors = OriginColors(isOn: color!.isOn && !json)
     for try await event in stream {
       switch event {
-      case .tokens(let tokens, _):
+      case .tokens(let tokens, _, _):
         var line = ""
         for token in tokens {
           let piece = text.append(token.token)

@@ -163,6 +163,10 @@ struct ServeCommand: AsyncParsableCommand {
       let gateway = GatewayServer(
         node: host.node, model: host.target.model, tokenizer: host.target.tokenizer,
         configuration: configuration, metrics: metrics, log: log)
+      CrashSignals.install(patience: 5) { signal in
+        log.critical("crashed; telling the clients", metadata: ["signal": "\(signal)"])
+        await gateway.engineCrashed(patience: .seconds(4))
+      }
       try await command.serve(gateway, host, log)
     }
     log.info("stopped")

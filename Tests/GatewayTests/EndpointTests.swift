@@ -88,7 +88,9 @@ import Testing
       let prompt = try #require(json.int("usage.prompt_tokens"))
       let completion = try #require(json.int("usage.completion_tokens"))
       #expect(prompt > 5 && completion > 0 && json.int("usage.total_tokens") == prompt + completion)
-      #expect(json.int("timings.predicted_n") == completion && json.int("timings.prompt_n") == prompt)
+      #expect(json.int("timings.predicted_n") == completion)
+      let cached = try #require(json.int("usage.prompt_tokens_details.cached_tokens"))
+      #expect(json.int("timings.cache_n") == cached && json.int("timings.prompt_n") == prompt - cached)
       #expect((json[path: "speculation.ttft_ms"] as? Double) ?? 0 > 0)
       let parts = ["worker", "home", "lookup", "target"].compactMap { json.int("speculation.from_\($0)") }
       #expect(parts.count == 4 && parts.reduce(0, +) == completion)

@@ -75,7 +75,7 @@ struct RequestParsingTests {
       "stream_options.continuous_usage_stats", "not supported"
     ),
     (#""stream":true,"stream_options":{"usage":true}"#, "stream_options.usage", "unknown field"),
-    (#""user":5"#, "user", "a string"), (#""ignore_eos":true"#, "ignore_eos", "not supported"),
+    (#""user":5"#, "user", "a string"), (#""ignore_eos":1"#, "ignore_eos", "a boolean"),
     (#""tools":[{"type":"function"}]"#, "tools", "not supported"),
     (#""tool_choice":{"type":"function"}"#, "tool_choice", "not supported"),
     (#""functions":[{}]"#, "functions", "not supported"),

@@ -21,7 +21,7 @@ struct GenerationTests {
     var outcome = Outcome()
     for try await event in stream {
       switch event {
-      case .tokens(let tokens, _): outcome.tokens += tokens
+      case .tokens(let tokens, _, _): outcome.tokens += tokens
       case .note(let note): outcome.notes.append(note)
       case .finished(let summary): outcome.summary = summary
       }

@@ -16,7 +16,7 @@ struct LogprobTests {
       prompt: [3, 1, 4], maxTokens: 50, speculation: speculation, logprobs: 2)
     var count = 0
     for try await event in await node.generate(request) {
-      guard case .tokens(let tokens, let logprobs) = event else { continue }
+      guard case .tokens(let tokens, let logprobs, _) = event else { continue }
       #expect(
         logprobs == tokens.map { ScriptedTarget.logprobs(of: $0.token, margin: $0.margin) })
       count += tokens.count

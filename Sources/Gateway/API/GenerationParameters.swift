@@ -17,6 +17,7 @@ package struct GenerationParameters: Sendable {
   package var frequency: Double
   package var repetition: Double
   package var format: ResponseFormat
+  package var ignoresEnd: Bool
   package var isStreamed: Bool
   package var includesUsage: Bool
   package var user: String?
@@ -48,12 +49,17 @@ package struct GenerationParameters: Sendable {
     }
     self.repetition = repetition ?? repeatPenalty ?? 1
     format = try Self.format(&fields, raw: raw)
+    ignoresEnd = try fields.bool("ignore_eos") ?? false
+    if ignoresEnd, format != .text {
+      throw .invalid(
+        "ignore_eos: nothing can follow the end of what response_format or grammar describes",
+        param: fields.path(of: "ignore_eos"))
+    }
     isStreamed = try fields.bool("stream") ?? false
     includesUsage = try Self.includesUsage(&fields, isStreamed: isStreamed)
     user = try fields.string("user")
     speculation = try Self.speculation(&fields)
     try fields.unsupported("best_of", unless: { $0.wholeNumber == 1 })
-    try fields.unsupported("ignore_eos", unless: { $0.isBool(false) })
     try fields.unsupported("service_tier", unless: { $0.isString("auto") || $0.isString("default") })
     for name in ["store", "logits_all", "cache_salt", "metadata"] {
       try fields.unsupported(

@@ -8,6 +8,8 @@ package struct PlannedChoice: Sendable {
   var index: Int
   var request: GenerationRequest
   var stops: [[UInt8]]
+  /// The first of its prompt, whose tokens count once.
+  var countsPrompt: Bool
   /// Text that goes before the answer.
   var echo = ""
 }
@@ -32,7 +34,7 @@ final class ActiveGeneration: Sendable {
   /// Ends when all choices have, or with the first that fails, or early when cancelled.
   let events: AsyncStream<ChoiceEvent>
   private let pump: Task<Void, Never>
-  private let isDrained = Atomic(false)
+  private let ending = Mutex<APIError?>(nil)
   private let registry: GenerationRegistry
   private let id: Int
 
@@ -65,7 +67,7 @@ final class ActiveGeneration: Sendable {
       feed.finish()
     }
     id = registry.register()
-    registry.setCancel(id) { [weak self] in self?.drain() }
+    registry.setEnd(id) { [weak self] reason in self?.end(reason) }
   }
 
   deinit {
@@ -76,17 +78,17 @@ final class ActiveGeneration: Sendable {
   /// For `Connection.whenGone`: does not keep the generation alive.
   var cancellation: @Sendable () -> Void { { [pump] in pump.cancel() } }
 
-  /// The server's time to drain is over.
-  private func drain() {
-    isDrained.store(true, ordering: .relaxed)
+  /// The server cannot wait for it.
+  private func end(_ reason: APIError) {
+    ending.withLock { $0 = reason }
     pump.cancel()
   }
 
   /// Why `events` ended before all choices had, where the client is still there.
   var interruption: APIError {
-    if isDrained.load(ordering: .relaxed) { return .draining }
-    return APIError(
-      .internalServerError, "the generation was cancelled", type: "server_error", code: "cancelled")
+    ending.withLock { $0 }
+      ?? APIError(
+        .internalServerError, "the generation was cancelled", type: "server_error", code: "cancelled")
   }
 
   /// - Returns: whether the choice came to its end
@@ -98,7 +100,7 @@ final class ActiveGeneration: Sendable {
     var firstToken: ContinuousClock.Instant?
     var lastToken = began
     var figures = GenerationFigures()
-    figures.promptTokens = choice.request.prompt.count
+    if choice.countsPrompt { figures.promptTokens = choice.request.prompt.count }
     var text = ChoiceText(
       tokenizer: tokenizer, endTokens: endTokens, stops: choice.stops,
       charactersBefore: choice.echo.unicodeScalars.count)
@@ -107,10 +109,11 @@ final class ActiveGeneration: Sendable {
       for try await event in await node.generate(choice.request) {
         switch event {
         case .note: break
-        case .tokens(let tokens, let logprobs):
+        case .tokens(let tokens, let logprobs, let progress):
           lastToken = .now
           if firstToken == nil { firstToken = lastToken }
           figures.steps += 1
+          if choice.countsPrompt { figures.cachedPromptTokens = progress.cachedPromptTokens }
           var piece = AnswerPiece()
           for (index, token) in tokens.enumerated() where !text.isStopped {
             figures.count(token)
@@ -121,6 +124,7 @@ final class ActiveGeneration: Sendable {
           }
           if !piece.isEmpty { feed.yield(.piece(choice: choice.index, piece)) }
           if text.isStopped {
+            figures.take(progress.statistics)
             figures.timeToFirstToken = firstToken.map { began.duration(to: $0) }
             figures.decodeTime = firstToken.map { $0.duration(to: lastToken) } ?? .zero
             feed.yield(.finished(choice: choice.index, FinishedChoice(reason: "stop", figures: figures)))
@@ -155,7 +159,7 @@ final class ActiveGeneration: Sendable {
 final class GenerationRegistry: Sendable {
   private struct State {
     var next = 0
-    var running: [Int: @Sendable () -> Void] = [:]
+    var running: [Int: @Sendable (APIError) -> Void] = [:]
     var waiters: [CheckedContinuation<Void, Never>] = []
   }
 
@@ -166,14 +170,14 @@ final class GenerationRegistry: Sendable {
   fileprivate func register() -> Int {
     state.withLock { state in
       state.next += 1
-      state.running[state.next] = {}
+      state.running[state.next] = { _ in }
       return state.next
     }
   }
 
-  fileprivate func setCancel(_ id: Int, _ cancel: @escaping @Sendable () -> Void) {
+  fileprivate func setEnd(_ id: Int, _ end: @escaping @Sendable (APIError) -> Void) {
     state.withLock { state in
-      if state.running[id] != nil { state.running[id] = cancel }
+      if state.running[id] != nil { state.running[id] = end }
     }
   }
 
@@ -187,8 +191,9 @@ final class GenerationRegistry: Sendable {
     for waiter in waiters { waiter.resume() }
   }
 
-  func cancelAll() {
-    for cancel in state.withLock({ Array($0.running.values) }) { cancel() }
+  /// Ends all, each with this error.
+  func endAll(_ reason: APIError) {
+    for end in state.withLock({ Array($0.running.values) }) { end(reason) }
   }
 
   /// Returns once nothing is under way.

@@ -8,7 +8,6 @@ import NIOCore
 final class AnswerInProgress: Sendable {
   private let run: ActiveGeneration
   private let shape: ResponseShape
-  private let promptTokens: Int
   /// Held as long as this is.
   private let slot: StreamLimiter.Slot?
   private let connection: Connection
@@ -18,12 +17,11 @@ final class AnswerInProgress: Sendable {
   private let logger: Logger?
 
   init(
-    run: ActiveGeneration, shape: ResponseShape, promptTokens: Int, slot: StreamLimiter.Slot?,
+    run: ActiveGeneration, shape: ResponseShape, slot: StreamLimiter.Slot?,
     connection: Connection, record: RequestRecord, metrics: GatewayMetrics, logger: Logger?
   ) {
     self.run = run
     self.shape = shape
-    self.promptTokens = promptTokens
     self.slot = slot
     self.connection = connection
     self.record = record
@@ -43,8 +41,7 @@ final class AnswerInProgress: Sendable {
   }
 
   private func complete(_ outcome: Outcome) -> GenerationFigures {
-    var figures = outcome.figures ?? GenerationFigures()
-    figures.promptTokens = promptTokens
+    let figures = outcome.figures ?? GenerationFigures()
     for reason in outcome.reasons { metrics.finished(reason) }
     record.generated(figures, finishReason: outcome.reasons.last ?? "stop")
     return figures
@@ -160,11 +157,9 @@ final class AnswerInProgress: Sendable {
       case .finished(let choice, let finished):
         outcome.take(finished)
         let isLast = outcome.reasons.count == shape.choices
-        var figures = outcome.figures
-        figures?.promptTokens = promptTokens
         return start(choice)
           + shape.finishChunk(
-            choice: choice, reason: finished.reason, figures: isLast ? figures : nil,
+            choice: choice, reason: finished.reason, figures: isLast ? outcome.figures : nil,
             withUsage: includesUsage)
       case .failed(let error):
         problem = error

@@ -4,6 +4,10 @@ import SpeculationCore
 /// Figures of one choice, or of all choices of a request together.
 package struct GenerationFigures: Sendable {
   package var promptTokens = 0
+  /// Those of them that the engine had in its cache.
+  package var cachedPromptTokens = 0
+  /// Those of them that the engine had in its cache.
+  package var cachedPromptTokens = 0
   package var completionTokens = 0
   /// Target passes that committed something.
   package var steps = 0
@@ -12,8 +16,7 @@ package struct GenerationFigures: Sendable {
   package var fromHome = 0
   package var fromLookup = 0
   package var fromTarget = 0
-  /// What only the node knows, so nil for a choice that ended at a stop string: the node had already gone on.
-  package var node: NodeFigures?
+  package var node = NodeFigures()
   /// From the request to its admission; nil where it is not known.
   package var timeInQueue: Duration?
   /// From the request to the first token.
@@ -41,18 +44,23 @@ package struct GenerationFigures: Sendable {
     }
   }
 
-  mutating func take(_ summary: GenerationSummary) {
+  mutating func take(_ statistics: SessionStatistics) {
     node = NodeFigures(
-      verifiedNodes: summary.statistics.verifiedNodes, homeExpansions: summary.statistics.homeExpansions,
-      workerExpansions: summary.statistics.workerExpansions,
-      lateExpansions: summary.statistics.lateExpansions, bubbles: summary.statistics.bubbles)
+      verifiedNodes: statistics.verifiedNodes, homeExpansions: statistics.homeExpansions,
+      workerExpansions: statistics.workerExpansions, lateExpansions: statistics.lateExpansions,
+      bubbles: statistics.bubbles)
+  }
+
+  mutating func take(_ summary: GenerationSummary) {
+    take(summary.statistics)
+    cachedPromptTokens = summary.cachedPromptTokens
     steps = summary.statistics.steps
     timeInQueue = summary.timeInQueue
     timeToFirstToken = summary.timeToFirstToken
     decodeTime = summary.decodeTime
   }
 
-  /// Adds another choice of the same request. Prompt tokens are counted by the caller, once for each prompt.
+  /// Adds another choice of the same request.
   mutating func add(_ other: GenerationFigures) {
     completionTokens += other.completionTokens
     steps += other.steps
@@ -60,16 +68,13 @@ package struct GenerationFigures: Sendable {
     fromHome += other.fromHome
     fromLookup += other.fromLookup
     fromTarget += other.fromTarget
-    if var sum = node, let more = other.node {
-      sum.verifiedNodes += more.verifiedNodes
-      sum.homeExpansions += more.homeExpansions
-      sum.workerExpansions += more.workerExpansions
-      sum.lateExpansions += more.lateExpansions
-      sum.bubbles += more.bubbles
-      node = sum
-    } else {
-      node = nil
-    }
+    promptTokens += other.promptTokens
+    cachedPromptTokens += other.cachedPromptTokens
+    node.verifiedNodes += other.node.verifiedNodes
+    node.homeExpansions += other.node.homeExpansions
+    node.workerExpansions += other.node.workerExpansions
+    node.lateExpansions += other.node.lateExpansions
+    node.bubbles += other.node.bubbles
     if let theirs = other.timeToFirstToken { timeToFirstToken = min(timeToFirstToken ?? theirs, theirs) }
     if let theirs = other.timeInQueue { timeInQueue = max(timeInQueue ?? theirs, theirs) }
     decodeTime = max(decodeTime, other.decodeTime)
@@ -88,6 +93,8 @@ package struct GenerationFigures: Sendable {
       json.member("prompt_tokens", promptTokens)
       json.member("completion_tokens", completionTokens)
       json.member("total_tokens", promptTokens + completionTokens)
+      json.key("prompt_tokens_details")
+      json.object { $0.member("cached_tokens", cachedPromptTokens) }
     }
   }
 
@@ -96,13 +103,14 @@ package struct GenerationFigures: Sendable {
     let prompt = timeToFirstToken.map { ($0 - (timeInQueue ?? .zero)).inMilliseconds }
     let perToken = millisecondsPerToken(choices: choices)
     json.object { json in
-      json.member("prompt_n", promptTokens)
+      json.member("cache_n", cachedPromptTokens)
+      json.member("prompt_n", promptTokens - cachedPromptTokens)
       json.member("prompt_ms", prompt)
       json.member("predicted_n", completionTokens)
       json.member("predicted_ms", decodeTime.inMilliseconds)
       json.member("predicted_per_token_ms", perToken)
       json.member("predicted_per_second", perToken.map { $0 > 0 ? 1000 / $0 : .infinity })
-      json.member("draft_n", node?.verifiedNodes)
+      json.member("draft_n", node.verifiedNodes)
       json.member("draft_n_accepted", fromWorker + fromHome + fromLookup)
     }
   }
@@ -115,10 +123,10 @@ package struct GenerationFigures: Sendable {
       json.member("from_home", fromHome)
       json.member("from_lookup", fromLookup)
       json.member("from_target", fromTarget)
-      json.member("home_draft_passes", node?.homeExpansions)
-      json.member("worker_expansions", node?.workerExpansions)
-      json.member("late_expansions", node?.lateExpansions)
-      json.member("bubbles", node?.bubbles)
+      json.member("home_draft_passes", node.homeExpansions)
+      json.member("worker_expansions", node.workerExpansions)
+      json.member("late_expansions", node.lateExpansions)
+      json.member("bubbles", node.bubbles)
       json.member("ttft_ms", timeToFirstToken?.inMilliseconds)
       json.member("ms_per_token", millisecondsPerToken(choices: choices))
       json.member("queue_ms", timeInQueue?.inMilliseconds)

@@ -253,8 +253,9 @@ final class GenerationService: Sendable {
             index: choices.count,
             request: GenerationRequest(
               prompt: prompt, sampling: sampling, maxTokens: min(parameters.maxTokens ?? room, room),
-              speculation: speculation, grammar: grammar, logprobs: logprobs),
-            stops: parameters.stop, echo: echoes[index]))
+              speculation: speculation, grammar: grammar, logprobs: logprobs,
+              ignoresEnd: parameters.ignoresEnd),
+            stops: parameters.stop, countsPrompt: choice == 0, echo: echoes[index]))
       }
     }
     let shape = ResponseShape(
@@ -267,7 +268,7 @@ final class GenerationService: Sendable {
       choices, on: node, tokenizer: tokenizer, endTokens: model.endTokens,
       tick: parameters.isStreamed ? interval / 4 : nil, registry: registry)
     let answer = AnswerInProgress(
-      run: run, shape: shape, promptTokens: prompts.reduce(0) { $0 + $1.count }, slot: slot,
+      run: run, shape: shape, slot: slot,
       connection: connection, record: record, metrics: metrics, logger: configuration.logsPrompts ? log : nil)
     if !parameters.isStreamed { return try await answer.whole() }
     return try await answer.streamed(includesUsage: parameters.includesUsage, keepAlive: interval)

@@ -42,6 +42,10 @@ package struct APIError: Error, Sendable {
     return error
   }()
 
+  static let engineCrashed = APIError(
+    .internalServerError, "the engine crashed; the answer is lost, and the server starts again",
+    type: "server_error", code: "engine_crashed")
+
   /// What a client is told of any error.
   package init(_ error: any Error) {
     switch error {

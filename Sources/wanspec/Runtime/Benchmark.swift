@@ -153,7 +153,7 @@ struct Benchmark: Sendable {
     var committed: [ControllerMachine.CommittedToken] = []
     for try await event in stream {
       switch event {
-      case .tokens(let new, _):
+      case .tokens(let new, _, _):
         committed += new
         try report(.tokens(new))
       case .note(let text): try report(.warning("\(prompt.id), \(configuration.name): \(text)"))

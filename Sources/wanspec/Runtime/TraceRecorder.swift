@@ -66,7 +66,7 @@ struct TraceRecorder: Sendable {
       GenerationRequest(
         prompt: tokens, sampling: sampling, maxTokens: maxTokens, speculation: .localParallel()))
     var answer: [TokenID] = []
-    for try await case .tokens(let new, _) in stream { answer += new.map(\.token) }
+    for try await case .tokens(let new, _, _) in stream { answer += new.map(\.token) }
     guard !answer.isEmpty else { return nil }
     // A session of its own, numbered from the top so that it is none of the node's.
     let session = SessionID(.max - 1 - number)

@@ -1,0 +1,83 @@
+import Foundation
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The signals of a program error, so that a server whose engine crashes can tell its clients before it ends.
+///
+/// The thread that crashed stands still while others answer; then the process ends by the same signal as it would have
+/// ended by at once. Whatever the crashed thread held (a lock, the heap) stays held, so answering may fail or hang: after
+/// `patience` the process ends in any case.
+enum CrashSignals {
+  private static let numbers = [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP]
+
+  /// - Parameters:
+  ///   - patience: seconds
+  ///   - answer: called once, on a thread of its own, with the name of the signal
+  static func install(patience: UInt32, answer: @escaping @Sendable (String) async -> Void) {
+    let input = crashPipe.input
+    let thread = Thread {
+      var number: UInt8 = 0
+      while read(input, &number, 1) < 0 && errno == EINTR {}
+      let signal = Int32(number)
+      let answered = DispatchSemaphore(value: 0)
+      Task {
+        await answer(name(of: signal))
+        answered.signal()
+      }
+      _ = answered.wait(timeout: .now() + .seconds(Int(patience)))
+      end(by: signal)
+    }
+    thread.stackSize = 128 << 10
+    thread.start()
+    for number in numbers { signal(number, crashed) }
+  }
+
+  private static func end(by number: Int32) -> Never {
+    signal(number, SIG_DFL)
+    kill(getpid(), number)
+    // Blocked, or ignored by whoever started this process.
+    sleep(1)
+    _exit(1)
+  }
+
+  private static func name(of signal: Int32) -> String {
+    switch signal {
+    case SIGSEGV: "SIGSEGV"
+    case SIGBUS: "SIGBUS"
+    case SIGILL: "SIGILL"
+    case SIGFPE: "SIGFPE"
+    case SIGABRT: "SIGABRT"
+    case SIGTRAP: "SIGTRAP"
+    default: "signal \(signal)"
+    }
+  }
+}
+
+private let crashPipe: (input: Int32, output: Int32) = {
+  var ends: [Int32] = [-1, -1]
+  guard pipe(&ends) == 0 else { preconditionFailure("no file descriptor is left") }
+  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+  return (ends[0], ends[1])
+}()
+
+/// Tells the thread that waits, and keeps the crashed one where it is.
+private func crashed(_ number: Int32) {
+  // A second crash, perhaps while answering: nothing is left to wait for.
+  // One by one: an array would ask the heap, which the crashed thread may hold.
+  signal(SIGSEGV, SIG_DFL)
+  signal(SIGBUS, SIG_DFL)
+  signal(SIGILL, SIG_DFL)
+  signal(SIGFPE, SIG_DFL)
+  signal(SIGABRT, SIG_DFL)
+  signal(SIGTRAP, SIG_DFL)
+  var byte = UInt8(truncatingIfNeeded: number)
+  _ = write(crashPipe.output, &byte, 1)
+  while true { pause() }
+}
