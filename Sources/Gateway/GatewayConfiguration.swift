@@ -1,4 +1,5 @@
 import Logging
+import ModelBackend
 import NIOSSL
 import SpeculationCore
 
@@ -38,19 +39,15 @@ public struct GatewayConfiguration: Sendable {
   /// here (no worker is configured, the width is above the engine's room).
   public var speculation: @Sendable (SpeculationChoice) throws(UnavailableChoice) -> SpeculationSettings
 
-  /// Makes a grammar in GBNF of a wanted format, and checks it. Throws a sentence that says what is wrong with the
-  /// schema or the grammar; it is the client's fault and becomes status 400.
-  public var makeGrammar: @Sendable (ResponseFormat) async throws -> String
+  /// Makes a grammar of a wanted format, nil for none. Throws a sentence that says what is wrong with the schema or the
+  /// grammar; it is the client's fault and becomes status 400. Called off the cooperative threads: it takes tens of
+  /// milliseconds for a large schema.
+  public var makeGrammar: @Sendable (ResponseFormat) throws -> GrammarRules?
 
   public init(
     modelName: String,
     speculation: @escaping @Sendable (SpeculationChoice) throws(UnavailableChoice) -> SpeculationSettings,
-    makeGrammar: @escaping @Sendable (ResponseFormat) async throws -> String = { format in
-      guard case .grammar(let text) = format else {
-        throw UnavailableChoice("this server was started without structured output")
-      }
-      return text
-    }
+    makeGrammar: @escaping @Sendable (ResponseFormat) throws -> GrammarRules? = { try $0.rules() }
   ) {
     self.modelName = modelName
     self.speculation = speculation
@@ -144,14 +141,4 @@ public struct SpeculationChoice: Hashable, Sendable {
     self.price = price
     self.width = width
   }
-}
-
-/// What form the answer has to take.
-public enum ResponseFormat: Hashable, Sendable {
-  case text
-  case jsonObject
-  /// The schema as it came, byte for byte: the order of its keys is the order of the answer's.
-  case jsonSchema([UInt8])
-  /// GBNF.
-  case grammar(String)
 }

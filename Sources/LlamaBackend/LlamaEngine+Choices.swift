@@ -35,10 +35,4 @@ extension LlamaEngine {
       return TreeChooser(request, scratch: scratch, grammar: grammar)
     }
   }
-
-  /// Checks a grammar before a session begins with it. Runs on the calling thread, for up to some tens of
-  /// milliseconds.
-  ///
-  /// - Throws: `ModelError.invalidRequest` that says what is wrong and in which line.
-  public nonisolated func checkGrammar(_ text: String) throws { try Grammar.check(text) }
 }

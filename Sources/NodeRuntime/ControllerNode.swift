@@ -128,7 +128,7 @@ public actor ControllerNode {
           endTokens: request.ignoresEnd ? [] : target.model.endTokens),
         targetCost: targetCost, homeCost: home == nil ? nil : homeCost, match: match),
       output: output, usesWorkers: request.speculation.usesWorkers, requested: requested,
-      grammar: request.grammar.map { Grammar(text: $0, promptLength: request.prompt.count) },
+      grammar: request.grammar.map { Grammar($0, promptLength: request.prompt.count) },
       logprobs: request.logprobs)
     output.onTermination = { [weak self] reason in
       guard case .cancelled = reason, let self else { return }

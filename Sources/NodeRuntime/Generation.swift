@@ -9,8 +9,8 @@ public struct GenerationRequest: Sendable {
   /// Tokens to generate at most.
   public var maxTokens: Int
   public var speculation: SpeculationSettings
-  /// What the text has to follow, in GBNF.
-  public var grammar: String?
+  /// What the text has to follow.
+  public var grammar: GrammarRules?
   /// How many of the likeliest tokens to report at each position; nil reports nothing.
   public var logprobs: Int?
   /// Whether the text goes on after a token that ends one, up to `maxTokens`.
@@ -18,7 +18,8 @@ public struct GenerationRequest: Sendable {
 
   public init(
     prompt: [TokenID], sampling: SamplingSettings = .greedy, maxTokens: Int,
-    speculation: SpeculationSettings, grammar: String? = nil, logprobs: Int? = nil, ignoresEnd: Bool = false
+    speculation: SpeculationSettings, grammar: GrammarRules? = nil, logprobs: Int? = nil,
+    ignoresEnd: Bool = false
   ) {
     self.prompt = prompt
     self.sampling = sampling

@@ -1,20 +1,13 @@
 import ModelBackend
 
 extension GenerationRequest {
-  /// What is wrong with the grammar or the log-probabilities asked for, as a sentence; nil when they are valid.
+  /// What is wrong with the log-probabilities asked for, as a sentence; nil when they are valid.
   ///
-  /// Checked before the engine sees them: a request that it refuses fails a pass for all sessions in it. Takes up
-  /// to some tens of milliseconds where there is a grammar (`Grammar.check`).
+  /// Checked before the engine sees them: a request that it refuses fails a pass for all sessions in it.
   var outputProblem: String? {
     if let count = logprobs, !(0...TokenLogprobs.maxTop).contains(count) {
       return "between 0 and \(TokenLogprobs.maxTop) log-probabilities can be asked for, not \(count)"
     }
-    guard let grammar else { return nil }
-    do {
-      try Grammar.check(grammar)
-      return nil
-    } catch {
-      return (error as? ModelError)?.message ?? "\(error)"
-    }
+    return nil
   }
 }

@@ -89,7 +89,13 @@ struct ServeTests {
     request.httpBody = Data(#"{"prompt": "One, two,", "max_tokens": 400, "ignore_eos": true}"#.utf8)
     let asked = request
     async let answer = URLSession.shared.data(for: asked)
-    try await Task.sleep(for: .milliseconds(300))
+    let metrics = try #require(URL(string: "http://127.0.0.1:\(port)/metrics"))
+    while server.isRunning {
+      let (page, _) = try await URLSession.shared.data(from: metrics)
+      let lines = String(decoding: page, as: UTF8.self).split(separator: "\n")
+      if lines.contains(where: { $0.hasPrefix("vllm:num_requests_running{") && $0.hasSuffix(" 1") }) { break }
+      try await Task.sleep(for: .milliseconds(10))
+    }
     server.signal(SIGSEGV)
     let (body, response) = try await answer
     #expect((response as? HTTPURLResponse)?.statusCode == 500)

@@ -70,14 +70,6 @@ struct TestServer {
       })
     configuration.port = 0
     configuration.aliases = ["alias/of-model"]
-    configuration.makeGrammar = { format in
-      switch format {
-      case .text: ""
-      case .jsonObject: "root ::= \"{}\""
-      case .jsonSchema(let bytes): "root ::= \"\(bytes.count)\""
-      case .grammar(let text): text
-      }
-    }
     return configuration
   }
 

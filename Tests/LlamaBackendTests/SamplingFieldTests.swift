@@ -31,7 +31,7 @@ struct SamplingFieldTests {
     Field(description: "frequency", adjustments: LogitAdjustments(promptLength: 4, frequency: 0.8), topK: 40),
     Field(description: "logprobs", logprobs: 5),
     Field(description: "grammar", grammar: "root ::= ([a-z]+ \" \"){3,6} \".\""),
-    Field(description: "schema", grammar: try? JSONSchemaGrammar.gbnf(schema: Array(schema.utf8))),
+    Field(description: "schema", grammar: try? JSONSchemaGrammar.rules(schema: Array(schema.utf8)).text),
     Field(
       description: "all",
       adjustments: LogitAdjustments(
@@ -47,10 +47,10 @@ struct SamplingFieldTests {
 
   private func request(
     _ session: UInt64, _ text: [TokenID], _ draft: DraftTree, _ field: Field, _ sampling: SamplingSettings
-  ) -> VerificationRequest {
+  ) throws -> VerificationRequest {
     VerificationRequest(
       session: SessionID(session), prefix: text, draft: draft, sampling: sampling,
-      grammar: field.grammar.map { Grammar(text: $0, promptLength: 4) }, logprobs: field.logprobs)
+      grammar: try field.grammar.map { Grammar(try GrammarRules($0), promptLength: 4) }, logprobs: field.logprobs)
   }
 
   @Test(arguments: fields)
@@ -161,19 +161,6 @@ struct SamplingFieldTests {
     await engine.release(SessionID(3002))
   }
 
-  @Test func badGrammarsAreRefusedBeforeAnythingRuns() async throws {
-    let engine = try await TestModel.exact()
-    let text = try TestModel.tokens(engine)
-    let error = await #expect(throws: ModelError.self) {
-      try await engine.verify([
-        VerificationRequest(
-          session: SessionID(3003), prefix: text, draft: DraftTree(), sampling: .greedy,
-          grammar: Grammar(text: "root ::= nothing", promptLength: 1))
-      ])
-    }
-    #expect(error?.code == .invalidRequest && error?.message.contains("nothing") == true)
-    #expect(try await engine.cacheUsage().sessions[SessionID(3003)] == nil)
-  }
 }
 
 /// The matcher against llama.cpp's grammar sampler, over a real vocabulary.
@@ -186,11 +173,12 @@ struct GrammarReferenceTests {
     "root ::= \"(\" root \")\" | [0-9]+ | root2\nroot2 ::= \"x\" root2? \"y\"",
     "root ::= .{3,8} \"\\n\"",
     JSONSchemaGrammar.anyObject,
-    (try? JSONSchemaGrammar.gbnf(schema: Array(SamplingFieldTests.schema.utf8))) ?? "",
-    (try? JSONSchemaGrammar.gbnf(
+    (try? JSONSchemaGrammar.rules(schema: Array(SamplingFieldTests.schema.utf8)).text) ?? "",
+    (try? JSONSchemaGrammar.rules(
       schema: Array(
         #"{"type":"array","minItems":1,"items":{"anyOf":[{"type":"string","pattern":"^[a-z]+\\d?$"},{"type":"number"},{"type":"string","format":"date"},{"type":"object","additionalProperties":{"type":"boolean"}}]}}"#
-          .utf8))) ?? "",
+          .utf8)
+    ).text) ?? "",
   ]
 
   @Test(arguments: grammars)
@@ -199,7 +187,8 @@ struct GrammarReferenceTests {
     let vocabulary = engine.weights.vocabularySize
     let tokens = TokenBytes(vocabularySize: vocabulary) { engine.tokenizer.bytes(of: $0) }
     let ends = engine.model.endTokens
-    let session = try GrammarSession(Grammar(text: grammar, promptLength: 0), tokens: tokens, endTokens: ends)
+    let session = try GrammarSession(
+      Grammar(GrammarRules(grammar), promptLength: 0), tokens: tokens, endTokens: ends)
     for seed in UInt64(0)..<3 {
       var random = SplitMix64(seed: seed)
       let reference = try #require(LlamaGrammarReference(grammar, model: engine.weights))

@@ -17,7 +17,7 @@ struct ByteVocabulary {
 
   func session(_ grammar: String, promptLength: Int = 0) throws -> GrammarSession {
     try GrammarSession(
-      Grammar(text: grammar, promptLength: promptLength), tokens: tokens, endTokens: [Self.endToken])
+      Grammar(GrammarRules(grammar), promptLength: promptLength), tokens: tokens, endTokens: [Self.endToken])
   }
 }
 
@@ -60,7 +60,7 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
   @Test(arguments: cases.indices)
   func saysWhatIsAllowed(index: Int) throws {
     let (grammar, whole, beginning, forbidden) = Self.cases[index]
-    try Grammar.check(grammar)
+    _ = try GrammarRules(grammar)
     let session = try ByteVocabulary().session(grammar)
     for text in whole { #expect(verdict(text, session) == .whole, "\(grammar): \(text)") }
     for text in beginning { #expect(verdict(text, session) == .beginning, "\(grammar): \(text)") }
@@ -128,7 +128,7 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
   @Test(arguments: refused.indices)
   func refusesWithAReason(index: Int) {
     let (grammar, reason) = Self.refused[index]
-    let error = #expect(throws: ModelError.self) { try Grammar.check(grammar) }
+    let error = #expect(throws: ModelError.self) { _ = try GrammarRules(grammar) }
     #expect(error?.code == .invalidRequest)
     #expect(error?.message.contains(reason) == true, "\(error?.message.prefix(300) ?? "")")
   }
@@ -144,10 +144,10 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
     // The same with something behind: a chain of frames deeper than what is allowed.
     let deep =
       "root ::= a0\n" + (0..<2000).map { "a\($0) ::= a\($0 + 1) \"y\"\n" }.joined() + "a2000 ::= \"x\"\n"
-    #expect(throws: ModelError.self) { try Grammar.check(deep) }
+    #expect(throws: ModelError.self) { _ = try GrammarRules(deep) }
     // More ways to begin than are followed.
     let wide = "root ::= " + (0..<3000).map { "\"a\($0)\"" }.joined(separator: " | ")
-    #expect(throws: ModelError.self) { try Grammar.check(wide) }
+    #expect(throws: ModelError.self) { _ = try GrammarRules(wide) }
     // Every text is a state of its own, and all of them are long.
     let letters = (0..<26).map { "\"\(UnicodeScalar(UInt8(97 + $0)))\"" }
     let palindromes = "root ::= " + letters.map { "\($0) root \($0)" }.joined(separator: " | ") + " | \"\""
@@ -266,7 +266,7 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
     // No token has the bytes that the grammar wants.
     let tokens = TokenBytes(vocabularySize: 3) { $0 == 0 ? [] : [UInt8(ascii: "a")] }
     let session = try GrammarSession(
-      Grammar(text: "root ::= \"b\"", promptLength: 0), tokens: tokens, endTokens: [0])
+      Grammar(GrammarRules("root ::= \"b\""), promptLength: 0), tokens: tokens, endTokens: [0])
     let chooser = TreeChooser(
       VerificationRequest(session: SessionID(1), prefix: [], draft: DraftTree(), sampling: .greedy),
       scratch: LogitScratch(), grammar: session)

@@ -121,7 +121,7 @@ import Testing
   @Test(arguments: cases.indices)
   func allowsWhatTheSchemaAllows(index: Int) throws {
     let (schema, allowed, forbidden) = Self.cases[index]
-    let session = try ByteVocabulary().session(JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)))
+    let session = try ByteVocabulary().session(JSONSchemaGrammar.rules(schema: Array(schema.utf8)).text)
     for text in allowed { #expect(verdict(text, session) == .whole, "\(schema): \(text)") }
     for text in forbidden { #expect(verdict(text, session) != .whole, "\(schema): \(text)") }
   }
@@ -133,7 +133,7 @@ import Testing
       let low = Int.random(in: -1200...1200, using: &random)
       let high = low + Int.random(in: 0...1500, using: &random)
       let schema = #"{"type":"integer","minimum":\#(low),"maximum":\#(high)}"#
-      let session = try ByteVocabulary().session(JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)))
+      let session = try ByteVocabulary().session(JSONSchemaGrammar.rules(schema: Array(schema.utf8)).text)
       for value in -3000...3000 {
         #expect(
           (verdict("\(value)", session) == .whole) == (low...high).contains(value), "\(schema): \(value)")
@@ -147,7 +147,7 @@ import Testing
   func whatComesOutIsJSON(index: Int) throws {
     let words = ["\": ", "\",", "\"}", "},", "true", "null", "\"a", "12", "\\\""]
     let session = try ByteVocabulary(words: words).session(
-      JSONSchemaGrammar.gbnf(schema: Array(Self.cases[index].schema.utf8)))
+      JSONSchemaGrammar.rules(schema: Array(Self.cases[index].schema.utf8)).text)
     let closing = Set("\"}],:".utf8.map { TokenID($0) })
     try forEachSeed(count: 25) { seed in
       var random = SplitMix64(seed: seed)
@@ -238,7 +238,9 @@ import Testing
   @Test(arguments: refused.indices)
   func refusesNamingThePlace(index: Int) {
     let (schema, place, reason) = Self.refused[index]
-    let error = #expect(throws: ModelError.self) { try JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)) }
+    let error = #expect(throws: ModelError.self) {
+      try JSONSchemaGrammar.rules(schema: Array(schema.utf8)).text
+    }
     let message = error?.message ?? ""
     #expect(error?.code == .invalidRequest)
     #expect(
@@ -251,7 +253,7 @@ import Testing
     let links = (0..<2000).map { ##""d\##($0)":{"type":"array","items":{"$ref":"#/$defs/d\##($0 + 1)"}}"## }
     let schema =
       ##"{"$ref":"#/$defs/d0","$defs":{\##(links.joined(separator: ",")),"d2000":{"type":"null"}}}"##
-    let session = try ByteVocabulary().session(JSONSchemaGrammar.gbnf(schema: Array(schema.utf8)))
+    let session = try ByteVocabulary().session(JSONSchemaGrammar.rules(schema: Array(schema.utf8)).text)
     #expect(verdict("[[[]]]", session) == .whole)
   }
 
@@ -278,7 +280,7 @@ import Testing
           bytes.insert(pieces.randomElement(using: &random) ?? 0, at: min(at, bytes.count))
         }
       }
-      do { _ = try JSONSchemaGrammar.gbnf(schema: bytes) } catch { #expect(error is ModelError) }
+      do { _ = try JSONSchemaGrammar.rules(schema: bytes) } catch { #expect(error is ModelError) }
     }
   }
 }

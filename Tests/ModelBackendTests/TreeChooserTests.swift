@@ -159,7 +159,7 @@ import Testing
     }
   }
 
-  @Test func wrongRequestsAreNamed() {
+  @Test func wrongRequestsAreNamed() throws {
     func problem(_ change: (inout VerificationRequest) -> Void) -> String {
       var request = VerificationRequest(
         session: SessionID(1), prefix: [1, 2], draft: DraftTree(), sampling: .greedy)
@@ -169,7 +169,8 @@ import Testing
     #expect(problem { _ in }.isEmpty)
     #expect(problem { $0.logprobs = 129 }.contains("129"))
     #expect(problem { $0.logprobs = -1 }.contains("-1"))
-    #expect(problem { $0.grammar = Grammar(text: "", promptLength: 3) }.contains("3 tokens"))
+    let rules = try GrammarRules("root ::= \"a\"")
+    #expect(problem { $0.grammar = Grammar(rules, promptLength: 3) }.contains("3 tokens"))
     #expect(problem { $0.sampling.topP = 2 }.contains("top-p"))
   }
 }

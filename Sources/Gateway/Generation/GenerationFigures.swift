@@ -6,8 +6,6 @@ package struct GenerationFigures: Sendable {
   package var promptTokens = 0
   /// Those of them that the engine had in its cache.
   package var cachedPromptTokens = 0
-  /// Those of them that the engine had in its cache.
-  package var cachedPromptTokens = 0
   package var completionTokens = 0
   /// Target passes that committed something.
   package var steps = 0

@@ -274,7 +274,7 @@ final class GenerationService: Sendable {
     return try await answer.streamed(includesUsage: parameters.includesUsage, keepAlive: interval)
   }
 
-  private func grammar(_ format: ResponseFormat) async throws(APIError) -> String? {
+  private func grammar(_ format: ResponseFormat) async throws(APIError) -> GrammarRules? {
     let param: String
     switch format {
     case .text: return nil
@@ -282,15 +282,7 @@ final class GenerationService: Sendable {
     case .grammar: param = "grammar"
     }
     do {
-      let text = try await configuration.makeGrammar(format)
-      if text.utf8.count > Grammar.maxBytes {
-        throw APIError.invalid(
-          "\(param): the grammar has \(text.utf8.count) bytes; at most \(Grammar.maxBytes) are possible",
-          param: param, code: "invalid_value")
-      }
-      return text
-    } catch let error as APIError {
-      throw error
+      return try await aside { [configuration] in try configuration.makeGrammar(format) }
     } catch {
       throw .invalid("\(param): \(error)", param: param, code: "invalid_value")
     }

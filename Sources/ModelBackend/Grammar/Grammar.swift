@@ -1,4 +1,4 @@
-/// What generated text has to follow, in llama.cpp's GBNF notation.
+/// What a session's text has to follow.
 ///
 /// A token is chosen as without the grammar; only where the grammar forbids the choice is it made again among what
 /// the grammar allows. (llama.cpp does the same.)
@@ -8,7 +8,7 @@
 /// for left recursion and misses some; keeps exponentially many stacks of an ambiguous grammar; and ends the
 /// process on a token that a grammar forbids. Tests compare what the two allow.
 public struct Grammar: Hashable, Sendable {
-  public var text: String
+  public var rules: GrammarRules
   /// Where the generated text begins: tokens before it are the prompt.
   public var promptLength: Int
 
@@ -21,13 +21,27 @@ public struct Grammar: Hashable, Sendable {
   /// Elements of all rules together, repetitions written out.
   public static let maxElements = 100_000
 
-  public init(text: String, promptLength: Int) {
-    self.text = text
+  public init(_ rules: GrammarRules, promptLength: Int) {
+    self.rules = rules
     self.promptLength = promptLength
   }
+}
 
-  /// Checks a grammar's text, in time proportional to its size; blocks for up to some tens of milliseconds.
+/// A grammar in llama.cpp's GBNF notation, read and checked once for all sessions that follow it.
+public final class GrammarRules: Hashable, Sendable {
+  public let text: String
+  let program: GrammarProgram
+
+  /// Takes time proportional to the text's size: up to some tens of milliseconds.
   ///
   /// - Throws: `ModelError.invalidRequest` that says what is wrong and in which line.
-  public static func check(_ text: String) throws { _ = try GrammarMatcher(GrammarProgram(text)) }
+  public init(_ text: String) throws {
+    self.text = text
+    program = try GrammarProgram(text)
+    _ = try GrammarMatcher(program)
+  }
+
+  public static func == (a: GrammarRules, b: GrammarRules) -> Bool { a === b || a.text == b.text }
+
+  public func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }

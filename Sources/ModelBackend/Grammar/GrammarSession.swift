@@ -28,7 +28,7 @@ public final class GrammarSession {
     self.grammar = grammar
     self.tokens = tokens
     self.endTokens = endTokens
-    matcher = try GrammarMatcher(GrammarProgram(grammar.text))
+    matcher = try GrammarMatcher(grammar.rules.program)
     current = State(number: matcher.start)
   }
 

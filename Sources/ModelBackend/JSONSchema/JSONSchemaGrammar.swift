@@ -27,9 +27,11 @@ public struct JSONSchemaGrammar {
     return builder.text
   }()
 
+  /// The grammar of the JSON documents that a schema describes.
+  ///
   /// - Parameter schema: the schema as it came, in UTF-8
   /// - Throws: `ModelError.invalidRequest` that names the place (a JSON pointer) and what is wrong there.
-  public static func gbnf(schema: [UInt8]) throws -> String {
+  public static func rules(schema: [UInt8]) throws -> GrammarRules {
     guard schema.count <= maxBytes else {
       throw error("", "it has \(schema.count) bytes: at most \(maxBytes) are accepted")
     }
@@ -47,13 +49,11 @@ public struct JSONSchemaGrammar {
       let body = try builder.expression(target, at: pointer)
       builder.rules.append((name: name, body: body))
     }
-    let text = builder.text
     do {
-      try Grammar.check(text)
+      return try GrammarRules(builder.text)
     } catch let problem as ModelError {
       throw error("", "as a grammar it cannot be used (\(problem.message))")
     }
-    return text
   }
 
   static func error(_ pointer: String, _ problem: String) -> ModelError {

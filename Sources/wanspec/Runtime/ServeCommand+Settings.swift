@@ -38,20 +38,8 @@ extension ServeCommand {
   func gatewayConfiguration(name: String, host: ControllerHost, log: Logger) throws -> GatewayConfiguration {
     let choices = SpeculationChoices(
       standard: standardSettings(host), hasWorkers: host.listener != nil, hasHome: host.home != nil)
-    let target = host.target
     var configuration = GatewayConfiguration(
-      modelName: name, speculation: { choice throws(UnavailableChoice) in try choices.settings(for: choice) },
-      makeGrammar: { format in
-        switch format {
-        case .text: return ""
-        case .jsonObject: return JSONSchemaGrammar.anyObject
-        // Checked as a grammar there already.
-        case .jsonSchema(let schema): return try JSONSchemaGrammar.gbnf(schema: schema)
-        case .grammar(let text):
-          try target.checkGrammar(text)
-          return text
-        }
-      })
+      modelName: name, speculation: { choice throws(UnavailableChoice) in try choices.settings(for: choice) })
     if name != host.target.model.name { configuration.aliases = [host.target.model.name] }
     try server.apply(to: &configuration, log: log)
     return configuration
