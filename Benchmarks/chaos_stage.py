@@ -93,6 +93,7 @@ class Stage:
             command = [options.program, "serve", "--target", self.target, "--host", "127.0.0.1", "--port", self.port,
                        "--listen", f"127.0.0.1:{self.workers_port}", "--context", options.context, "--sessions",
                        options.sessions, "--threads", options.threads, "--speculation", "auto", "--json-logs",
+                       "--cache-type", options.cache_type,
                        *options.serve_arguments.split()]
         self.server = self.processes.start("serve", command)
         await self.server.ready(self.port)

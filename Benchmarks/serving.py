@@ -68,8 +68,9 @@ class Process:
         with open(log, "ab") as output:
             self.offset = output.tell()
             try:
-                # In a session of its own: Ctrl-C is for this program, which ends the others in order.
-                self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output,
+                # In a session of its own: Ctrl-C is for this program, which ends the others in order. Standard input
+                # stays open as long as this program lives, by which --exit-with-parent tells.
+                self.popen = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=output,
                                               stderr=subprocess.STDOUT, start_new_session=True)
             except OSError as error:
                 raise Failure(f"cannot start {name}: {self.command[0]}: {error.strerror}") from None
@@ -148,6 +149,7 @@ class Process:
         if self.alive:
             self.popen.kill()
         self.popen.wait()
+        self.popen.stdin.close()
 
 
 class Processes:

@@ -57,6 +57,8 @@ final class LlamaContext {
     // so that models with a sliding window can roll back as well.
     parameters.kv_unified = true
     parameters.swa_full = true
+    parameters.type_k = options.cacheType.ggmlType
+    parameters.type_v = options.cacheType.ggmlType
     parameters.no_perf = true
     parameters.abort_callback = { context in
       guard let context else { return false }
@@ -127,6 +129,17 @@ final class LlamaContext {
     }
     parameters.strict_cpu = cores.count >= threads
     return ggml_threadpool_new(&parameters)
+  }
+}
+
+extension CacheType {
+  fileprivate var ggmlType: ggml_type {
+    switch self {
+    case .f16: GGML_TYPE_F16
+    case .bf16: GGML_TYPE_BF16
+    case .q8_0: GGML_TYPE_Q8_0
+    case .f32: GGML_TYPE_F32
+    }
   }
 }
 

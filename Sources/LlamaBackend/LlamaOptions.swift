@@ -10,6 +10,14 @@ public enum EnginePriority: Hashable, Sendable {
   case idle
 }
 
+/// How a cache keeps keys and values.
+public enum CacheType: String, Hashable, Sendable, CaseIterable {
+  case f16, bf16, q8_0
+  /// Twice the memory of `f16`. With a model in 32-bit floats nothing is rounded then, so that passes of different
+  /// shapes agree but for the order of their sums.
+  case f32
+}
+
 /// How a model is loaded and run.
 public struct LlamaOptions: Sendable {
   /// Tokens that one session may hold, guesses apart. 0 takes what the model was trained for, at most 4,096.
@@ -20,6 +28,7 @@ public struct LlamaOptions: Sendable {
   /// Tokens that the cache holds over all sessions, guesses included. 0 takes `sessions` times the context and
   /// the tree. At least one context.
   public var cacheTokens: Int
+  public var cacheType: CacheType
   /// Take what a session's text has in common with another's, open or released, from the cache instead of
   /// computing it, and keep released sessions for that while nobody needs their room.
   public var sharesPrefixes: Bool
@@ -43,7 +52,8 @@ public struct LlamaOptions: Sendable {
   public var progress: (@Sendable (Float) -> Void)?
 
   public init(
-    contextLength: Int = 0, sessions: Int = 1, cacheTokens: Int = 0, sharesPrefixes: Bool = true,
+    contextLength: Int = 0, sessions: Int = 1, cacheTokens: Int = 0,
+    cacheType: CacheType = .f16, sharesPrefixes: Bool = true,
     treeNodes: Int = 128, lanes: Int = 64, threads: Int = 0, cores: [Int] = [],
     priority: EnginePriority = .ordinary, gpuLayers: Int = -1, memoryMap: Bool = true,
     progress: (@Sendable (Float) -> Void)? = nil
@@ -51,6 +61,7 @@ public struct LlamaOptions: Sendable {
     self.contextLength = contextLength
     self.sessions = sessions
     self.cacheTokens = cacheTokens
+    self.cacheType = cacheType
     self.sharesPrefixes = sharesPrefixes
     self.treeNodes = treeNodes
     self.lanes = lanes

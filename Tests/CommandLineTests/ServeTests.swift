@@ -22,7 +22,7 @@ struct ServeTests {
   static func serve(_ more: [String] = []) -> [String] {
     [
       "serve", "--target", Models.target, "--host", "127.0.0.1", "--port", "0", "--listen", "127.0.0.1:0",
-      "--context", "512", "--threads", "1", "--json-logs",
+      "--context", "512", "--threads", "1", "--cache-type", "f32", "--json-logs",
     ] + more
   }
 

@@ -264,7 +264,9 @@ def log_probabilities(server):
     for other in [server.chat("auto", **fields).choices[0].logprobs.content,
                   Streamed(server.chat("auto", stream=True, **fields)).tokens]:
         assert [entry.token for entry in other] == [entry.token for entry in entries]
-        assert all(abs(a.logprob - b.logprob) < 1e-3 for a, b in zip(entries, other))
+        # Passes of another shape add up in another order.
+        furthest = max(abs(a.logprob - b.logprob) for a, b in zip(entries, other))
+        assert furthest < 0.02, f"log-probabilities differ by {furthest}"
     old = server.complete(temperature=0, logprobs=2).choices[0].logprobs
     assert len(old.tokens) == 16 and all(len(top) <= 2 for top in old.top_logprobs)
     assert old.text_offset[0] == 0
@@ -300,10 +302,12 @@ def end_ignored(server):
 @check
 def settings_of_speculation(server):
     want = seen_text(server.chat("off", temperature=0).choices[0])
-    for choice in [{"mode": "wan"}, {"mode": "auto", "price": 3}, {"mode": "auto", "width": 1}, {"width": 0}]:
+    for choice in [{"mode": "wan"}, {"mode": "auto", "width": 1}, {"width": 0}]:
         answer = server.chat(temperature=0, extra_body={"speculation": choice})
         assert seen_text(answer.choices[0]) == want, choice
     assert answer.model_extra["speculation"]["tokens_per_step"] == 1, "a width of 0 still verifies guesses"
+    # Without --draft there is nothing to draft with at home, for no price.
+    refused(400, server.chat, names="speculation", extra_body={"speculation": {"price": 3}})
 
 
 @check
@@ -353,7 +357,7 @@ def main():
         try:
             each(server)
             print(f"ok      {each.__name__}", flush=True)
-        except Exception:
+        except Exception:  # the other checks are to run as well
             failed += 1
             print(f"FAILED  {each.__name__}\n{traceback.format_exc(limit=-3)}", flush=True)
     print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks hold (openai {openai.__version__})")

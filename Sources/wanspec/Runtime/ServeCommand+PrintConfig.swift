@@ -50,6 +50,7 @@ extension ServeCommand {
     add("context", engine.context)
     add("threads", engine.threads)
     add("gpu-layers", engine.gpuLayers)
+    add("cache-type", (engine.cacheType ?? .f16).rawValue)
     return text
   }
 

@@ -24,11 +24,19 @@ struct EngineOptions: ParsableArguments {
       valueName: "n"))
   var gpuLayers: Int?
 
+  @Option(
+    name: .customLong("cache-type"),
+    help: ArgumentHelp(
+      "How keys and values are kept: f16, bf16, q8_0 or f32. (env: WANSPEC_CACHE_TYPE; default: f16)",
+      valueName: "type"))
+  var cacheType: CacheType?
+
   mutating func validate() throws {
     let twins = EnvironmentTwins()
     context = try twins("WANSPEC_CONTEXT", context)
     threads = try twins("WANSPEC_THREADS", threads)
     gpuLayers = try twins("WANSPEC_GPU_LAYERS", gpuLayers)
+    cacheType = try twins("WANSPEC_CACHE_TYPE", cacheType)
     if let context, !(16...1_048_576).contains(context) {
       throw ValidationError("--context must be between 16 and 1048576 tokens, not \(context).")
     }
@@ -39,9 +47,11 @@ struct EngineOptions: ParsableArguments {
 
   /// The same for a child process.
   var arguments: [String] {
-    [("--context", context), ("--threads", threads), ("--gpu-layers", gpuLayers)].flatMap { flag, value in
-      value.map { [flag, "\($0)"] } ?? []
-    }
+    let given: [(flag: String, value: String?)] = [
+      ("--context", context.map(String.init)), ("--threads", threads.map(String.init)),
+      ("--gpu-layers", gpuLayers.map(String.init)), ("--cache-type", cacheType?.rawValue),
+    ]
+    return given.flatMap { flag, value in value.map { [flag, $0] } ?? [] }
   }
 
   /// - Parameter cores: where the engine's threads are pinned; empty leaves it to the system
@@ -50,10 +60,12 @@ struct EngineOptions: ParsableArguments {
     progress: (@Sendable (Float) -> Void)? = nil
   ) -> LlamaOptions {
     LlamaOptions(
-      contextLength: context ?? 0, sessions: sessions, threads: threads ?? 0, cores: cores,
-      priority: priority, gpuLayers: gpuLayers ?? -1, progress: progress)
+      contextLength: context ?? 0, sessions: sessions, cacheType: cacheType ?? .f16, threads: threads ?? 0,
+      cores: cores, priority: priority, gpuLayers: gpuLayers ?? -1, progress: progress)
   }
 }
+
+extension CacheType: ExpressibleByArgument {}
 
 /// Where the models beside a controller compute.
 struct CoreOptions: ParsableArguments {
