@@ -71,6 +71,9 @@ class Worker:
                     problems.append(f"worker {self.number} ended with {status} after SIGTERM:\n{process.tail()}")
                 await asyncio.sleep(seconds)
                 self.start_worker()
+            if kind in ("kill", "drain"):
+                # While it loads its model, SIGTERM would just end it.
+                await self.process.event("ready", 120)
         finally:
             self.busy = False
 

@@ -52,7 +52,9 @@ final class LlamaContext {
     parameters.n_outputs_max = UInt32(outputs)
     parameters.n_threads = Int32(threads)
     parameters.n_threads_batch = Int32(threads)
-    parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO
+    // Flash attention rounds 32-bit keys and values to 16 bits before it uses them.
+    parameters.flash_attn_type =
+      options.cacheType == .f32 ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_AUTO
     // One buffer for all lanes, so that a cell can belong to several of them; and all positions of it kept,
     // so that models with a sliding window can roll back as well.
     parameters.kv_unified = true

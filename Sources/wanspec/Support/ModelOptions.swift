@@ -27,7 +27,7 @@ struct EngineOptions: ParsableArguments {
   @Option(
     name: .customLong("cache-type"),
     help: ArgumentHelp(
-      "How keys and values are kept: f16, bf16, q8_0 or f32. (env: WANSPEC_CACHE_TYPE; default: f16)",
+      "How keys and values are kept: f16, bf16, q8_0, or f32 without flash attention. (env: WANSPEC_CACHE_TYPE; default: f16)",
       valueName: "type"))
   var cacheType: CacheType?
 
