@@ -6,7 +6,7 @@ import SpeculationCore
 
 extension LlamaEngine {
   /// Tokens that a text must have in common with another to be worth a lane.
-  static let leastShare = 16
+  static let leastShare = 8
 
   /// Cells in use, those of released sessions included.
   var usedCells: Int {

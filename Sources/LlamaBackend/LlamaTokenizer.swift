@@ -5,8 +5,14 @@ import SpeculationCore
 /// A model's own tokenizer and chat template.
 public struct LlamaTokenizer: Tokenizer {
   private let model: LlamaModel
+  /// What the chat template puts before a conversation without a system message.
+  private let defaultSystemMessage: String?
 
-  init(model: LlamaModel) { self.model = model }
+  init(model: LlamaModel) {
+    self.model = model
+    defaultSystemMessage = llama_model_chat_template(model.handle, nil)
+      .flatMap { DefaultSystemMessage.of(template: String(cString: $0)) }
+  }
 
   public func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) throws -> [TokenID] {
     var text = text
@@ -43,6 +49,10 @@ public struct LlamaTokenizer: Tokenizer {
       throw ModelError(
         .unsupportedModel, "\(model.path) has no chat template",
         hint: "give the text as a raw prompt, or use an instruction-tuned model")
+    }
+    var messages = messages
+    if let defaultSystemMessage, messages.first?.role != "system" {
+      messages.insert(ChatMessage(role: "system", content: defaultSystemMessage), at: 0)
     }
     return try LlamaTokenizer.render(messages, template: template, owner: model.path)
   }

@@ -19,7 +19,7 @@ public actor ControllerNode {
     public var pool: WorkerPool.Configuration
 
     public init(
-      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 256,
+      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512,
       pool: WorkerPool.Configuration = WorkerPool.Configuration()
     ) {
       self.maxSessions = maxSessions

@@ -95,7 +95,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("prefill-chunk"), parsing: .unconditional,
     help: ArgumentHelp(
-      "Tokens of prompts in one pass while other answers are being written. (env: WANSPEC_PREFILL_CHUNK; default: 256)",
+      "Tokens of prompts in one pass while other answers are being written. (env: WANSPEC_PREFILL_CHUNK; default: 512)",
       valueName: "tokens"))
   var prefillChunk: Int?
 
@@ -129,7 +129,7 @@ struct ServeCommand: AsyncParsableCommand {
     sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
     maxQueue = try twins("WANSPEC_MAX_QUEUE", maxQueue) ?? 128
     cacheTokens = try twins("WANSPEC_CACHE_TOKENS", cacheTokens) ?? 0
-    prefillChunk = try twins("WANSPEC_PREFILL_CHUNK", prefillChunk) ?? 256
+    prefillChunk = try twins("WANSPEC_PREFILL_CHUNK", prefillChunk) ?? 512
     func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
       if range.contains(value) { return }
       throw ValidationError(

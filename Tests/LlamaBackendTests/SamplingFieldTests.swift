@@ -50,7 +50,8 @@ struct SamplingFieldTests {
   ) throws -> VerificationRequest {
     VerificationRequest(
       session: SessionID(session), prefix: text, draft: draft, sampling: sampling,
-      grammar: try field.grammar.map { Grammar(try GrammarRules($0), promptLength: 4) }, logprobs: field.logprobs)
+      grammar: try field.grammar.map { Grammar(try GrammarRules($0), promptLength: 4) },
+      logprobs: field.logprobs)
   }
 
   @Test(arguments: fields)
