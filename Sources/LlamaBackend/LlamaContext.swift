@@ -139,7 +139,7 @@ extension CacheType {
     switch self {
     case .f16: GGML_TYPE_F16
     case .bf16: GGML_TYPE_BF16
-    case .q8_0: GGML_TYPE_Q8_0
+    case .q8: GGML_TYPE_Q8_0
     case .f32: GGML_TYPE_F32
     }
   }

@@ -12,7 +12,8 @@ public enum EnginePriority: Hashable, Sendable {
 
 /// How a cache keeps keys and values.
 public enum CacheType: String, Hashable, Sendable, CaseIterable {
-  case f16, bf16, q8_0
+  case f16, bf16
+  case q8 = "q8_0"
   /// Twice the memory of `f16`, and slower: without flash attention, whose kernels round to 16 bits. With a model in
   /// 32-bit floats nothing is rounded then, and passes of different shapes agree to a few millionths: for comparing
   /// texts.
