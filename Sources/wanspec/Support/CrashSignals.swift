@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -19,7 +18,7 @@ enum CrashSignals {
 
   /// - Parameters:
   ///   - patience: seconds
-  ///   - answer: called once, on a thread of its own, with the name of the signal
+  ///   - answer: called once, in a task of its own, with the name of the signal
   static func install(patience: UInt32, answer: @escaping @Sendable (String) async -> Void) {
     let input = crashPipe.input
     let thread = Thread {
