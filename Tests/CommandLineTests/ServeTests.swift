@@ -150,9 +150,9 @@ struct ServeSettingsTests {
         environment: ["WANSPEC_PORT": "2222", "WANSPEC_SESSIONS": "4"])
       #expect(result.status == 0, "\(result.errors)")
       let settings = settings(result.output)
-      #expect(settings["port"]?.value == "3333" && settings["port"]?.source == "flag")
+      #expect(settings["port"]?.value == "3333" && settings["port"]?.source == "command line")
       #expect(settings["sessions"]?.value == "4" && settings["sessions"]?.source == "environment")
-      #expect(settings["max-queue"]?.value == "7" && settings["max-queue"]?.source == "file")
+      #expect(settings["max-queue"]?.value == "7" && settings["max-queue"]?.source == "configuration file")
       #expect(settings["prefill-chunk"]?.source == "default")
       // What was printed is a file that says the same.
       try await withFile(result.output) { printed in

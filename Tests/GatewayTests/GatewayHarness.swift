@@ -31,7 +31,8 @@ enum TestModel {
           input: conversion.input.path, output: conversion.output.path, format: conversion.type)
       })
     return try await LlamaEngine.load(
-      path: file.path, options: LlamaOptions(contextLength: contextLength, sessions: 8, threads: 1))
+      path: file.path,
+      options: LlamaOptions(contextLength: contextLength, sessions: 8, cacheType: .f32, threads: 1))
   }
 
   /// One node for all servers: sessions are numbered by the node, and the engine is shared.

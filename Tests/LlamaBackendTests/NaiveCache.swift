@@ -45,7 +45,7 @@ struct NaiveCache {
 /// Sessions, and the texts of released ones, in an engine with room for all of them.
 struct NaiveEngine {
   /// Tokens that must be in common before they are worth taking over.
-  static let leastShare = 16
+  static let leastShare = 8
 
   var sessions: [UInt64: NaiveCache] = [:]
   /// The one of use the longest time ago first.

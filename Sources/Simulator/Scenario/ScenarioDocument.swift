@@ -17,8 +17,12 @@ public struct ScenarioDocument: Sendable, Hashable {
   /// Always a mapping.
   public internal(set) var node: ScenarioNode
 
-  /// - Parameter name: what errors call the text; a file's name.
-  public init(parsing text: String, name: String) throws(ScenarioError) {
+  /// - Parameters:
+  ///   - name: what errors call the text; a file's name
+  ///   - kind: what it is, for an error that says what it has to be, with an example of a line
+  public init(
+    parsing text: String, name: String, kind: (name: String, example: String) = ("a scenario", "name: fast")
+  ) throws(ScenarioError) {
     guard text.utf8.count <= Self.maxBytes else { throw Self.tooLarge(name) }
     let parsed = try Self.parse(text, name: name) { ScenarioPlace(file: name, line: $0) }
     guard let parsed, !parsed.isEmpty else {
@@ -26,13 +30,15 @@ public struct ScenarioDocument: Sendable, Hashable {
     }
     guard case .mapping = parsed.content else {
       throw ScenarioError(
-        parsed.place, "a scenario is a mapping, not \(parsed.shown)",
-        hint: "write lines such as \"name: fast\"")
+        parsed.place, "\(kind.name) is a mapping, not \(parsed.shown)",
+        hint: "write lines such as \"\(kind.example)\"")
     }
     node = parsed
   }
 
-  public static func read(_ path: String) throws(ScenarioError) -> ScenarioDocument {
+  public static func read(
+    _ path: String, kind: (name: String, example: String) = ("a scenario", "name: fast")
+  ) throws(ScenarioError) -> ScenarioDocument {
     func failure() -> ScenarioError {
       ScenarioError(ScenarioPlace(file: path), "cannot be read: \(String(cString: strerror(errno)))")
     }
@@ -51,11 +57,11 @@ public struct ScenarioDocument: Sendable, Hashable {
         ScenarioPlace(file: path, line: line.map { $0 + 1 }), "not UTF-8 text", hint: "save the file as UTF-8"
       )
     }
-    return try ScenarioDocument(parsing: text, name: path)
+    return try ScenarioDocument(parsing: text, name: path, kind: kind)
   }
 
   private static func tooLarge(_ name: String) -> ScenarioError {
-    ScenarioError(ScenarioPlace(file: name), "larger than 1 MiB, the most that a scenario may be")
+    ScenarioError(ScenarioPlace(file: name), "larger than 1 MiB, the most that it may be")
   }
 
   /// To read the document's keys. Each call starts anew: what was asked of another section is not known here.

@@ -17,12 +17,11 @@ struct ConfigurationFile: Sendable {
   let entries: [String: Entry]
 
   static func read(_ path: String) throws -> ConfigurationFile {
-    let document = try ScenarioDocument.read(path)
-    guard case .mapping(let mapping) = document.node.content else {
-      throw ScenarioError(
-        document.node.place, "a configuration is a mapping", hint: "write lines such as \"port: 8080\"")
-    }
+    let document = try ScenarioDocument.read(path, kind: ("a configuration", "port: 8080"))
     var entries: [String: Entry] = [:]
+    guard case .mapping(let mapping) = document.node.content else {
+      return ConfigurationFile(path: path, entries: entries)
+    }
     for entry in mapping where !entry.value.isEmpty {
       entries[entry.key] = Entry(text: try text(of: entry.value, key: entry.key), place: entry.place)
     }
