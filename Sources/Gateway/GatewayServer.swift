@@ -99,17 +99,11 @@ public final class GatewayServer: Service {
   }
 
   /// The process is about to end because the engine in it crashed: tells every client that waits for an answer, and
-  /// returns when they have been told, or after `patience`. The node is not asked, which may wait for the engine.
-  public func engineCrashed(patience: Duration) async {
+  /// returns when they have been told, which may be never. The node is not asked, which may wait for the engine.
+  public func engineCrashed() async {
     service.drain()
     service.registry.endAll(.engineCrashed)
-    let timeout = Task { try await Task.sleep(for: patience) }
-    let told = Task {
-      await self.service.registry.waitUntilEmpty()
-      timeout.cancel()
-    }
-    _ = await timeout.result
-    told.cancel()
+    await service.registry.waitUntilEmpty()
     // What was written is still on its way to the sockets.
     try? await Task.sleep(for: .milliseconds(200))
   }

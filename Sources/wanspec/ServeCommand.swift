@@ -165,7 +165,7 @@ struct ServeCommand: AsyncParsableCommand {
         configuration: configuration, metrics: metrics, log: log)
       CrashSignals.install(patience: 5) { signal in
         log.critical("crashed; telling the clients", metadata: ["signal": "\(signal)"])
-        await gateway.engineCrashed(patience: .seconds(4))
+        await gateway.engineCrashed()
       }
       try await command.serve(gateway, host, log)
     }

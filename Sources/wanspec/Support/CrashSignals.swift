@@ -20,11 +20,7 @@ enum CrashSignals {
   ///   - patience: seconds
   ///   - answer: called once, in a task of its own, with the name of the signal
   static func install(patience: UInt32, answer: @escaping @Sendable (String) async -> Void) {
-    let input = crashPipe.input
-    let thread = Thread {
-      var number: UInt8 = 0
-      while read(input, &number, 1) < 0 && errno == EINTR {}
-      let signal = Int32(number)
+    crashPipe.whenSent { signal in
       let answered = DispatchSemaphore(value: 0)
       Task {
         await answer(name(of: signal))
@@ -33,8 +29,6 @@ enum CrashSignals {
       _ = answered.wait(timeout: .now() + .seconds(Int(patience)))
       end(by: signal)
     }
-    thread.stackSize = 128 << 10
-    thread.start()
     for number in numbers { signal(number, crashed) }
   }
 
@@ -59,12 +53,7 @@ enum CrashSignals {
   }
 }
 
-private let crashPipe: (input: Int32, output: Int32) = {
-  var ends: [Int32] = [-1, -1]
-  guard pipe(&ends) == 0 else { preconditionFailure("no file descriptor is left") }
-  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-  return (ends[0], ends[1])
-}()
+private let crashPipe = SignalPipe()
 
 /// Tells the thread that waits, and keeps the crashed one where it is.
 private func crashed(_ number: Int32) {
@@ -76,7 +65,6 @@ private func crashed(_ number: Int32) {
   signal(SIGFPE, SIG_DFL)
   signal(SIGABRT, SIG_DFL)
   signal(SIGTRAP, SIG_DFL)
-  var byte = UInt8(truncatingIfNeeded: number)
-  _ = write(crashPipe.output, &byte, 1)
+  crashPipe.send(number)
   while true { pause() }
 }

@@ -32,29 +32,14 @@ enum TerminationSignals {
 
   private static let arrivals: AsyncStream<Void> = {
     let (stream, continuation) = AsyncStream<Void>.makeStream()
-    let input = signalPipe.input
-    // A thread of its own, since the read blocks. It ends with the process.
-    let thread = Thread {
-      var byte: UInt8 = 0
-      while read(input, &byte, 1) < 0 && errno == EINTR {}
-      continuation.yield()
-    }
-    thread.stackSize = 128 << 10
-    thread.start()
+    signalPipe.whenSent { _ in continuation.yield() }
     signal(SIGINT, signalArrived)
     signal(SIGTERM, signalArrived)
     return stream
   }()
 }
 
-/// From the signal handler, which may do next to nothing, to the thread that waits.
-private let signalPipe: (input: Int32, output: Int32) = {
-  var ends: [Int32] = [-1, -1]
-  guard pipe(&ends) == 0 else { preconditionFailure("no file descriptor is left") }
-  // Not for the programs that this one starts.
-  for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-  return (ends[0], ends[1])
-}()
+private let signalPipe = SignalPipe()
 
 private func signalArrived(_ number: Int32) {
   // Whoever was interrupted may be about to read it.
@@ -62,6 +47,5 @@ private func signalArrived(_ number: Int32) {
   defer { errno = before }
   signal(SIGINT, SIG_DFL)
   signal(SIGTERM, SIG_DFL)
-  var byte: UInt8 = 1
-  _ = write(signalPipe.output, &byte, 1)
+  signalPipe.send(number)
 }
