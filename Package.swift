@@ -19,6 +19,7 @@ let package = Package(
     .library(name: "WideArea", targets: ["WideArea"]),
     .library(name: "Simulator", targets: ["Simulator"]),
     .library(name: "Reporting", targets: ["Reporting"]),
+    .library(name: "StudyStatistics", targets: ["StudyStatistics"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -100,6 +101,8 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: settings),
+    // What the latency study says of its numbers: quantiles, intervals, patterns, changes. Pure.
+    .target(name: "StudyStatistics", swiftSettings: settings),
     // Rows to tables, charts and one self-contained HTML file. Knows nothing of what the rows are about.
     .target(
       name: "Reporting",
@@ -236,6 +239,8 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "StudyStatisticsTests", dependencies: ["StudyStatistics", "Simulator"], swiftSettings: settings),
     .testTarget(
       name: "ProcessControlTests",
       dependencies: ["ProcessControl"], swiftSettings: settings),
