@@ -54,7 +54,7 @@ import Testing
         var left = values.count
         while left > 0 {
           let take = min(min(length, values.count), left)
-          let start = Int.random(in: 0..<values.count, using: &other)
+          let start = Int(other.next().multipliedFullWidth(by: UInt64(values.count)).high)
           for place in start..<start + take {
             if let value = values[place % values.count] { sample.append(value) }
           }
