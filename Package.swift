@@ -101,6 +101,8 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: settings),
+    // How answers are streamed: server-sent events, the event stream of Bedrock. Pure.
+    .target(name: "StreamFormats", swiftSettings: settings),
     // What the latency study says of its numbers: quantiles, intervals, patterns, changes. Pure.
     .target(name: "StudyStatistics", swiftSettings: settings),
     // Rows to tables, charts and one self-contained HTML file. Knows nothing of what the rows are about.
@@ -239,6 +241,8 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "StreamFormatsTests", dependencies: ["StreamFormats", "Simulator"], swiftSettings: settings),
     .testTarget(
       name: "StudyStatisticsTests", dependencies: ["StudyStatistics", "Simulator"], swiftSettings: settings),
     .testTarget(
