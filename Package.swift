@@ -105,6 +105,10 @@ let package = Package(
     .target(name: "StreamFormats", swiftSettings: settings),
     // What the latency study says of its numbers: quantiles, intervals, patterns, changes. Pure.
     .target(name: "StudyStatistics", swiftSettings: settings),
+    // The latency study. So far: how requests to Bedrock are named and signed.
+    .target(
+      name: "LatencyStudy", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: settings),
     // Rows to tables, charts and one self-contained HTML file. Knows nothing of what the rows are about.
     .target(
       name: "Reporting",
@@ -241,6 +245,8 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: settings),
+    .testTarget(
+      name: "LatencyStudyTests", dependencies: ["LatencyStudy"], swiftSettings: settings),
     .testTarget(
       name: "StreamFormatsTests", dependencies: ["StreamFormats", "Simulator"], swiftSettings: settings),
     .testTarget(
