@@ -28,22 +28,9 @@ public struct BlockBootstrap: Sendable, Equatable {
     let index = RankIndex(present)
     let value = index.sorted[Quantile.index(p, count: present.count)]
     let dependence = Dependence(of: series.values.map { each in each.map { $0 > value ? 1 : 0 } })
-    let blocks = SlotBlocks(series.values, length: blockLength ?? dependence.blockLength)
-    let effective = max(1, Double(present.count) / dependence.integratedTime)
-    var estimate = Estimate(
-      value: value, interval: nil, count: present.count, effectiveCount: effective,
-      blockLength: blocks.length, hasLongDependence: blocks.count <= 10)
-    guard effective >= Double(Quantile.minimumCount(p, confidence: confidence)) else { return estimate }
-    var sample = RankIndex.Sample()
-    var drawn: [Double] = []
-    drawn.reserveCapacity(replicates)
-    for _ in 0..<replicates {
-      let size = blocks.draw(into: &sample.stretches, using: &generator)
-      guard size > 0 else { continue }
-      drawn.append(index.value(at: Quantile.index(p, count: size), of: &sample))
+    return estimate(p, value, of: series.values, [dependence], using: &generator) { place, sample in
+      index.value(at: place, of: &sample)
     }
-    estimate.interval = interval(of: drawn, blocks: blocks.count)
-    return estimate
   }
 
   /// The quantile of one series less that of another, slots being drawn for both at once, so that what disturbed both
@@ -69,22 +56,38 @@ public struct BlockBootstrap: Sendable, Equatable {
       Dependence(of: pairs.map { pair in pair.map { $0.0 > a.sorted[place] ? 1 : 0 } }),
       Dependence(of: pairs.map { pair in pair.map { $0.1 > b.sorted[place] ? 1 : 0 } }),
     ]
-    let blocks = SlotBlocks(
-      pairs.map { $0.map(\.0) }, length: blockLength ?? dependences.map(\.blockLength).max()!)
-    let effective = max(1, Double(present.count) / dependences.map(\.integratedTime).max()!)
+    return estimate(p, value, of: pairs.map { $0.map(\.0) }, dependences, using: &generator) {
+      place, sample in
+      var same = sample
+      return a.value(at: place, of: &same) - b.value(at: place, of: &sample)
+    }
+  }
+
+  /// The estimate around a value: its interval from replicates of the series' slots.
+  ///
+  /// - Parameters:
+  ///   - dependences: of all that the statistic depends on; the longest counts
+  ///   - statistic: of a replicate, from the place of its quantile; NaN where it has none
+  private func estimate(
+    _ p: Double, _ value: Double, of slots: [Double?], _ dependences: [Dependence],
+    using generator: inout some RandomNumberGenerator,
+    statistic: (_ place: Int, _ sample: inout RankIndex.Sample) -> Double
+  ) -> Estimate {
+    let count = slots.count { $0 != nil }
+    let blocks = SlotBlocks(slots, length: blockLength ?? dependences.map(\.blockLength).max()!)
+    let effective = max(1, Double(count) / dependences.map(\.integratedTime).max()!)
     var estimate = Estimate(
-      value: value, interval: nil, count: present.count, effectiveCount: effective,
+      value: value, interval: nil, count: count, effectiveCount: effective,
       blockLength: blocks.length, hasLongDependence: blocks.count <= 10)
     guard effective >= Double(Quantile.minimumCount(p, confidence: confidence)) else { return estimate }
     var sample = RankIndex.Sample()
     var drawn: [Double] = []
+    drawn.reserveCapacity(replicates)
     for _ in 0..<replicates {
       let size = blocks.draw(into: &sample.stretches, using: &generator)
       guard size > 0 else { continue }
-      var same = sample
-      let at = Quantile.index(p, count: size)
-      let difference = a.value(at: at, of: &same) - b.value(at: at, of: &sample)
-      if !difference.isNaN { drawn.append(difference) }
+      let result = statistic(Quantile.index(p, count: size), &sample)
+      if !result.isNaN { drawn.append(result) }
     }
     estimate.interval = interval(of: drawn, blocks: blocks.count)
     return estimate

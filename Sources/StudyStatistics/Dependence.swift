@@ -38,14 +38,17 @@ public struct Dependence: Sendable, Equatable {
       return
     }
     let longest = max(1, min(series.count / 4, 2000))
+    // Computed once each, as far as they are asked for.
     var correlations = [1.0]
+    func correlation(_ lag: Int) -> Double {
+      while correlations.count <= lag { correlations.append(autocovariance(correlations.count) / variance) }
+      return correlations[lag]
+    }
     var sum = 1.0
-    while correlations.count + 1 < longest {
-      let first = autocovariance(correlations.count) / variance
-      let second = autocovariance(correlations.count + 1) / variance
-      correlations += [first, second]
-      guard first + second > 0 else { break }
-      sum += 2 * (first + second)
+    for lag in stride(from: 1, to: longest - 1, by: 2) {
+      let pair = correlation(lag) + correlation(lag + 1)
+      guard pair > 0 else { break }
+      sum += 2 * pair
     }
     integratedTime = max(1, sum)
 
@@ -54,10 +57,7 @@ public struct Dependence: Sendable, Equatable {
     let settled = max(5, Int(log10(Double(max(size, 10))).squareRoot().rounded(.up)))
     var last = 0
     while last + settled < longest {
-      while correlations.count <= last + settled {
-        correlations.append(autocovariance(correlations.count) / variance)
-      }
-      guard let above = (last + 1...last + settled).last(where: { abs(correlations[$0]) > noise }) else {
+      guard let above = (last + 1...last + settled).last(where: { abs(correlation($0)) > noise }) else {
         break
       }
       last = above
@@ -66,11 +66,10 @@ public struct Dependence: Sendable, Equatable {
     var spectrum = 1.0
     var slope = 0.0
     for lag in 1...window {
-      while correlations.count <= lag { correlations.append(autocovariance(correlations.count) / variance) }
       let place = Double(lag) / Double(window)
       let taper = place <= 0.5 ? 1 : 2 * (1 - place)
-      spectrum += 2 * taper * correlations[lag]
-      slope += 2 * taper * Double(lag) * correlations[lag]
+      spectrum += 2 * taper * correlation(lag)
+      slope += 2 * taper * Double(lag) * correlation(lag)
     }
     let ratio = spectrum > 0 ? slope / spectrum : 0
     let length = pow(1.5 * ratio * ratio * Double(size), 1.0 / 3)

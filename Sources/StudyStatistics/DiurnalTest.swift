@@ -130,7 +130,7 @@ struct CosinorFit {
     var result = [Double](repeating: 0, count: 5)
     for row in (0..<5).reversed() {
       var rest = right[row]
-      for k in row + 1..<6 where k < 5 { rest -= matrix[row * 5 + k] * result[k] }
+      for k in row + 1..<5 { rest -= matrix[row * 5 + k] * result[k] }
       result[row] = rest / matrix[row * 5 + row]
     }
     return result

@@ -18,9 +18,4 @@ public struct SlotSeries: Sendable, Equatable {
 
   /// The values that there are, in order of time.
   public var present: [Double] { values.compactMap { $0 } }
-
-  public var count: Int { values.reduce(0) { $0 + ($1 == nil ? 0 : 1) } }
-
-  /// How many of them are right-censored.
-  public var censoredCount: Int { values.reduce(0) { $0 + ($1 == .infinity ? 1 : 0) } }
 }
