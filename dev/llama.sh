@@ -25,6 +25,14 @@ llama_common_flags=(
   -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DGGML_NATIVE=ON -DGGML_OPENMP=OFF -DGGML_RPC=ON
   -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_CURL=OFF
 )
+# Without AMX, whatever the CPU says. Its kernels load a tile configuration once for each thread and rely on it
+# for good, and some virtual machines lose it when they switch: the next tile instruction then ends the
+# process (SIGILL). To have it anyway: WANSPEC_CMAKE_ARGS="-DCMAKE_C_FLAGS= -DCMAKE_CXX_FLAGS=".
+llama_no_amx='-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'
+# shellcheck disable=SC2086
+if grep -qs -m 1 -w amx_tile /proc/cpuinfo && c++ $llama_no_amx -E -x c++ /dev/null >/dev/null 2>&1; then
+  llama_common_flags+=("-DCMAKE_C_FLAGS=$llama_no_amx" "-DCMAKE_CXX_FLAGS=$llama_no_amx")
+fi
 llama_library_flags=(-DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF)
 llama_program_flags=(
   -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_EXAMPLES=ON
