@@ -36,6 +36,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
@@ -92,22 +93,51 @@ let package = Package(
       swiftSettings: settings),
     // zlib's C interface, for compressed recordings.
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    // Files of settings, read without guessing: every error has its line.
+    .target(
+      name: "StrictYAML", dependencies: [.product(name: "Yams", package: "Yams")], swiftSettings: settings),
     // Drives the machines of SpeculationCore under virtual time: scenarios, recordings, faults, checkers.
     .target(
       name: "Simulator",
       dependencies: [
-        "SpeculationCore", "WideArea", "CZlib",
+        "SpeculationCore", "WideArea", "StrictYAML", "CZlib",
         .product(name: "Collections", package: "swift-collections"),
-        .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: settings),
     // How answers are streamed: server-sent events, the event stream of Bedrock. Pure.
     .target(name: "StreamFormats", swiftSettings: settings),
     // What the latency study says of its numbers: quantiles, intervals, patterns, changes. Pure.
     .target(name: "StudyStatistics", swiftSettings: settings),
-    // The latency study. So far: how requests to Bedrock are named and signed.
+    // What a study's data say: summaries, comparisons, findings. No files, no network.
+    .target(name: "StudyAnalysis", dependencies: ["StudyStatistics"], swiftSettings: settings),
+    // Where to put workers, by simulation of every pair of sites.
     .target(
-      name: "LatencyStudy", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      name: "Placement",
+      dependencies: ["Simulator", "SpeculationCore", "StudyAnalysis", "StudyStatistics", "StrictYAML", "WideArea"],
+      swiftSettings: settings),
+    // The latency study: campaigns, probes, their store.
+    .target(
+      name: "LatencyStudy",
+      dependencies: [
+        "StreamFormats", "StudyAnalysis", "StrictYAML",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "NIOTLS", package: "swift-nio"),
+      ],
+      swiftSettings: settings),
+    // A sky whose weather is known: servers of model APIs with queues, days and faults, to measure the measuring.
+    .target(
+      name: "RegionEmulator",
+      dependencies: [
+        "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       swiftSettings: settings),
     // Rows to tables, charts and one self-contained HTML file. Knows nothing of what the rows are about.
     .target(
@@ -165,7 +195,8 @@ let package = Package(
       dependencies: [
         "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
-        "Credentials", "Gateway",
+        "Credentials", "Gateway", "StrictYAML", "LatencyStudy", "StudyAnalysis", "StudyStatistics",
+        "RegionEmulator", "Placement",
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -215,8 +246,11 @@ let package = Package(
       name: "WideAreaTests",
       dependencies: ["WideArea"], swiftSettings: settings),
     .testTarget(
+      name: "StrictYAMLTests", dependencies: ["StrictYAML", "Simulator", "SpeculationTesting"],
+      swiftSettings: settings),
+    .testTarget(
       name: "SimulationTests",
-      dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"],
+      dependencies: ["SpeculationCore", "Simulator", "StrictYAML", "SpeculationTesting"],
       exclude: ["Regressions"], swiftSettings: settings),
     // Peers that speak TLS without trusting anybody, for tests of those that should not be trusted.
     .target(
@@ -246,7 +280,22 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "LatencyStudyTests", dependencies: ["LatencyStudy"], swiftSettings: settings),
+      name: "LatencyStudyTests",
+      dependencies: [
+        "LatencyStudy", "StudyAnalysis", "RegionEmulator", "ProcessControl", "Simulator", "StrictYAML",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      swiftSettings: settings),
+    .testTarget(
+      name: "StudyAnalysisTests", dependencies: ["StudyAnalysis", "StudyStatistics", "Simulator"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "PlacementTests", dependencies: ["Placement", "Simulator", "StudyAnalysis", "StrictYAML"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "RegionEmulatorTests",
+      dependencies: ["RegionEmulator", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML", "ProcessControl"],
+      exclude: ["bedrock_client.py"], swiftSettings: settings),
     .testTarget(
       name: "StreamFormatsTests", dependencies: ["StreamFormats", "Simulator"], swiftSettings: settings),
     .testTarget(

@@ -1,6 +1,7 @@
 import Foundation
 import Simulator
 import SpeculationCore
+import StrictYAML
 import Testing
 
 struct ScenarioTests {
@@ -27,7 +28,7 @@ struct ScenarioTests {
 
   private static func error(_ text: String) -> String {
     do {
-      _ = try Scenario(try ScenarioDocument(parsing: text, name: "x.yaml"), folder: Shipped.scenarios)
+      _ = try Scenario(try YAMLDocument(parsing: text, name: "x.yaml"), folder: Shipped.scenarios)
       return "none"
     } catch {
       return "\(error)"
@@ -66,7 +67,7 @@ struct ScenarioTests {
   }
 
   @Test func missingPartsAreNamed() {
-    #expect(Self.error("name: x").contains("the scenario needs \"text\""))
+    #expect(Self.error("name: x").contains("the file needs \"text\""))
     #expect(
       Self.error("name: x\ntext: {match-rate: 0.5}\ntarget: {pass: 1ms}").contains(
         "the scenario needs \"draft\""))
@@ -76,7 +77,7 @@ struct ScenarioTests {
 
   @Test func variantsSweepsAndChoicesMultiply() throws {
     let scenario = try Scenario(
-      try ScenarioDocument(
+      try YAMLDocument(
         parsing: Self.minimal + """
 
           sweep: {link.rtt: [0ms, 10ms], draft.pass: [1ms, 2ms, 3ms]}

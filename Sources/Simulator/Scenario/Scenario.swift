@@ -1,5 +1,6 @@
 import Foundation
 import SpeculationCore
+import StrictYAML
 
 /// A declarative experiment: a deployment, variants of it, and the parameters to sweep over.
 ///
@@ -9,12 +10,12 @@ public struct Scenario: Sendable {
   public struct Axis: Sendable, Hashable {
     /// Dotted path of the key that is swept.
     public var path: String
-    public var values: [ScenarioNode]
+    public var values: [YAMLNode]
   }
 
   public struct Variant: Sendable {
     public var name: String
-    var changes: ScenarioNode?
+    var changes: YAMLNode?
     /// Settings to try, of which the best counts: a baseline at its best.
     var bestOf: [Axis]
   }
@@ -61,15 +62,15 @@ public struct Scenario: Sendable {
   ///   - settings: `--set`: paths and values that replace what the file says
   public static func read(
     _ path: String, settings: [(path: String, value: String)] = []
-  ) throws(ScenarioError) -> Scenario {
+  ) throws(YAMLError) -> Scenario {
     try Scenario(
-      try ScenarioDocument.read(path), settings,
+      try YAMLDocument.read(path, kind: ("a scenario", "name: fast")), settings,
       folder: URL(fileURLWithPath: path).deletingLastPathComponent())
   }
 
   public init(
-    _ document: ScenarioDocument, _ settings: [(path: String, value: String)] = [], folder: URL
-  ) throws(ScenarioError) {
+    _ document: YAMLDocument, _ settings: [(path: String, value: String)] = [], folder: URL
+  ) throws(YAMLError) {
     var document = document
     for setting in settings { try document.set(setting.path, to: setting.value) }
     let (head, body) = document.split(["name", "title", "about", "sweep", "variants", "charts"])
@@ -103,9 +104,9 @@ public struct Scenario: Sendable {
   }
 
   private static func point(
-    _ variant: Variant, _ document: ScenarioDocument, _ place: [(path: String, node: ScenarioNode)],
-    _ choice: [(path: String, node: ScenarioNode)], _ reader: SetupReader
-  ) throws(ScenarioError) -> Point {
+    _ variant: Variant, _ document: YAMLDocument, _ place: [(path: String, node: YAMLNode)],
+    _ choice: [(path: String, node: YAMLNode)], _ reader: SetupReader
+  ) throws(YAMLError) -> Point {
     var document = document
     for (path, node) in place + choice { try document.set(path, to: node) }
     let root = document.root
@@ -117,7 +118,7 @@ public struct Scenario: Sendable {
       identity: document.canonicalText + reader.fingerprints(root))
   }
 
-  private static func variants(_ root: ScenarioSection) throws(ScenarioError) -> [Variant] {
+  private static func variants(_ root: YAMLSection) throws(YAMLError) -> [Variant] {
     var variants: [Variant] = []
     for section in try root.sections("variants", maxCount: 100) ?? [] {
       let name = try section.required("name", try section.text("name", maxLength: 100))
@@ -132,30 +133,30 @@ public struct Scenario: Sendable {
     return variants.isEmpty ? [Variant(name: "run", changes: nil, bestOf: [])] : variants
   }
 
-  private static func axes(_ section: ScenarioSection?) throws(ScenarioError) -> [Axis] {
+  private static func axes(_ section: YAMLSection?) throws(YAMLError) -> [Axis] {
     guard let section else { return [] }
     var axes: [Axis] = []
     for key in section.keys {
-      let nodes = try section.list(key, maxCount: 1000) { (value) throws(ScenarioError) in value.node } ?? []
+      let nodes = try section.list(key, maxCount: 1000) { (value) throws(YAMLError) in value.node } ?? []
       guard !nodes.isEmpty else { throw section.error(key, "a sweep over no values") }
       axes.append(Axis(path: key, values: nodes))
     }
     return axes
   }
 
-  private static func combinations(_ axes: [Axis]) -> [[(path: String, node: ScenarioNode)]] {
+  private static func combinations(_ axes: [Axis]) -> [[(path: String, node: YAMLNode)]] {
     axes.reduce([[]]) { all, axis in
       all.flatMap { place in axis.values.map { place + [(axis.path, $0)] } }
     }
   }
 
   private static func charts(
-    _ root: ScenarioSection, _ variants: [String]
-  ) throws(ScenarioError) -> [ChartRequest] {
+    _ root: YAMLSection, _ variants: [String]
+  ) throws(YAMLError) -> [ChartRequest] {
     var charts: [ChartRequest] = []
     for section in try root.sections("charts", maxCount: 50) ?? [] {
       let kind: ChartRequest.Kind = try section.required("kind", try section.choice("kind"))
-      let shown = try section.list("variants", maxCount: 100) { (value) throws(ScenarioError) in
+      let shown = try section.list("variants", maxCount: 100) { (value) throws(YAMLError) in
         let name = try value.text()
         guard variants.contains(name) else {
           throw value.error(

@@ -1,5 +1,6 @@
 import Foundation
 import SpeculationCore
+import StrictYAML
 import Synchronization
 import WideArea
 
@@ -11,13 +12,13 @@ struct SetupReader {
   let files = FileFingerprints()
 
   /// What a setup depends on beside the document: the contents of the files it names.
-  func fingerprints(_ root: ScenarioSection) -> String {
+  func fingerprints(_ root: YAMLSection) -> String {
     let text = try? root.section("text")
     let named = [try? root.text("profile"), try? text?.text("recording"), try? text?.text("fitted-to")]
     return named.compactMap { $0 ?? nil }.map { "\n\($0) \(files.of(path($0)))" }.joined()
   }
 
-  func setup(_ root: ScenarioSection) throws(ScenarioError) -> Setup {
+  func setup(_ root: YAMLSection) throws(YAMLError) -> Setup {
     let seed = UInt64(try root.integer("seed", in: 0...Int.max) ?? 1)
     let profile = try profile(root)
     let texts = try texts(try root.required("text", try root.section("text")))
@@ -48,12 +49,12 @@ struct SetupReader {
 
   // MARK: Texts
 
-  private func texts(_ section: ScenarioSection) throws(ScenarioError) -> TextSource {
+  private func texts(_ section: YAMLSection) throws(YAMLError) -> TextSource {
     let texts = try section.integer("texts", in: 1...100_000)
     let length = try section.integer("length", in: 1...10_000_000)
     // Drawn texts win, so that a variant can lay them over a recording.
     let recording = try section.text("recording")
-    let tasks = try section.list("tasks", maxCount: 100) { (value) throws(ScenarioError) in try value.text() }
+    let tasks = try section.list("tasks", maxCount: 100) { (value) throws(YAMLError) in try value.text() }
     let joined = try section.flag("joined") ?? false
     if let fitted = try section.text("fitted-to") {
       return .fitted(path: path(fitted), texts: texts ?? 16, length: length ?? 256)
@@ -81,7 +82,7 @@ struct SetupReader {
 
   // MARK: Costs
 
-  private func profile(_ root: ScenarioSection) throws(ScenarioError) -> CostProfile? {
+  private func profile(_ root: YAMLSection) throws(YAMLError) -> CostProfile? {
     guard let name = try root.text("profile") else { return nil }
     do {
       return try CostProfile.read(path(name))
@@ -91,8 +92,8 @@ struct SetupReader {
   }
 
   private func costs(
-    _ root: ScenarioSection, _ key: String, default other: CostProfile.Engine?
-  ) throws(ScenarioError) -> CostProfile.Engine {
+    _ root: YAMLSection, _ key: String, default other: CostProfile.Engine?
+  ) throws(YAMLError) -> CostProfile.Engine {
     guard let section = try root.section(key) else {
       if let other { return other }
       throw root.error(
@@ -126,10 +127,10 @@ struct SetupReader {
   // MARK: Workers and links
 
   private func workers(
-    _ root: ScenarioSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64,
+    _ root: YAMLSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64,
     autopilotFor targetCost: CostCurve?
-  ) throws(ScenarioError) -> [SimulationPlan.Worker] {
-    func worker(_ section: ScenarioSection?, link: LinkModel) throws(ScenarioError) -> SimulationPlan.Worker {
+  ) throws(YAMLError) -> [SimulationPlan.Worker] {
+    func worker(_ section: YAMLSection?, link: LinkModel) throws(YAMLError) -> SimulationPlan.Worker {
       let written = try limits(section, default: DraftLimits())
       let chosen = targetCost.map {
         Autopilot.limits(
@@ -155,8 +156,8 @@ struct SetupReader {
 
   /// Keys of a drafter's limits, at a worker or at home.
   private func limits(
-    _ section: ScenarioSection?, default base: DraftLimits
-  ) throws(ScenarioError) -> DraftLimits {
+    _ section: YAMLSection?, default base: DraftLimits
+  ) throws(YAMLError) -> DraftLimits {
     guard let section else { return base }
     var limits = base
     limits.passWidth = try section.integer("width", in: 1...256) ?? base.passWidth
@@ -170,14 +171,14 @@ struct SetupReader {
     return limits
   }
 
-  private func link(_ section: ScenarioSection?, seed: UInt64) throws(ScenarioError) -> LinkModel {
+  private func link(_ section: YAMLSection?, seed: UInt64) throws(YAMLError) -> LinkModel {
     guard let section else { return LinkModel(seed: seed) }
     func milliseconds(_ duration: Duration) -> Double { duration.inMilliseconds }
     let roundTrip = try section.duration("rtt", in: .zero ... .seconds(120)) ?? .zero
     let rate = try section.rate("rate", in: 1000...1e12)
     let loss = try section.number("loss", in: 0...0.5, percent: true) ?? 0
     let jitter = try jitter(section.section("jitter"))
-    func direction(_ key: String) throws(ScenarioError) -> LinkDirection {
+    func direction(_ key: String) throws(YAMLError) -> LinkDirection {
       LinkDirection(
         delayMilliseconds: milliseconds(
           try section.duration(key, in: .zero ... .seconds(60)) ?? roundTrip / 2),
@@ -200,22 +201,22 @@ struct SetupReader {
     return model
   }
 
-  private func series(_ section: ScenarioSection) throws(ScenarioError) -> RoundTripSeries? {
+  private func series(_ section: YAMLSection) throws(YAMLError) -> RoundTripSeries? {
     guard let series = try section.section("series") else { return nil }
     let every = try series.required(
       "every", try series.duration("every", in: .milliseconds(1) ... .seconds(86_400)))
     let values = try series.required(
       "rtt",
-      try series.list("rtt", maxCount: 1_000_000) { (value) throws(ScenarioError) in
+      try series.list("rtt", maxCount: 1_000_000) { (value) throws(YAMLError) in
         try value.duration(in: .zero ... .seconds(120)).inMilliseconds
       })
     return RoundTripSeries(intervalMilliseconds: every.inMilliseconds, milliseconds: values)
   }
 
-  private func jitter(_ section: ScenarioSection?) throws(ScenarioError) -> JitterDistribution {
+  private func jitter(_ section: YAMLSection?) throws(YAMLError) -> JitterDistribution {
     guard let section else { return .none }
     let range = Duration.zero ... .seconds(10)
-    func time(_ section: ScenarioSection, _ key: String) throws(ScenarioError) -> Double {
+    func time(_ section: YAMLSection, _ key: String) throws(YAMLError) -> Double {
       try section.required(key, try section.duration(key, in: range)).inMilliseconds
     }
     if let maximum = try section.duration("uniform", in: range) {
@@ -252,8 +253,8 @@ struct SetupReader {
   }
 
   private func settings(
-    _ section: ScenarioSection?, target: CostCurve, home: CostCurve
-  ) throws(ScenarioError) -> SpeculationSettings {
+    _ section: YAMLSection?, target: CostCurve, home: CostCurve
+  ) throws(YAMLError) -> SpeculationSettings {
     guard let section else { return .wideArea() }
     let mode: Mode = try section.choice("mode") ?? .wan
     let length = try section.integer("draft-length", in: 1...64) ?? 5
@@ -281,7 +282,7 @@ struct SetupReader {
     }
   }
 
-  private func policy(_ value: ScenarioValue?) throws(ScenarioError) -> HomeDraftPolicy {
+  private func policy(_ value: YAMLValue?) throws(YAMLError) -> HomeDraftPolicy {
     guard let value else { return .never }
     if value.kind == .mapping {
       let section = try value.section()

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Simulator
+import StrictYAML
 import Synchronization
 
 /// Settings of a long-running command from a file: `key: value` for each long flag, without its dashes.
@@ -10,14 +10,14 @@ import Synchronization
 struct ConfigurationFile: Sendable {
   struct Entry: Sendable {
     var text: String
-    var place: ScenarioPlace
+    var place: YAMLPlace
   }
 
   let path: String
   let entries: [String: Entry]
 
   static func read(_ path: String) throws -> ConfigurationFile {
-    let document = try ScenarioDocument.read(path, kind: ("a configuration", "port: 8080"))
+    let document = try YAMLDocument.read(path, kind: ("a configuration", "port: 8080"))
     var entries: [String: Entry] = [:]
     guard case .mapping(let mapping) = document.node.content else {
       return ConfigurationFile(path: path, entries: entries)
@@ -29,18 +29,18 @@ struct ConfigurationFile: Sendable {
   }
 
   /// A scalar as it is; a list as its elements with spaces between them, as variables have it.
-  private static func text(of node: ScenarioNode, key: String) throws -> String {
+  private static func text(of node: YAMLNode, key: String) throws -> String {
     switch node.content {
     case .scalar(let text, _): return text
     case .list(let elements):
       return try elements.map { element in
         guard case .scalar(let text, _) = element.content else {
-          throw ScenarioError(element.place, "\(key) is a list of single values")
+          throw YAMLError(element.place, "\(key) is a list of single values")
         }
         return text
       }.joined(separator: " ")
     case .mapping:
-      throw ScenarioError(node.place, "\(key) is a single value or a list, not a mapping")
+      throw YAMLError(node.place, "\(key) is a single value or a list, not a mapping")
     }
   }
 
@@ -78,7 +78,7 @@ struct ConfigurationFile: Sendable {
     where known[key] == nil {
       let hint = NearestName.of(key, among: known.keys.sorted()).map { "did you mean \($0)?" }
       throw ValidationError(
-        ScenarioError(entry.place, "there is no setting \"\(key)\"", hint: hint).description)
+        YAMLError(entry.place, "there is no setting \"\(key)\"", hint: hint).description)
     }
   }
 }

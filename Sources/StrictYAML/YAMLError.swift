@@ -1,5 +1,5 @@
-/// A scenario that cannot be used: where, what is wrong, and what to do.
-public struct ScenarioError: Error, Hashable, Sendable, CustomStringConvertible {
+/// A file of settings that cannot be used: where, what is wrong, and what to do.
+public struct YAMLError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The file's name, or the setting that the value came from ("--set link.rtt").
   public var file: String
   /// From 1; nil when the file as a whole is wrong, or there is no file.
@@ -7,7 +7,7 @@ public struct ScenarioError: Error, Hashable, Sendable, CustomStringConvertible 
   public var message: String
   public var hint: String?
 
-  public init(_ place: ScenarioPlace, _ message: String, hint: String? = nil) {
+  public init(_ place: YAMLPlace, _ message: String, hint: String? = nil) {
     file = place.file
     line = place.line
     self.message = message
@@ -15,7 +15,7 @@ public struct ScenarioError: Error, Hashable, Sendable, CustomStringConvertible 
   }
 
   public var description: String {
-    ScenarioPlace(file: file, line: line).description + ": \(message)"
+    YAMLPlace(file: file, line: line).description + ": \(message)"
       + (hint.map { "\n  hint: \($0)" } ?? "")
   }
 }

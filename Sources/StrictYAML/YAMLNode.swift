@@ -1,5 +1,5 @@
 /// Where a value was written.
-public struct ScenarioPlace: Sendable, Hashable, CustomStringConvertible {
+public struct YAMLPlace: Sendable, Hashable, CustomStringConvertible {
   /// A file's name, or "--set link.rtt".
   public var file: String
   /// From 1.
@@ -14,32 +14,32 @@ public struct ScenarioPlace: Sendable, Hashable, CustomStringConvertible {
   public var description: String { file + (line.map { ":\($0)" } ?? "") }
 }
 
-/// A value of a scenario file and everything below it, each with its place.
-public struct ScenarioNode: Sendable, Hashable {
+/// A value of a file and everything below it, each with its place.
+public struct YAMLNode: Sendable, Hashable {
   public enum Content: Sendable, Hashable {
     /// The text as written, without its quotes. `plain` tells 5 from "5".
     case scalar(String, plain: Bool)
-    case list([ScenarioNode])
+    case list([YAMLNode])
     /// In the order of the file; keys are unique.
     case mapping([Entry])
   }
 
   public struct Entry: Sendable, Hashable {
     public var key: String
-    public var place: ScenarioPlace
-    public var value: ScenarioNode
+    public var place: YAMLPlace
+    public var value: YAMLNode
 
-    public init(key: String, place: ScenarioPlace, value: ScenarioNode) {
+    public init(key: String, place: YAMLPlace, value: YAMLNode) {
       self.key = key
       self.place = place
       self.value = value
     }
   }
 
-  public var place: ScenarioPlace
+  public var place: YAMLPlace
   public var content: Content
 
-  public init(_ content: Content, at place: ScenarioPlace) {
+  public init(_ content: Content, at place: YAMLPlace) {
     self.content = content
     self.place = place
   }
@@ -51,7 +51,7 @@ public struct ScenarioNode: Sendable, Hashable {
   }
 
   /// The node that a dotted path leads to from here. Parts that are numbers index lists, from 0.
-  func node(at path: some Collection<String>) -> ScenarioNode? {
+  package func node(at path: some Collection<String>) -> YAMLNode? {
     guard let part = path.first else { return self }
     switch content {
     case .scalar: return nil
@@ -64,8 +64,8 @@ public struct ScenarioNode: Sendable, Hashable {
   }
 
   /// Nodes in all, this one included, and levels, 1 for a scalar.
-  var size: (nodes: Int, depth: Int) {
-    let children: [ScenarioNode]
+  package var size: (nodes: Int, depth: Int) {
+    let children: [YAMLNode]
     switch content {
     case .scalar: return (1, 1)
     case .list(let elements): children = elements
@@ -81,9 +81,9 @@ public struct ScenarioNode: Sendable, Hashable {
 
 // MARK: For messages
 
-extension ScenarioNode {
+extension YAMLNode {
   /// "a list", or the text of a scalar in quotes.
-  var shown: String {
+  package var shown: String {
     switch content {
     case _ where isEmpty: "no value"
     case .scalar(let text, _): text.shown
@@ -95,20 +95,20 @@ extension ScenarioNode {
 
 extension String {
   /// In quotes, on one line, and not long, whatever it holds.
-  var shown: String {
+  package var shown: String {
     let most = 60
     let start = String(prefix(most))
     return start.quoted + (start.utf8.count < utf8.count ? "..." : "")
   }
 
   /// As it is where it is harmless in a message; in quotes otherwise.
-  var shownInPath: String {
+  package var shownInPath: String {
     let quoted = quoted
     return quoted.dropFirst().dropLast() == self && utf8.count <= 200 ? self : shown
   }
 
   /// Double-quoted, as YAML reads it.
-  var quoted: String {
+  package var quoted: String {
     var result = "\""
     for scalar in unicodeScalars {
       switch scalar.value {

@@ -1,20 +1,21 @@
 import Foundation
 import Simulator
 import SpeculationTesting
+import StrictYAML
 import Testing
 
 private enum Mode: String, CaseIterable { case plain, chain, tree }
 
-private func document(_ text: String) throws -> ScenarioDocument {
-  try ScenarioDocument(parsing: text, name: "s.yaml")
+private func document(_ text: String) throws -> YAMLDocument {
+  try YAMLDocument(parsing: text, name: "s.yaml")
 }
 
 /// Reads `x: TEXT`, and gives the value or the error's description.
 private func reading<T>(
-  _ text: String, _ read: (ScenarioSection) throws(ScenarioError) -> T?
-) throws -> Result<T?, ScenarioError> {
+  _ text: String, _ read: (YAMLSection) throws(YAMLError) -> T?
+) throws -> Result<T?, YAMLError> {
   let root = try document("name: n\nx: \(text)\n").root
-  return Result { () throws(ScenarioError) in try read(root) }
+  return Result { () throws(YAMLError) in try read(root) }
 }
 
 private func description(_ body: () throws -> Void) -> String {
@@ -52,7 +53,7 @@ extension Result {
   ])
   func text(written: String, value: String) throws {
     #expect(
-      try reading(written) { section throws(ScenarioError) in try section.text("x") } == .success(value))
+      try reading(written) { section throws(YAMLError) in try section.text("x") } == .success(value))
   }
 
   @Test(arguments: [
@@ -63,13 +64,13 @@ extension Result {
     ("abcdef", "s.yaml:2: x: must have at most 5 characters, found 6"),
   ])
   func wrongText(written: String, error: String) throws {
-    let result = try reading(written) { section throws(ScenarioError) in try section.text("x", maxLength: 5) }
+    let result = try reading(written) { section throws(YAMLError) in try section.text("x", maxLength: 5) }
     #expect(result.failure?.description == error)
   }
 
   @Test func flags() throws {
-    func read(_ text: String) throws -> Result<Bool?, ScenarioError> {
-      try reading(text) { section throws(ScenarioError) in try section.flag("x") }
+    func read(_ text: String) throws -> Result<Bool?, YAMLError> {
+      try reading(text) { section throws(YAMLError) in try section.flag("x") }
     }
     #expect(try read("true") == .success(true))
     #expect(try read("false") == .success(false))
@@ -81,7 +82,7 @@ extension Result {
   @Test(arguments: [("7", 7), ("-3", -3), ("+9", 9), ("0", 0), ("-0", 0)])
   func integers(written: String, value: Int) throws {
     #expect(
-      try reading(written) { section throws(ScenarioError) in try section.integer("x", in: -3...9) }
+      try reading(written) { section throws(YAMLError) in try section.integer("x", in: -3...9) }
         == .success(value))
   }
 
@@ -98,15 +99,15 @@ extension Result {
     ("٣", "x: expected a whole number, found \"٣\""),
   ])
   func wrongIntegers(written: String, message: String) throws {
-    let result = try reading(written) { section throws(ScenarioError) in try section.integer("x", in: -3...9)
+    let result = try reading(written) { section throws(YAMLError) in try section.integer("x", in: -3...9)
     }
     #expect(result.failure?.message == message)
   }
 
   @Test func openRanges() throws {
-    let low = try reading("0") { section throws(ScenarioError) in try section.integer("x", in: 1 ... .max) }
+    let low = try reading("0") { section throws(YAMLError) in try section.integer("x", in: 1 ... .max) }
     #expect(low.failure?.message == "x: must be 1 or more, found 0")
-    let high = try reading("2.5") { section throws(ScenarioError) in
+    let high = try reading("2.5") { section throws(YAMLError) in
       try section.number("x", in: -Double.infinity...1)
     }
     #expect(high.failure?.message == "x: must be 1 or less, found 2.5")
@@ -116,7 +117,7 @@ extension Result {
     ("0.5", 0.5), ("1", 1), ("5e-1", 0.5), ("85%", 0.85), ("\"7%\"", 0.07), ("0.0", 0), ("0%", 0),
   ])
   func numbers(written: String, value: Double) throws {
-    let result = try reading(written) { section throws(ScenarioError) in
+    let result = try reading(written) { section throws(YAMLError) in
       try section.number("x", in: 0...1, percent: true)
     }
     #expect(result == .success(value))
@@ -139,18 +140,18 @@ extension Result {
   func wrongNumbers(written: String, message: String) throws {
     // A % cannot begin a plain text.
     let written = written == "%" ? "'%'" : written
-    let result = try reading(written) { section throws(ScenarioError) in
+    let result = try reading(written) { section throws(YAMLError) in
       try section.number("x", in: 0...1, percent: true)
     }
     #expect(result.failure?.message == message)
   }
 
   @Test func numbersAreFinite() throws {
-    let huge = try reading("1e999") { section throws(ScenarioError) in
+    let huge = try reading("1e999") { section throws(YAMLError) in
       try section.number("x", in: 0 ... .infinity)
     }
     #expect(huge.failure?.message == "x: \"1e999\" is too large")
-    let percent = try reading("85%") { section throws(ScenarioError) in try section.number("x", in: 0...1) }
+    let percent = try reading("85%") { section throws(YAMLError) in try section.number("x", in: 0...1) }
     #expect(
       percent.failure?.description
         == "s.yaml:2: x: expected a number, found \"85%\"\n  hint: write a plain number")
@@ -165,7 +166,7 @@ extension Result {
   ])
   func durations(written: String, value: Duration) throws {
     #expect(
-      try reading(written) { section throws(ScenarioError) in try section.duration("x") } == .success(value))
+      try reading(written) { section throws(YAMLError) in try section.duration("x") } == .success(value))
   }
 
   @Test(arguments: [
@@ -185,17 +186,17 @@ extension Result {
     ("--5ms", "x: expected a duration, such as 50ms, found \"--5ms\""),
   ])
   func wrongDurations(written: String, message: String) throws {
-    let result = try reading(written) { section throws(ScenarioError) in try section.duration("x") }
+    let result = try reading(written) { section throws(YAMLError) in try section.duration("x") }
     #expect(result.failure?.message == message)
     #expect(result.failure?.line == 2)
   }
 
   @Test func durationRangesAreInReadableUnits() throws {
-    let result = try reading("2s") { section throws(ScenarioError) in
+    let result = try reading("2s") { section throws(YAMLError) in
       try section.duration("x", in: .microseconds(1500) ... .milliseconds(90))
     }
     #expect(result.failure?.description == "s.yaml:2: x: must be 1500us to 90ms, found 2s")
-    let endless = try reading("-1s") { section throws(ScenarioError) in
+    let endless = try reading("-1s") { section throws(YAMLError) in
       try section.duration("x", in: .zero ... .seconds(Int64.max))
     }
     #expect(endless.failure?.message == "x: must be 0s to 9223372036854775807s, found -1s")
@@ -206,7 +207,7 @@ extension Result {
   ])
   func rates(written: String, value: Double) throws {
     #expect(
-      try reading(written) { section throws(ScenarioError) in try section.rate("x") } == .success(value))
+      try reading(written) { section throws(YAMLError) in try section.rate("x") } == .success(value))
   }
 
   @Test(arguments: [
@@ -219,13 +220,13 @@ extension Result {
     ("fast", "x: expected a rate, such as 100Mbit/s, found \"fast\""),
   ])
   func wrongRates(written: String, message: String) throws {
-    let result = try reading(written) { section throws(ScenarioError) in try section.rate("x") }
+    let result = try reading(written) { section throws(YAMLError) in try section.rate("x") }
     #expect(result.failure?.message == message)
   }
 
   @Test func choices() throws {
-    func read(_ text: String) throws -> Result<Mode?, ScenarioError> {
-      try reading(text) { section throws(ScenarioError) in try section.choice("x") }
+    func read(_ text: String) throws -> Result<Mode?, YAMLError> {
+      try reading(text) { section throws(YAMLError) in try section.choice("x") }
     }
     #expect(try read("tree") == .success(.tree))
     #expect(
@@ -246,7 +247,7 @@ extension Result {
       sizes: [1, 2, x]
       """
     ).root
-    let gates = try root.list("gates", maxCount: 3) { value throws(ScenarioError) -> Double? in
+    let gates = try root.list("gates", maxCount: 3) { value throws(YAMLError) -> Double? in
       if value.scalar == "never" { return nil }
       let section = try value.section()
       return try section.required("entropy", section.number("entropy", in: 0...10))
@@ -255,14 +256,14 @@ extension Result {
     #expect(root.value("gates")?.kind == .list)
     #expect(
       description {
-        _ = try root.list("sizes", maxCount: 3) { (value) throws(ScenarioError) in
+        _ = try root.list("sizes", maxCount: 3) { (value) throws(YAMLError) in
           try value.integer(in: 0...9)
         }
       }
         == "s.yaml:6: sizes.2: expected a whole number, found \"x\"\n  hint: write digits only, as in 12000")
     #expect(
       description {
-        _ = try root.list("sizes", maxCount: 2) { (value) throws(ScenarioError) in
+        _ = try root.list("sizes", maxCount: 2) { (value) throws(YAMLError) in
           try value.integer(in: 0...9)
         }
       }
@@ -334,13 +335,13 @@ extension Result {
     let root = try document(text).root
     let worker = try #require(try root.sections("workers", maxCount: 8)?.last)
     #expect(worker.path == "workers.1")
-    #expect(worker.place == ScenarioPlace(file: "s.yaml", line: 7))
+    #expect(worker.place == YAMLPlace(file: "s.yaml", line: 7))
     #expect(
       description { _ = try worker.required("link", worker.section("link")) }
         == "s.yaml:7: workers.1 needs \"link\"\n  hint: add \"link:\"")
     #expect(
       description { _ = try root.required("seed", root.integer("seed", in: 0...1)) }
-        == "s.yaml:1: the scenario needs \"seed\"\n  hint: add \"seed:\"")
+        == "s.yaml:1: the file needs \"seed\"\n  hint: add \"seed:\"")
     #expect(
       root.error("workers", "too many", hint: "fewer").description == "s.yaml:5: too many\n  hint: fewer")
     #expect(root.error("absent", "odd").description == "s.yaml:1: odd")
@@ -360,11 +361,11 @@ extension Result {
   }
 }
 
-@Suite struct ScenarioDocumentTests {
+@Suite struct YAMLDocumentTests {
   @Test(arguments: [
     ("", "s.yaml: the file is empty"), ("# nothing\n", "s.yaml: the file is empty"),
     ("---\n", "s.yaml: the file is empty"),
-    ("- a", "s.yaml:1: a scenario is a mapping, not a list\n  hint: write lines such as \"name: fast\""),
+    ("- a", "s.yaml:1: a file of settings is a mapping, not a list\n  hint: write lines such as \"name: fast\""),
     (
       "a: 1\nb: 2\na: 3",
       "s.yaml:3: the key \"a\" occurs twice in one mapping (first on line 1)\n  hint: keep one of them"
@@ -387,7 +388,7 @@ extension Result {
     ),
     (
       "a: 1\n---\nb: 2",
-      "s.yaml:2: a second document begins here\n  hint: one file is one scenario; remove the ---"
+      "s.yaml:2: a second document begins here\n  hint: one file is one document; remove the ---"
     ),
     ("a: 1\nb: &x 2", "s.yaml:2: anchors (&name) are not allowed\n  hint: write the value where it is used"),
     (
@@ -435,13 +436,13 @@ extension Result {
     }
     _ = try document(nested(30))
     #expect(
-      refusal(nested(31)) == "s.yaml:1: nested deeper than 32 levels, the most that a scenario may have")
+      refusal(nested(31)) == "s.yaml:1: nested deeper than 32 levels, the most that a file may have")
     #expect(refusal(nested(900)).contains("nested deeper"))
     #expect(refusal(nested(100_000)).contains("not valid YAML"))
     func listed(_ count: Int) -> String { "a:\n" + String(repeating: "- 1\n", count: count) }
     _ = try document(listed(19_998))
     #expect(
-      refusal(listed(19_999)) == "s.yaml:20000: more than 20000 values, the most that a scenario may have")
+      refusal(listed(19_999)) == "s.yaml:20000: more than 20000 values, the most that a file may have")
     #expect(refusal("a: " + String(repeating: "x", count: 1 << 20)).contains("larger than 1 MiB"))
     #expect(refusal(String(repeating: "k", count: 101) + ": 1").contains("is longer than 100 characters"))
   }
@@ -472,18 +473,18 @@ extension Result {
     defer { try? FileManager.default.removeItem(at: folder) }
     let path = folder.appending(path: "s.yaml").path
     #expect(
-      description { _ = try ScenarioDocument.read(path) }
+      description { _ = try YAMLDocument.read(path) }
         == "\(path): cannot be read: No such file or directory")
     #expect(
-      description { _ = try ScenarioDocument.read(folder.path) }.hasSuffix("cannot be read: Is a directory"))
+      description { _ = try YAMLDocument.read(folder.path) }.hasSuffix("cannot be read: Is a directory"))
     try Data("\u{FEFF}name: é\n".utf8).write(to: URL(filePath: path))
-    #expect(try ScenarioDocument.read(path).root.text("name") == "é")
+    #expect(try YAMLDocument.read(path).root.text("name") == "é")
     try Data([UInt8]("a: 1\nb: ".utf8) + [0xFF, 0x0A]).write(to: URL(filePath: path))
     #expect(
-      description { _ = try ScenarioDocument.read(path) }
+      description { _ = try YAMLDocument.read(path) }
         == "\(path):2: not UTF-8 text\n  hint: save the file as UTF-8")
     try Data(count: 1 << 20 | 1).write(to: URL(filePath: path))
-    #expect(description { _ = try ScenarioDocument.read(path) }.contains("larger than 1 MiB"))
+    #expect(description { _ = try YAMLDocument.read(path) }.contains("larger than 1 MiB"))
   }
 
   @Test func canonicalText() throws {
@@ -523,7 +524,7 @@ extension Result {
     empty:
     """
 
-  private func rtt(_ document: ScenarioDocument, _ path: String) -> ScenarioNode.Content? {
+  private func rtt(_ document: YAMLDocument, _ path: String) -> YAMLNode.Content? {
     document.node(at: path)?.content
   }
 
@@ -601,7 +602,7 @@ extension Result {
 
   @Test func copiesKeepTheirPlaces() throws {
     var target = try document("link: {rtt: 1ms}")
-    let sweep = try ScenarioDocument(parsing: "sweep:\n- bad\n- 2ms", name: "sweep.yaml")
+    let sweep = try YAMLDocument(parsing: "sweep:\n- bad\n- 2ms", name: "sweep.yaml")
     try target.set("link.rtt", to: #require(sweep.node(at: "sweep.0")))
     #expect(
       description { _ = try target.root.section("link")?.duration("rtt") }
@@ -613,7 +614,7 @@ extension Result {
 
   @Test func merging() throws {
     var base = try document(text)
-    let variant = try ScenarioDocument(
+    let variant = try YAMLDocument(
       parsing: "link:\n  loss: x\n  jitter: 1ms\nworkers: [{count: 1}]\nempty: {a: 1}\nname: fast",
       name: "v.yaml")
     try base.merge(variant.node)
@@ -626,11 +627,11 @@ extension Result {
     #expect(try base.canonicalText == document(merged).canonicalText)
     #expect(base.root.keys == ["name", "link", "workers", "empty"])
     let link = try #require(try base.root.section("link"))
-    #expect(link.place == ScenarioPlace(file: "s.yaml", line: 2))
+    #expect(link.place == YAMLPlace(file: "s.yaml", line: 2))
     #expect(link.error("loss", "odd").description == "v.yaml:2: odd")
     #expect(
       description { try base.merge(#require(variant.node(at: "name"))) }
-        == "v.yaml:6: expected a mapping to lay over the scenario, found \"fast\"")
+        == "v.yaml:6: expected a mapping to lay over the file, found \"fast\"")
   }
 
   @Test func editsKeepTheLimits() throws {
@@ -667,7 +668,7 @@ extension Result {
     """
 
   /// Asks for everything as everything.
-  private static func readAll(_ section: ScenarioSection, depth: Int = 0) throws {
+  private static func readAll(_ section: YAMLSection, depth: Int = 0) throws {
     for key in section.keys + ["rtt"] {
       guard let value = section.value(key) else { continue }
       try readAll(value, depth: depth)
@@ -675,7 +676,7 @@ extension Result {
     _ = description { try section.finish() }
   }
 
-  private static func readAll(_ value: ScenarioValue, depth: Int) throws {
+  private static func readAll(_ value: YAMLValue, depth: Int) throws {
     let attempts: [() throws -> Void] = [
       { _ = try value.text(maxLength: 5) }, { _ = try value.flag() }, { _ = try value.integer(in: -5...5) },
       { _ = try value.number(in: 0...1, percent: true) },
@@ -683,7 +684,7 @@ extension Result {
       { _ = try value.duration() }, { _ = try value.rate() }, { _ = try value.choice(Mode.self) },
     ]
     for attempt in attempts {
-      do { try attempt() } catch let error as ScenarioError {
+      do { try attempt() } catch let error as YAMLError {
         try #require(!error.message.isEmpty && !error.message.contains("\n"))
         try #require(error.file != "s.yaml" || error.line != nil)
       }
@@ -723,7 +724,7 @@ extension Result {
       var text = String.UnicodeScalarView()
       text.append(contentsOf: scalars)
       do {
-        var parsed = try ScenarioDocument(parsing: String(text), name: "s.yaml")
+        var parsed = try YAMLDocument(parsing: String(text), name: "s.yaml")
         accepted += 1
         try Self.readAll(parsed.root)
         let canonical = parsed.canonicalText
@@ -735,7 +736,7 @@ extension Result {
         _ = description { try parsed.set("workers.0.link.x", to: value) }
         _ = description { try parsed.set(value, to: "{a: 1}") }
         try Self.readAll(parsed.root)
-      } catch let error as ScenarioError {
+      } catch let error as YAMLError {
         try #require(error.file == "s.yaml" && !error.message.isEmpty)
       }
     }

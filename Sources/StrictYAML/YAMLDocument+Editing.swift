@@ -1,23 +1,23 @@
-extension ScenarioDocument {
+extension YAMLDocument {
   /// What `--set link.rtt=50ms` asks for. Mappings that are missing on the way are made; lists are not.
   ///
   /// - Parameters:
   ///   - path: "workers.0.link.rtt": keys, and indexes of lists from 0.
   ///   - yaml: a scalar, a `[list]` or a `{mapping}`. Errors about the value name the setting.
-  public mutating func set(_ path: String, to yaml: String) throws(ScenarioError) {
-    let place = ScenarioPlace(file: "--set \(path.shownInPath)")
+  public mutating func set(_ path: String, to yaml: String) throws(YAMLError) {
+    let place = YAMLPlace(file: "--set \(path.shownInPath)")
     guard yaml.utf8.count <= Self.maxBytes else {
-      throw ScenarioError(place, "the value is larger than 1 MiB")
+      throw YAMLError(place, "the value is larger than 1 MiB")
     }
     let value = try Self.parse(yaml, name: place.file) { _ in place }
     guard let value, !value.isEmpty else {
-      throw ScenarioError(
+      throw YAMLError(
         place, "has no value", hint: "write --set \(path.shownInPath)=VALUE; quote a text that begins with #")
     }
     let first = yaml.first { !$0.isWhitespace }
     switch value.content {
     case .list where first != "[", .mapping where first != "{":
-      throw ScenarioError(
+      throw YAMLError(
         place, "expected a scalar, a [list] or a {mapping}, found \(yaml.shown)",
         hint: "put a text with \": \" or \"- \" in quotes")
     default: break
@@ -26,11 +26,11 @@ extension ScenarioDocument {
   }
 
   /// Puts a value found elsewhere at `path`, for variants and sweeps. The value keeps its places.
-  public mutating func set(_ path: String, to value: ScenarioNode) throws(ScenarioError) {
+  public mutating func set(_ path: String, to value: YAMLNode) throws(YAMLError) {
     let parts = path.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
     guard !parts.isEmpty, parts.allSatisfy({ !$0.isEmpty && $0.unicodeScalars.count <= Self.maxKeyLength })
     else {
-      throw ScenarioError(
+      throw YAMLError(
         value.place, "\(path.shown) is not a path", hint: "write keys and indexes: workers.0.link")
     }
     // Before the recursion, whose depth it bounds.
@@ -40,43 +40,43 @@ extension ScenarioDocument {
 
   /// Lays a mapping over this document: mappings are merged key by key, scalars and lists are replaced.
   /// What comes from `other` keeps its places.
-  public mutating func merge(_ other: ScenarioNode) throws(ScenarioError) {
+  public mutating func merge(_ other: YAMLNode) throws(YAMLError) {
     guard case .mapping = other.content else {
-      throw ScenarioError(other.place, "expected a mapping to lay over the scenario, found \(other.shown)")
+      throw YAMLError(other.place, "expected a mapping to lay over the file, found \(other.shown)")
     }
     try replace(Self.merging(node, other), at: other.place)
   }
 
-  private mutating func replace(_ new: ScenarioNode, at place: ScenarioPlace) throws(ScenarioError) {
+  private mutating func replace(_ new: YAMLNode, at place: YAMLPlace) throws(YAMLError) {
     let size = new.size
     try Self.check(nodes: size.nodes, depth: size.depth, at: place)
     node = new
   }
 
   private static func replacing(
-    _ old: ScenarioNode?, at path: ArraySlice<String>, of whole: [String], with new: ScenarioNode
-  ) throws(ScenarioError) -> ScenarioNode {
+    _ old: YAMLNode?, at path: ArraySlice<String>, of whole: [String], with new: YAMLNode
+  ) throws(YAMLError) -> YAMLNode {
     guard let part = path.first else { return new }
     let rest = path.dropFirst()
     let here = whole[..<path.startIndex].joined(separator: ".").shownInPath
     guard var node = old, !node.isEmpty else {
       // Quietly making a mapping with the key "0" where a list belongs would only move the error.
       guard !part.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
-        throw ScenarioError(
+        throw YAMLError(
           new.place, "there is no \(here), so it has no element \(part)",
           hint: "set the whole list: \(here)=[...]")
       }
       let value = try replacing(nil, at: rest, of: whole, with: new)
-      return ScenarioNode(.mapping([.init(key: part, place: new.place, value: value)]), at: new.place)
+      return YAMLNode(.mapping([.init(key: part, place: new.place, value: value)]), at: new.place)
     }
     switch node.content {
     case .scalar(let text, _):
-      throw ScenarioError(
+      throw YAMLError(
         new.place, "\(here) is \(text.shown), so there is nothing in it named \(part.shown)")
     case .list(var elements):
       guard let index = Int(part), elements.indices.contains(index) else {
         let count = elements.count
-        throw ScenarioError(
+        throw YAMLError(
           new.place, "\(here) is a list of \(count), so it has no element \(part.shown)",
           hint: count > 0 ? "elements are 0 to \(count - 1)" : nil)
       }
@@ -95,7 +95,7 @@ extension ScenarioDocument {
     return node
   }
 
-  private static func merging(_ base: ScenarioNode, _ other: ScenarioNode) -> ScenarioNode {
+  private static func merging(_ base: YAMLNode, _ other: YAMLNode) -> YAMLNode {
     guard case .mapping(var entries) = base.content, case .mapping(let others) = other.content else {
       return other
     }
@@ -114,22 +114,22 @@ extension ScenarioDocument {
         entries[index] = entry
       }
     }
-    return ScenarioNode(.mapping(entries), at: base.place)
+    return YAMLNode(.mapping(entries), at: base.place)
   }
 }
 
-extension ScenarioDocument {
+extension YAMLDocument {
   /// This document's top-level keys that are in `keys`, and the others.
-  func split(_ keys: Set<String>) -> (named: ScenarioDocument, others: ScenarioDocument) {
+  package func split(_ keys: Set<String>) -> (named: YAMLDocument, others: YAMLDocument) {
     guard case .mapping(let entries) = node.content else { return (self, self) }
     var (named, others) = (self, self)
-    named.node = ScenarioNode(.mapping(entries.filter { keys.contains($0.key) }), at: node.place)
-    others.node = ScenarioNode(.mapping(entries.filter { !keys.contains($0.key) }), at: node.place)
+    named.node = YAMLNode(.mapping(entries.filter { keys.contains($0.key) }), at: node.place)
+    others.node = YAMLNode(.mapping(entries.filter { !keys.contains($0.key) }), at: node.place)
     return (named, others)
   }
 }
 
-extension ScenarioNode {
+extension YAMLNode {
   /// The value on one line, as a person would write it.
   public var text: String {
     switch content {

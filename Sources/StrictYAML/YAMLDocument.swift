@@ -1,10 +1,10 @@
 import Foundation
 
-/// The tree of values of a scenario file, before anything asks what they mean.
+/// The tree of values of a file, before anything asks what they mean.
 ///
 /// Strict: what a reader of the file could misunderstand is refused. Keys occur once; there are no anchors,
 /// aliases, tags or second documents; `no` is a text, not a truth value.
-public struct ScenarioDocument: Sendable, Hashable {
+public struct YAMLDocument: Sendable, Hashable {
   /// Bytes of a file.
   public static let maxBytes = 1 << 20
   /// Levels of lists and mappings, the values in them included.
@@ -15,21 +15,21 @@ public struct ScenarioDocument: Sendable, Hashable {
   public static let maxKeyLength = 100
 
   /// Always a mapping.
-  public internal(set) var node: ScenarioNode
+  public internal(set) var node: YAMLNode
 
   /// - Parameters:
   ///   - name: what errors call the text; a file's name
   ///   - kind: what it is, for an error that says what it has to be, with an example of a line
   public init(
-    parsing text: String, name: String, kind: (name: String, example: String) = ("a scenario", "name: fast")
-  ) throws(ScenarioError) {
+    parsing text: String, name: String, kind: (name: String, example: String) = ("a file of settings", "name: fast")
+  ) throws(YAMLError) {
     guard text.utf8.count <= Self.maxBytes else { throw Self.tooLarge(name) }
-    let parsed = try Self.parse(text, name: name) { ScenarioPlace(file: name, line: $0) }
+    let parsed = try Self.parse(text, name: name) { YAMLPlace(file: name, line: $0) }
     guard let parsed, !parsed.isEmpty else {
-      throw ScenarioError(ScenarioPlace(file: name), "the file is empty")
+      throw YAMLError(YAMLPlace(file: name), "the file is empty")
     }
     guard case .mapping = parsed.content else {
-      throw ScenarioError(
+      throw YAMLError(
         parsed.place, "\(kind.name) is a mapping, not \(parsed.shown)",
         hint: "write lines such as \"\(kind.example)\"")
     }
@@ -37,10 +37,10 @@ public struct ScenarioDocument: Sendable, Hashable {
   }
 
   public static func read(
-    _ path: String, kind: (name: String, example: String) = ("a scenario", "name: fast")
-  ) throws(ScenarioError) -> ScenarioDocument {
-    func failure() -> ScenarioError {
-      ScenarioError(ScenarioPlace(file: path), "cannot be read: \(String(cString: strerror(errno)))")
+    _ path: String, kind: (name: String, example: String) = ("a file of settings", "name: fast")
+  ) throws(YAMLError) -> YAMLDocument {
+    func failure() -> YAMLError {
+      YAMLError(YAMLPlace(file: path), "cannot be read: \(String(cString: strerror(errno)))")
     }
     guard let file = fopen(path, "rb") else { throw failure() }
     defer { fclose(file) }
@@ -53,28 +53,28 @@ public struct ScenarioDocument: Sendable, Hashable {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
       let line = lines.firstIndex { String(validating: $0, as: UTF8.self) == nil }
-      throw ScenarioError(
-        ScenarioPlace(file: path, line: line.map { $0 + 1 }), "not UTF-8 text", hint: "save the file as UTF-8"
+      throw YAMLError(
+        YAMLPlace(file: path, line: line.map { $0 + 1 }), "not UTF-8 text", hint: "save the file as UTF-8"
       )
     }
-    return try ScenarioDocument(parsing: text, name: path, kind: kind)
+    return try YAMLDocument(parsing: text, name: path, kind: kind)
   }
 
-  private static func tooLarge(_ name: String) -> ScenarioError {
-    ScenarioError(ScenarioPlace(file: name), "larger than 1 MiB, the most that it may be")
+  private static func tooLarge(_ name: String) -> YAMLError {
+    YAMLError(YAMLPlace(file: name), "larger than 1 MiB, the most that it may be")
   }
 
   /// To read the document's keys. Each call starts anew: what was asked of another section is not known here.
-  public var root: ScenarioSection { ScenarioSection(node, path: "", place: node.place) }
+  public var root: YAMLSection { YAMLSection(node, path: "", place: node.place) }
 
   /// "workers.0.link.rtt": keys, and indexes of lists from 0. "" is the whole document.
-  public func node(at path: String) -> ScenarioNode? {
+  public func node(at path: String) -> YAMLNode? {
     node.node(
       at: path.isEmpty ? [] : path.split(separator: ".", omittingEmptySubsequences: false).map(String.init))
   }
 
   /// The same text for all documents that say the same: keys sorted, comments and places left out. It is
-  /// itself a scenario file.
+  /// itself such a file.
   public var canonicalText: String {
     var text = ""
     node.appendCanonical(to: &text, indent: "")
@@ -82,14 +82,14 @@ public struct ScenarioDocument: Sendable, Hashable {
   }
 }
 
-extension ScenarioNode {
+extension YAMLNode {
   fileprivate func appendCanonical(to text: inout String, indent: String) {
     let inner = indent + "  "
     switch content {
     case _ where isEmpty: text += "null"
     case .scalar(let value, let plain):
       // Quotes matter only to what would otherwise be a number or a truth value.
-      let bare = plain && (ScenarioDecimal.isNumber(value) || value == "true" || value == "false")
+      let bare = plain && (YAMLDecimal.isNumber(value) || value == "true" || value == "false")
       text += bare ? value : value.quoted
     case .list(let elements) where elements.isEmpty: text += "[]"
     case .list(let elements):

@@ -8,7 +8,7 @@ package enum NearestName {
 
   /// For units, of which there are few: the nearest however far, unless two are equally near. A unit that
   /// `name` begins with goes first ("minutes").
-  static func ofUnit(_ name: String, among names: [String]) -> String? {
+  package static func ofUnit(_ name: String, among names: [String]) -> String? {
     let lowercased = name.lowercased()
     let beginnings = names.filter { lowercased.hasPrefix($0.lowercased()) }
     if let longest = beginnings.max(by: { $0.count < $1.count }) { return longest }
@@ -20,7 +20,7 @@ package enum NearestName {
   /// Nearest first; in the order given where equal.
   private static func ranked(_ name: String, _ names: [String]) -> [(name: String, distance: Int)] {
     // What is longer than any key is not a slip of the finger, and the distance takes O(a·b).
-    guard name.utf8.count <= 4 * ScenarioDocument.maxKeyLength else { return [] }
+    guard name.utf8.count <= 4 * YAMLDocument.maxKeyLength else { return [] }
     let wanted = Array(name.lowercased())
     return names.map { (name: $0, distance: distance(wanted, Array($0.lowercased()))) }
       .enumerated()

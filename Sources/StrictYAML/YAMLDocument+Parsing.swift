@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import Yams
 
-extension ScenarioDocument {
+extension YAMLDocument {
   /// The parser takes up to 1,000 levels before ours are counted, and recurses: more than the half megabyte
   /// of stack that a thread has on some systems.
   private static let stackSize = 8 << 20
@@ -10,11 +10,11 @@ extension ScenarioDocument {
   /// - Parameter place: the place of a line, from 1.
   /// - Returns: nil when there is nothing but comments.
   static func parse(
-    _ text: String, name: String, place: @escaping @Sendable (Int) -> ScenarioPlace
-  ) throws(ScenarioError) -> ScenarioNode? {
+    _ text: String, name: String, place: @escaping @Sendable (Int) -> YAMLPlace
+  ) throws(YAMLError) -> YAMLNode? {
     let result = ParseResult()
     let thread = Thread {
-      let parsed = Result { () throws(ScenarioError) in try parseHere(text, name: name, place: place) }
+      let parsed = Result { () throws(YAMLError) in try parseHere(text, name: name, place: place) }
       result.value.withLock { $0 = parsed }
       result.done.signal()
     }
@@ -28,11 +28,11 @@ extension ScenarioDocument {
   }
 
   private static func parseHere(
-    _ text: String, name: String, place: @escaping (Int) -> ScenarioPlace
-  ) throws(ScenarioError) -> ScenarioNode? {
+    _ text: String, name: String, place: @escaping (Int) -> YAMLPlace
+  ) throws(YAMLError) -> YAMLNode? {
     guard let masked = AliasMask(text) else {
-      throw ScenarioError(
-        ScenarioPlace(file: name), "the private-use character U+FFFFD is not allowed", hint: "remove it")
+      throw YAMLError(
+        YAMLPlace(file: name), "the private-use character U+FFFFD is not allowed", hint: "remove it")
     }
     do {
       // No resolver: it would take time to guess types that nothing here asks for.
@@ -43,22 +43,22 @@ extension ScenarioDocument {
         var conversion = Conversion(mask: masked, place: place)
         return try conversion.node(root, depth: 1)
       }
-    } catch let error as ScenarioError {
+    } catch let error as YAMLError {
       throw error
     } catch let error as YamlError {
       throw Self.error(error, in: masked, place: place)
     } catch {
-      throw ScenarioError(ScenarioPlace(file: name), "not valid YAML: \(error)")
+      throw YAMLError(YAMLPlace(file: name), "not valid YAML: \(error)")
     }
   }
 
   private static func error(
-    _ error: YamlError, in masked: AliasMask, place: (Int) -> ScenarioPlace
-  ) -> ScenarioError {
+    _ error: YamlError, in masked: AliasMask, place: (Int) -> YAMLPlace
+  ) -> YAMLError {
     switch error {
     case .composer(_, "but found another document", let mark, _):
-      return ScenarioError(
-        place(mark.line), "a second document begins here", hint: "one file is one scenario; remove the ---")
+      return YAMLError(
+        place(mark.line), "a second document begins here", hint: "one file is one document; remove the ---")
     case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
       .composer(let context, let problem, let mark, _):
       let lines = masked.text.split(
@@ -69,36 +69,36 @@ extension ScenarioDocument {
       if let start = context?.mark.line, start != mark.line, let first = place(start).line {
         around += " that begins on line \(first)"
       }
-      return ScenarioError(
+      return YAMLError(
         place(mark.line), "not valid YAML: \(problem)" + around,
         hint: tab ? "indent with spaces, not tabs" : nil)
     case .reader(let problem, let offset, _, let yaml):
       let line = offset.map { yaml.prefix($0).count(where: \.isNewline) + 1 }
       var at = place(line ?? 1)
       if line == nil { at.line = nil }
-      return ScenarioError(
+      return YAMLError(
         at, "not valid YAML: \(problem)", hint: "remove the character, or write \\xNN in quotes")
     case .duplicatedKeysInMapping(let keys, let context):
       let key = keys.first ?? ""
       let second = masked.secondLine(of: key, firstLine: context.mark.line)
       return duplicate(masked.unmasked(key), place(context.mark.line), second.map(place))
     default:
-      return ScenarioError(place(1), "not valid YAML: \(error)")
+      return YAMLError(place(1), "not valid YAML: \(error)")
     }
   }
 
   fileprivate static func duplicate(
-    _ key: String, _ first: ScenarioPlace, _ second: ScenarioPlace?
-  ) -> ScenarioError {
+    _ key: String, _ first: YAMLPlace, _ second: YAMLPlace?
+  ) -> YAMLError {
     let firstLine = first.line.map { " (first on line \($0))" } ?? ""
-    return ScenarioError(
+    return YAMLError(
       second ?? first, "the key \(key.shown) occurs twice in one mapping" + firstLine,
       hint: "keep one of them")
   }
 }
 
 private final class ParseResult: Sendable {
-  let value = Mutex<Result<ScenarioNode?, ScenarioError>?>(nil)
+  let value = Mutex<Result<YAMLNode?, YAMLError>?>(nil)
   let done = DispatchSemaphore(value: 0)
 }
 
@@ -179,23 +179,23 @@ extension AliasMask {
   }
 }
 
-/// From the parser's nodes to ours, refusing what a scenario may not have.
+/// From the parser's nodes to ours, refusing what a file may not have.
 private struct Conversion {
   let mask: AliasMask
-  let place: (Int) -> ScenarioPlace
+  let place: (Int) -> YAMLPlace
   private var nodes = 0
 
-  init(mask: AliasMask, place: @escaping (Int) -> ScenarioPlace) {
+  init(mask: AliasMask, place: @escaping (Int) -> YAMLPlace) {
     self.mask = mask
     self.place = place
   }
 
-  mutating func node(_ node: Node, depth: Int) throws(ScenarioError) -> ScenarioNode {
+  mutating func node(_ node: Node, depth: Int) throws(YAMLError) -> YAMLNode {
     let place = place(node.mark?.line ?? 1)
     nodes += 1
-    try ScenarioDocument.check(nodes: nodes, depth: depth, at: place)
+    try YAMLDocument.check(nodes: nodes, depth: depth, at: place)
     if node.anchor != nil {
-      throw ScenarioError(place, "anchors (&name) are not allowed", hint: "write the value where it is used")
+      throw YAMLError(place, "anchors (&name) are not allowed", hint: "write the value where it is used")
     }
     switch node {
     case .alias: throw aliasError(place)
@@ -203,66 +203,66 @@ private struct Conversion {
       if mask.isAlias(scalar) { throw aliasError(place) }
       let isPlain = scalar.style == .plain
       try checkTag(scalar.tag, place, allowed: isPlain ? [] : [Tag.Name.str.rawValue])
-      return ScenarioNode(.scalar(mask.unmasked(scalar.string), plain: isPlain), at: place)
+      return YAMLNode(.scalar(mask.unmasked(scalar.string), plain: isPlain), at: place)
     case .sequence(let sequence):
       try checkTag(sequence.tag, place)
-      var elements: [ScenarioNode] = []
+      var elements: [YAMLNode] = []
       for element in sequence { elements.append(try self.node(element, depth: depth + 1)) }
-      return ScenarioNode(.list(elements), at: place)
+      return YAMLNode(.list(elements), at: place)
     case .mapping(let mapping):
       try checkTag(mapping.tag, place)
-      var entries: [ScenarioNode.Entry] = []
-      var places: [String: ScenarioPlace] = [:]
+      var entries: [YAMLNode.Entry] = []
+      var places: [String: YAMLPlace] = [:]
       for (key, value) in mapping {
         let (name, keyPlace) = try self.key(key)
         if let first = places.updateValue(keyPlace, forKey: name) {
-          throw ScenarioDocument.duplicate(name, first, keyPlace)
+          throw YAMLDocument.duplicate(name, first, keyPlace)
         }
         let value = try self.node(value, depth: depth + 1)
-        entries.append(ScenarioNode.Entry(key: name, place: keyPlace, value: value))
+        entries.append(YAMLNode.Entry(key: name, place: keyPlace, value: value))
       }
-      return ScenarioNode(.mapping(entries), at: place)
+      return YAMLNode(.mapping(entries), at: place)
     }
   }
 
-  private func key(_ node: Node) throws(ScenarioError) -> (String, ScenarioPlace) {
+  private func key(_ node: Node) throws(YAMLError) -> (String, YAMLPlace) {
     let place = place(node.mark?.line ?? 1)
     guard case .scalar(let scalar) = node else {
-      throw ScenarioError(place, "a key must be a text, not a list or a mapping")
+      throw YAMLError(place, "a key must be a text, not a list or a mapping")
     }
     if mask.isAlias(scalar) { throw aliasError(place) }
-    if node.anchor != nil { throw ScenarioError(place, "anchors (&name) are not allowed") }
+    if node.anchor != nil { throw YAMLError(place, "anchors (&name) are not allowed") }
     let name = mask.unmasked(scalar.string)
-    guard !name.isEmpty else { throw ScenarioError(place, "a key is empty", hint: "write key: value") }
-    guard name.unicodeScalars.count <= ScenarioDocument.maxKeyLength else {
-      throw ScenarioError(
-        place, "the key \(name.shown) is longer than \(ScenarioDocument.maxKeyLength) characters")
+    guard !name.isEmpty else { throw YAMLError(place, "a key is empty", hint: "write key: value") }
+    guard name.unicodeScalars.count <= YAMLDocument.maxKeyLength else {
+      throw YAMLError(
+        place, "the key \(name.shown) is longer than \(YAMLDocument.maxKeyLength) characters")
     }
     return (name, place)
   }
 
-  private func aliasError(_ place: ScenarioPlace) -> ScenarioError {
-    ScenarioError(
+  private func aliasError(_ place: YAMLPlace) -> YAMLError {
+    YAMLError(
       place, "aliases (*name) are not allowed",
       hint: "write the value where it is used; put a text that begins with * in quotes")
   }
 
-  private func checkTag(_ tag: Tag, _ place: ScenarioPlace, allowed: [String] = []) throws(ScenarioError) {
+  private func checkTag(_ tag: Tag, _ place: YAMLPlace, allowed: [String] = []) throws(YAMLError) {
     // The parser gives a value without a tag an empty one, and a quoted text "str".
     let name = tag.rawValue
     guard name.isEmpty || allowed.contains(name) else {
-      throw ScenarioError(place, "tags (\(name.shown)) are not allowed", hint: "remove the tag")
+      throw YAMLError(place, "tags (\(name.shown)) are not allowed", hint: "remove the tag")
     }
   }
 }
 
-extension ScenarioDocument {
-  static func check(nodes: Int, depth: Int, at place: ScenarioPlace) throws(ScenarioError) {
+extension YAMLDocument {
+  static func check(nodes: Int, depth: Int, at place: YAMLPlace) throws(YAMLError) {
     guard depth <= maxDepth else {
-      throw ScenarioError(place, "nested deeper than \(maxDepth) levels, the most that a scenario may have")
+      throw YAMLError(place, "nested deeper than \(maxDepth) levels, the most that a file may have")
     }
     guard nodes <= maxNodes else {
-      throw ScenarioError(place, "more than \(maxNodes) values, the most that a scenario may have")
+      throw YAMLError(place, "more than \(maxNodes) values, the most that a file may have")
     }
   }
 }

@@ -1,7 +1,7 @@
 /// Decimal numbers, exactly.
-enum ScenarioDecimal {
+package enum YAMLDecimal {
   /// An optional sign, digits, and optionally a point and digits.
-  static func isDecimal(_ text: some StringProtocol) -> Bool {
+  package static func isDecimal(_ text: some StringProtocol) -> Bool {
     let bytes = text.utf8.drop { _ in false }
     let unsigned = bytes.first.map { "+-".utf8.contains($0) } == true ? bytes.dropFirst() : bytes
     let parts = unsigned.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
@@ -9,39 +9,39 @@ enum ScenarioDecimal {
   }
 
   /// A decimal, and optionally an exponent.
-  static func isNumber(_ text: some StringProtocol) -> Bool {
+  package static func isNumber(_ text: some StringProtocol) -> Bool {
     let parts = text.split(omittingEmptySubsequences: false) { $0 == "e" || $0 == "E" }
     guard (1...2).contains(parts.count), isDecimal(parts[0]) else { return false }
     return parts.count == 1 || (isDecimal(parts[1]) && !parts[1].contains("."))
   }
 
-  static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+  package static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
   /// Without the ".0" of a whole number.
-  static func text(_ value: Double) -> String {
+  package static func text(_ value: Double) -> String {
     let text = "\(value)"
     return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
   }
 }
 
 /// A number and its unit, as in "50 ms".
-struct ScenarioQuantity {
+package struct YAMLQuantity {
   var number: Substring
   var unit: Substring
 
   /// Nil when it does not begin with a decimal number.
   init?(_ text: String) {
     let number = text.prefix { "+-.".contains($0) || ($0.isASCII && $0.isNumber) }
-    guard ScenarioDecimal.isDecimal(number) else { return nil }
+    guard YAMLDecimal.isDecimal(number) else { return nil }
     self.number = number
     unit = text[number.endIndex...].drop { $0 == " " }
   }
 }
 
 /// Durations to the nanosecond.
-enum ScenarioDuration {
+package enum YAMLDuration {
   /// Smallest first.
-  static let units: [(name: String, nanoseconds: Int64)] = [
+  package static let units: [(name: String, nanoseconds: Int64)] = [
     ("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("min", 60_000_000_000),
     ("h", 3_600_000_000_000),
   ]
@@ -49,7 +49,7 @@ enum ScenarioDuration {
   /// More digits than any duration that fits needs.
   private static let maxDigits = 24
 
-  enum Reading: Equatable {
+  package enum Reading: Equatable {
     case exact(Duration)
     case tooLarge
     /// Not zero, but nearer to zero than to a nanosecond.
@@ -58,8 +58,8 @@ enum ScenarioDuration {
   }
 
   /// To the nearest nanosecond. In whole numbers, so that 0.1s is 100ms.
-  static func read(_ number: Substring, nanosecondsPerUnit: Int64) -> Reading {
-    let digits = number.utf8.filter(ScenarioDecimal.isDigit)
+  package static func read(_ number: Substring, nanosecondsPerUnit: Int64) -> Reading {
+    let digits = number.utf8.filter(YAMLDecimal.isDigit)
     guard digits.count <= maxDigits else { return .tooManyDigits }
     let value = digits.reduce(Int128(0)) { $0 * 10 + Int128($1 - UInt8(ascii: "0")) }
     let decimals = number.split(separator: ".").dropFirst().first?.count ?? 0
@@ -71,7 +71,7 @@ enum ScenarioDuration {
   }
 
   /// In the largest unit that takes no fraction: "1500ms", "0s".
-  static func text(_ duration: Duration) -> String {
+  package static func text(_ duration: Duration) -> String {
     let (seconds, attoseconds) = duration.components
     let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     guard !overflow else { return "\(seconds)s" }
@@ -83,16 +83,16 @@ enum ScenarioDuration {
 }
 
 /// Rates of links.
-enum ScenarioRate {
+package enum YAMLRate {
   /// Smallest first, with the power of ten.
-  static let units: [(name: String, power: Int)] = [
+  package static let units: [(name: String, power: Int)] = [
     ("bit/s", 0), ("kbit/s", 3), ("Mbit/s", 6), ("Gbit/s", 9),
   ]
 
   /// In the largest unit that gives 1 or more.
-  static func text(_ bitsPerSecond: Double) -> String {
+  package static func text(_ bitsPerSecond: Double) -> String {
     let scales = [1, 1e3, 1e6, 1e9]
     let index = scales.lastIndex { abs(bitsPerSecond) >= $0 } ?? 0
-    return ScenarioDecimal.text(bitsPerSecond / scales[index]) + units[index].name
+    return YAMLDecimal.text(bitsPerSecond / scales[index]) + units[index].name
   }
 }
