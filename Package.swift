@@ -110,6 +110,9 @@ let package = Package(
     .target(name: "StudyStatistics", swiftSettings: settings),
     // What a study's data say: summaries, comparisons, findings. No files, no network.
     .target(name: "StudyAnalysis", dependencies: ["StudyStatistics"], swiftSettings: settings),
+    // The page and the text of a study.
+    .target(
+      name: "StudyReport", dependencies: ["StudyAnalysis", "StudyStatistics", "Reporting"], swiftSettings: settings),
     // Where to put workers, by simulation of every pair of sites.
     .target(
       name: "Placement",
@@ -196,7 +199,7 @@ let package = Package(
         "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
         "Credentials", "Gateway", "StrictYAML", "LatencyStudy", "StudyAnalysis", "StudyStatistics",
-        "RegionEmulator", "Placement",
+        "StudyReport", "RegionEmulator", "Placement",
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -288,6 +291,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "StudyAnalysisTests", dependencies: ["StudyAnalysis", "StudyStatistics", "Simulator"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "StudyReportTests", dependencies: ["StudyReport", "StudyAnalysis", "Reporting", "BrowserTesting", "Simulator"],
       swiftSettings: settings),
     .testTarget(
       name: "PlacementTests", dependencies: ["Placement", "Simulator", "StudyAnalysis", "StrictYAML"],
