@@ -13,43 +13,63 @@ public struct StudyData: Sendable {
     }
   }
 
-  /// All probes of one source and one target on fresh connections, in the order of their slots. Arrays have one element
-  /// for each probe; times are in seconds, +infinity where a failure means "longer than anything seen"
+  /// Times of one probe on a fresh connection, in seconds: +infinity where a failure means "longer than anything seen"
   /// (right-censored), NaN where there is no value.
+  public struct Probe: Sendable {
+    /// From the request's last byte to the first text.
+    public var requestTTFT = Double.nan
+    /// From the start of the probe to the first text: name lookup and handshakes too.
+    public var coldTTFT = Double.nan
+    public var nameLookup = Double.nan
+    /// The TCP handshake.
+    public var connect = Double.nan
+    /// The TLS handshake.
+    public var handshake = Double.nan
+    /// The smallest round trip that the kernel saw on the connection.
+    public var roundTrip = Double.nan
+    /// Per output token after the first.
+    public var timePerToken = Double.nan
+    /// What the server claims to have taken to its first byte.
+    public var serverFirstByte = Double.nan
+
+    public init() {}
+  }
+
+  /// All probes of one source and one target on fresh connections, in the order of their slots: arrays have one element
+  /// for each, with the meaning of `Probe`'s members.
   public struct Pair: Sendable {
     public var source: Int
     public var target: Int
-    public var slots: [Int32] = []
-    /// From the request's last byte to the first text.
-    public var requestTTFT: [Double] = []
-    /// From the start of the probe to the first text: name lookup and handshakes too.
-    public var coldTTFT: [Double] = []
-    /// The TCP handshake.
-    public var connect: [Double] = []
-    /// The smallest round trip that the kernel saw on the connection.
-    public var roundTrip: [Double] = []
-    /// Time per output token after the first.
-    public var timePerToken: [Double] = []
-    /// What the server claims to have taken to its first byte.
-    public var serverFirstByte: [Double] = []
+    public private(set) var slots: [Int32] = []
+    public private(set) var requestTTFT: [Double] = []
+    public private(set) var coldTTFT: [Double] = []
+    public private(set) var nameLookup: [Double] = []
+    public private(set) var connect: [Double] = []
+    public private(set) var handshake: [Double] = []
+    public private(set) var roundTrip: [Double] = []
+    public private(set) var timePerToken: [Double] = []
+    public private(set) var serverFirstByte: [Double] = []
 
+    /// - Parameters:
+    ///   - source: index into the study's sources
+    ///   - target: index into its targets
     public init(source: Int, target: Int) {
       self.source = source
       self.target = target
     }
 
     /// Appends a probe; slots ascend.
-    public mutating func append(
-      slot: Int, requestTTFT: Double, coldTTFT: Double, connect: Double, roundTrip: Double, timePerToken: Double,
-      serverFirstByte: Double
-    ) {
+    public mutating func append(slot: Int, _ probe: Probe) {
+      precondition(slots.last.map { $0 < slot } ?? true, "slots ascend")
       slots.append(Int32(slot))
-      self.requestTTFT.append(requestTTFT)
-      self.coldTTFT.append(coldTTFT)
-      self.connect.append(connect)
-      self.roundTrip.append(roundTrip)
-      self.timePerToken.append(timePerToken)
-      self.serverFirstByte.append(serverFirstByte)
+      requestTTFT.append(probe.requestTTFT)
+      coldTTFT.append(probe.coldTTFT)
+      nameLookup.append(probe.nameLookup)
+      connect.append(probe.connect)
+      handshake.append(probe.handshake)
+      roundTrip.append(probe.roundTrip)
+      timePerToken.append(probe.timePerToken)
+      serverFirstByte.append(probe.serverFirstByte)
     }
   }
 

@@ -37,6 +37,8 @@ public struct ProbeRecord: Sendable, Hashable {
   /// For people: what went wrong, or why it was missed.
   public var detail: String?
   public var phases: Phases?
+  /// From start to end, ns, measured apart from the phases, which sum to it.
+  public var total: Int64?
   public var chunks: [Chunk] = []
   public var status: Int?
   /// "1.2.3.4:443"

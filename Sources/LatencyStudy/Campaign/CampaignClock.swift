@@ -1,0 +1,61 @@
+import Foundation
+import NIOCore
+
+/// Campaign time: the world's, or an emulator's, whose days are shorter. Durations of probes are real in both.
+public struct CampaignClock: Sendable {
+  /// Campaign seconds in a real second.
+  public let acceleration: Double
+  private let realOrigin: Int64
+  private let campaignOrigin: Int64
+
+  /// The world's time.
+  public static var world: CampaignClock {
+    CampaignClock(time: Date().timeIntervalSince1970, acceleration: 1, follows: true)
+  }
+
+  /// Whether it follows changes of the system's clock.
+  private let follows: Bool
+
+  /// - Parameters:
+  ///   - time: campaign time now, seconds since 1970
+  ///   - acceleration: 1 or more
+  public init(time: Double, acceleration: Double) {
+    self.init(time: time, acceleration: acceleration, follows: false)
+  }
+
+  private init(time: Double, acceleration: Double, follows: Bool) {
+    self.acceleration = acceleration
+    self.follows = follows
+    realOrigin = monotonicNow()
+    campaignOrigin = Int64(time * 1e9)
+  }
+
+  /// Nanoseconds since 1970. The world's time is read anew, so that it is right again after a step.
+  public func now() -> Int64 {
+    if follows { return Int64(Date().timeIntervalSince1970 * 1e9) }
+    return campaignOrigin + Int64(Double(monotonicNow() - realOrigin) * acceleration)
+  }
+
+  /// Real time until a campaign time; zero or less when it has passed.
+  public func wait(until time: Int64) -> Duration { .nanoseconds(Int64(Double(time - now()) / acceleration)) }
+}
+
+extension CampaignClock {
+  /// An emulator's time, which it tells at `/clock`.
+  ///
+  /// - Returns: the clock, and the sky's name
+  /// - Throws: what is wrong, in words
+  public static func emulated(_ url: String) async throws -> (clock: CampaignClock, sky: String) {
+    struct Answer: Decodable {
+      var time: Double
+      var acceleration: Double
+      var name: String
+    }
+    let text = try await PlainHTTP.text(try Endpoint(url), "GET", "")
+    let answer = try JSONDecoder().decode(Answer.self, from: Data(text.utf8))
+    guard (1...1e6).contains(answer.acceleration), (0...1e11).contains(answer.time) else {
+      throw PlainHTTP.Failed(description: "\(url) tells no time that can be used: \(text.prefix(100))")
+    }
+    return (CampaignClock(time: answer.time, acceleration: answer.acceleration), answer.name)
+  }
+}

@@ -1,0 +1,65 @@
+import StreamFormats
+
+/// What a piece of a streamed answer says.
+enum AnswerEvent: Sendable, Equatable {
+  /// Text of the model, also of its reasoning; never empty. UTF-8 bytes.
+  case content(bytes: Int)
+  case finished(reason: String)
+  case usage(input: Int?, output: Int?)
+  /// Milliseconds to the first byte, as the server counts them.
+  case serverFirstByte(Double)
+  /// The mark after which nothing comes.
+  case endMark
+  /// An error in place of the rest.
+  case failure(String)
+  /// Any other event: a role, a ping.
+  case other
+}
+
+/// Bytes that are no answer of the API, for people.
+struct AnswerError: Error, Equatable, CustomStringConvertible {
+  let description: String
+}
+
+/// Turns the bytes of an answer into what they say. One for each answer.
+struct AnswerReader: Sendable {
+  /// Bytes of a whole answer.
+  static let maxBytes = 64 << 20
+
+  private let api: Target.API
+  private var text = ServerSentEventDecoder()
+  private var frames = EventStreamDecoder()
+  private var bytes = 0
+
+  init(_ api: Target.API) { self.api = api }
+
+  /// - Returns: what became complete, in order; before an error in it, what came before is lost.
+  mutating func append(_ new: some Collection<UInt8>) throws(AnswerError) -> [AnswerEvent] {
+    bytes += new.count
+    guard bytes <= Self.maxBytes else {
+      throw AnswerError(description: "the answer is larger than \(Self.maxBytes >> 20) MiB")
+    }
+    do {
+      var events: [AnswerEvent] = []
+      if api.isBedrock {
+        frames.append(new)
+        while let message = try frames.next() { events += try BedrockAnswer.events(of: message, api) }
+      } else {
+        for event in try text.append(new) { events += try OpenAIAnswer.events(of: event.data) }
+      }
+      return events
+    } catch let error as StreamFormatError {
+      throw AnswerError(description: error.description)
+    } catch let error as AnswerError {
+      throw error
+    } catch {
+      throw AnswerError(description: "\(error)")
+    }
+  }
+
+  /// Refuses an answer that ends within a frame.
+  func finish() throws(AnswerError) {
+    guard api.isBedrock else { return }
+    do { try frames.finish() } catch { throw AnswerError(description: error.description) }
+  }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import GRDB
+
+extension StudyStore {
+  /// What a merge did.
+  public struct Merged: Sendable, Equatable {
+    public var added = 0
+    /// Probes that were there already.
+    public var known = 0
+  }
+
+  /// Takes in the probes of another file of the same campaign. Those that are there already stay, but one that was missed
+  /// gives way to one that was sent.
+  ///
+  /// - Throws: `StoreError`; then nothing was taken
+  public func merge(_ other: StudyStore) throws -> Merged {
+    guard other.campaign.fingerprint == campaign.fingerprint else {
+      throw StoreError(
+        .otherCampaign, other.path,
+        "holds another campaign (\(other.campaign.name), \(other.campaign.fingerprint)) than \(path) "
+          + "(\(campaign.name), \(campaign.fingerprint))",
+        hint: "merge files of one campaign: same targets, prompt, interval and sources")
+    }
+    guard other.emulated == emulated else {
+      throw StoreError(.otherCampaign, other.path, "measured and emulated data do not go into one file")
+    }
+    do {
+      return try database.writeWithoutTransaction { database in
+        try database.execute(sql: "ATTACH DATABASE ? AS other", arguments: [other.path])
+        defer { try? database.execute(sql: "DETACH DATABASE other") }
+        var merged = Merged()
+        try database.inTransaction(.immediate) {
+          merged = try Self.copy(database)
+          return .commit
+        }
+        return merged
+      }
+    } catch {
+      throw StoreError(error, path: path)
+    }
+  }
+
+  private static func copy(_ database: Database) throws -> Merged {
+    try database.execute(
+      sql: """
+        INSERT INTO main.source (name, begin_slot, end_slot) SELECT name, begin_slot, end_slot FROM other.source WHERE true
+        ON CONFLICT (name) DO UPDATE SET
+          begin_slot = min(begin_slot, excluded.begin_slot), end_slot = max(end_slot, excluded.end_slot);
+        INSERT OR IGNORE INTO main.target (name) SELECT name FROM other.target;
+        INSERT OR IGNORE INTO main.run (uuid, source_id, started, version, host, prompt_hash, clock_age, acceleration)
+          SELECT uuid, mine.id, started, version, host, prompt_hash, clock_age, acceleration
+          FROM other.run JOIN other.source theirs ON theirs.id = source_id JOIN main.source mine USING (name);
+        -- Ids of the other file and of this one.
+        CREATE TEMP TABLE sources AS SELECT o.id theirs, m.id mine FROM other.source o JOIN main.source m USING (name);
+        CREATE TEMP TABLE targets AS SELECT o.id theirs, m.id mine FROM other.target o JOIN main.target m USING (name);
+        CREATE TEMP TABLE runs AS SELECT o.id theirs, m.id mine FROM other.run o JOIN main.run m USING (uuid);
+        DELETE FROM main.probe WHERE outcome = 'missed' AND EXISTS (
+          SELECT 1 FROM other.probe o JOIN temp.sources s ON s.theirs = o.source_id
+            JOIN temp.targets t ON t.theirs = o.target_id
+          WHERE s.mine = probe.source_id AND t.mine = probe.target_id AND o.slot = probe.slot
+            AND o.ordinal = probe.ordinal AND o.outcome <> 'missed');
+        """)
+    let columns = try database.columns(in: "probe", in: "main").map(\.name)
+      .filter { !["id", "source_id", "target_id", "run_id"].contains($0) }
+      .map { "\"\($0)\"" }.joined(separator: ", ")
+    let before = try Int64.fetchOne(database, sql: "SELECT coalesce(max(id), 0) FROM main.probe") ?? 0
+    try database.execute(
+      sql: """
+        INSERT OR IGNORE INTO main.probe (source_id, target_id, run_id, \(columns))
+        SELECT s.mine, t.mine, r.mine, \(columns) FROM other.probe o
+          JOIN temp.sources s ON s.theirs = o.source_id JOIN temp.targets t ON t.theirs = o.target_id
+          JOIN temp.runs r ON r.theirs = o.run_id
+        ORDER BY o.id
+        """)
+    let added = database.changesCount
+    try database.execute(
+      sql: """
+        INSERT INTO main.chunks
+        SELECT m.id, c.data FROM main.probe m
+          JOIN temp.sources s ON s.mine = m.source_id JOIN temp.targets t ON t.mine = m.target_id
+          JOIN other.probe o ON o.source_id = s.theirs AND o.target_id = t.theirs AND o.slot = m.slot
+            AND o.ordinal = m.ordinal
+          JOIN other.chunks c ON c.probe_id = o.id
+        WHERE m.id > ?
+        """, arguments: [before])
+    let all = try Int.fetchOne(database, sql: "SELECT count(*) FROM other.probe") ?? 0
+    try database.execute(sql: "DROP TABLE temp.sources; DROP TABLE temp.targets; DROP TABLE temp.runs")
+    return Merged(added: added, known: all - added)
+  }
+}
