@@ -23,10 +23,16 @@ public struct Campaign: Sendable, Hashable {
 
   public struct Limits: Sendable, Hashable {
     /// Probes at once.
-    public var concurrency = 32
-    /// Over all sources together each has its own: one file knows nothing of the others.
+    public var concurrency: Int
+    /// Each source has its own: one file knows nothing of the others.
     public var maxRequests: Int?
     public var maxUSD: Double?
+
+    public init(concurrency: Int = 32, maxRequests: Int? = nil, maxUSD: Double? = nil) {
+      self.concurrency = concurrency
+      self.maxRequests = maxRequests
+      self.maxUSD = maxUSD
+    }
   }
 
   public var name: String

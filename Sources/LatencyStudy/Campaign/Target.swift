@@ -23,8 +23,13 @@ public struct Target: Sendable, Hashable {
 
   /// USD for a million tokens.
   public struct Price: Sendable, Hashable {
-    public var input = 0.0
-    public var output = 0.0
+    public var input: Double
+    public var output: Double
+
+    public init(input: Double = 0, output: Double = 0) {
+      self.input = input
+      self.output = output
+    }
 
     public func cost(inputTokens: Int, outputTokens: Int) -> Double {
       (Double(inputTokens) * input + Double(outputTokens) * output) / 1e6

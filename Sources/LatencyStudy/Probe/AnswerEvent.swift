@@ -1,7 +1,7 @@
 import StreamFormats
 
 /// What a piece of a streamed answer says.
-enum AnswerEvent: Sendable, Equatable {
+package enum AnswerEvent: Sendable, Equatable {
   /// Text of the model, also of its reasoning; never empty. UTF-8 bytes.
   case content(bytes: Int)
   case finished(reason: String)
@@ -17,24 +17,24 @@ enum AnswerEvent: Sendable, Equatable {
 }
 
 /// Bytes that are no answer of the API, for people.
-struct AnswerError: Error, Equatable, CustomStringConvertible {
-  let description: String
+package struct AnswerError: Error, Equatable, CustomStringConvertible {
+  package let description: String
 }
 
 /// Turns the bytes of an answer into what they say. One for each answer.
-struct AnswerReader: Sendable {
+package struct AnswerReader: Sendable {
   /// Bytes of a whole answer.
-  static let maxBytes = 64 << 20
+  package static let maxBytes = 64 << 20
 
   private let api: Target.API
   private var text = ServerSentEventDecoder()
   private var frames = EventStreamDecoder()
   private var bytes = 0
 
-  init(_ api: Target.API) { self.api = api }
+  package init(_ api: Target.API) { self.api = api }
 
   /// - Returns: what became complete, in order; before an error in it, what came before is lost.
-  mutating func append(_ new: some Collection<UInt8>) throws(AnswerError) -> [AnswerEvent] {
+  package mutating func append(_ new: some Collection<UInt8>) throws(AnswerError) -> [AnswerEvent] {
     bytes += new.count
     guard bytes <= Self.maxBytes else {
       throw AnswerError(description: "the answer is larger than \(Self.maxBytes >> 20) MiB")
@@ -58,7 +58,7 @@ struct AnswerReader: Sendable {
   }
 
   /// Refuses an answer that ends within a frame.
-  func finish() throws(AnswerError) {
+  package func finish() throws(AnswerError) {
     guard api.isBedrock else { return }
     do { try frames.finish() } catch { throw AnswerError(description: error.description) }
   }

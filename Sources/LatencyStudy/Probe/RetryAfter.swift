@@ -1,11 +1,11 @@
 import Foundation
 
 /// The header of that name (RFC 9110, 10.2.3): seconds, or a date.
-enum RetryAfter {
+package enum RetryAfter {
   /// More than this is not believed.
   static let longest = 3600.0
 
-  static func seconds(_ text: String, now: Date = Date()) -> Double? {
+  package static func seconds(_ text: String, now: Date = Date()) -> Double? {
     let text = text.trimmingCharacters(in: .whitespaces)
     if let seconds = Double(text), seconds.isFinite { return min(max(0, seconds), longest) }
     let formatter = DateFormatter()

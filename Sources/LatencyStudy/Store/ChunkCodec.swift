@@ -1,6 +1,6 @@
 /// Chunks as bytes: for each the time since the one before it (ns) and its size, as LEB128 numbers.
-enum ChunkCodec {
-  static func encoded(_ chunks: [Chunk]) -> [UInt8] {
+package enum ChunkCodec {
+  package static func encoded(_ chunks: [Chunk]) -> [UInt8] {
     var bytes: [UInt8] = []
     var last: Int64 = 0
     for chunk in chunks {
@@ -12,7 +12,7 @@ enum ChunkCodec {
   }
 
   /// - Returns: nil for bytes that are no chunks
-  static func decoded(_ bytes: some Sequence<UInt8>) -> [Chunk]? {
+  package static func decoded(_ bytes: some Sequence<UInt8>) -> [Chunk]? {
     var chunks: [Chunk] = []
     var rest = ArraySlice(Array(bytes))
     var time: Int64 = 0

@@ -47,5 +47,5 @@ public struct StoreError: Error, CustomStringConvertible {
     }
   }
 
-  public var description: String { "\(path): \(message)" }
+  public var description: String { "\(path): \(message)" + (hint.map { "\n  hint: \($0)" } ?? "") }
 }

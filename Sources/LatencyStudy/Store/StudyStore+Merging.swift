@@ -7,6 +7,11 @@ extension StudyStore {
     public var added = 0
     /// Probes that were there already.
     public var known = 0
+
+    public init(added: Int = 0, known: Int = 0) {
+      self.added = added
+      self.known = known
+    }
   }
 
   /// Takes in the probes of another file of the same campaign. Those that are there already stay, but one that was missed

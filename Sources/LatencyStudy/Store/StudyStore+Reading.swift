@@ -10,6 +10,8 @@ extension StudyStore {
     /// Requests that went out, and what they cost.
     public var sent = 0
     public var usd = 0.0
+
+    public init() {}
   }
 
   public struct ProbeSlot: Sendable, Hashable {

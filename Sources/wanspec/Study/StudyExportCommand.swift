@@ -1,0 +1,69 @@
+import ArgumentParser
+import Foundation
+import LatencyStudy
+
+extension StudyStore.ExportFormat: ExpressibleByArgument {}
+
+struct StudyExportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export",
+    abstract: "Write all probes as CSV or JSON lines.",
+    discussion: """
+      One line for each probe, in the order in which they were stored. Durations are whole nanoseconds; times are \
+      nanoseconds since 1970. JSON lines have the same keys with the same types throughout, so that they become \
+      columns (Parquet, pandas, DuckDB), and also hold when each piece of the answer came (chunk_times_ns, chunk_bytes).
+
+      Examples:
+        wanspec study export all.sqlite --output probes.csv
+        wanspec study export all.sqlite --format jsonl | gzip > probes.jsonl.gz
+      """)
+
+  @Argument(help: ArgumentHelp("A study's file.", valueName: "store"), completion: .file())
+  var store: String
+
+  @Option(help: "csv or jsonl. (default: by the name of --output, else csv)")
+  var format: StudyStore.ExportFormat?
+
+  @Option(
+    name: [.short, .customLong("output")],
+    help: ArgumentHelp("The file to write. (default: standard output)", valueName: "file"), completion: .file())
+  var output: String?
+
+  func run() async throws {
+    let opened = try StudyStore.open(store)
+    defer { opened.close() }
+    let byName = output.map { $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") ? StudyStore.ExportFormat.jsonl : .csv }
+    let format = format ?? byName ?? .csv
+    var buffer = Data()
+    guard let output else {
+      try opened.export(format) { line in
+        buffer.append(contentsOf: line.utf8)
+        if buffer.count > 1 << 16 {
+          StandardOutput.write(buffer)
+          buffer = Data()
+        }
+      }
+      StandardOutput.write(buffer)
+      return
+    }
+    guard FileManager.default.createFile(atPath: output, contents: nil),
+      let file = FileHandle(forWritingAtPath: output)
+    else { throw CommandFailure("cannot write \(output)", hint: "check the path and its permissions") }
+    do {
+      let count = try opened.export(format) { line in
+        buffer.append(contentsOf: line.utf8)
+        if buffer.count > 1 << 20 {
+          try file.write(contentsOf: buffer)
+          buffer = Data()
+        }
+      }
+      try file.write(contentsOf: buffer)
+      try file.close()
+      StandardError.write("\(count) probes in \(output)\n")
+    } catch let error as StoreError {
+      throw error
+    } catch {
+      throw CommandFailure("cannot write \(output): \(error)", hint: "is the disk full?")
+    }
+  }
+}
