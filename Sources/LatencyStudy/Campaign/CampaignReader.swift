@@ -28,7 +28,7 @@ extension Campaign {
     }
     prompt = try reader.prompt()
     limits = try reader.limits()
-    let regions = try reader.regions()
+    let regions = try RegionReader(root, key: "regions").regions()
     sources = try reader.sources(regions)
     targets = try reader.targets(regions, sources: sources)
     try root.finish()
@@ -77,43 +77,12 @@ private struct CampaignReader {
     return limits
   }
 
-  /// Known ones, and those that the file describes.
-  func regions() throws(YAMLError) -> [String: Region] {
-    var regions = Region.known
-    guard let section = try root.section("regions") else { return regions }
-    for name in section.keys {
-      guard let entry = try section.section(name) else { continue }
-      guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]*/) != nil else {
-        throw section.error(name, "a region's name has letters, digits and .-_ only")
-      }
-      let zone = try entry.text("time-zone", maxLength: 100) ?? "UTC"
-      guard TimeZone(identifier: zone) != nil else {
-        throw entry.error("time-zone", "unknown time zone \"\(zone)\"", hint: "write one such as Europe/Zurich")
-      }
-      regions[name] = Region(
-        name: name,
-        latitude: try entry.required("latitude", entry.number("latitude", in: -90...90)),
-        longitude: try entry.required("longitude", entry.number("longitude", in: -180...180)), timeZone: zone)
-    }
-    return regions
-  }
-
-  func region(
-    _ name: String, _ regions: [String: Region], _ value: YAMLValue
-  ) throws(YAMLError) -> Region {
-    if let region = regions[name] { return region }
-    let near = NearestName.of(name, among: regions.keys.sorted()).map { "; did you mean \"\($0)\"?" } ?? ""
-    throw value.error(
-      "unknown region \"\(name)\"\(near)",
-      hint: "describe it: regions: {\(name): {latitude: 47.4, longitude: 8.5, time-zone: Europe/Zurich}}")
-  }
-
-  func sources(_ regions: [String: Region]) throws(YAMLError) -> [Campaign.Source] {
+  func sources(_ regions: RegionReader.Regions) throws(YAMLError) -> [Campaign.Source] {
     let list = try root.list("sources", maxCount: 1000) {
       (value) throws(YAMLError) -> (Campaign.Source, YAMLValue) in
       if value.kind != .mapping {
         let name = try value.text(maxLength: 100)
-        return (Campaign.Source(region: try region(name, regions, value), localAddress: nil), value)
+        return (Campaign.Source(region: try regions.region(name, at: value), localAddress: nil), value)
       }
       let section = try value.section()
       let name = try section.required("region", section.text("region", maxLength: 100))
@@ -121,7 +90,7 @@ private struct CampaignReader {
       if let address, !Self.isAddress(address) {
         throw section.error("local-address", "\"\(address)\" is not an IP address")
       }
-      return (Campaign.Source(region: try region(name, regions, value), localAddress: address), value)
+      return (Campaign.Source(region: try regions.region(name, at: value), localAddress: address), value)
     }
     let sources = try root.required("sources", list)
     var seen: Set<String> = []
@@ -138,7 +107,7 @@ private struct CampaignReader {
     return inet_pton(AF_INET, text, &four) == 1 || inet_pton(AF_INET6, text, &six) == 1
   }
 
-  func targets(_ regions: [String: Region], sources: [Campaign.Source]) throws(YAMLError) -> [Target] {
+  func targets(_ regions: RegionReader.Regions, sources: [Campaign.Source]) throws(YAMLError) -> [Target] {
     guard let list = try root.sections("targets", maxCount: 1000), !list.isEmpty else {
       throw root.error(
         "targets", "a campaign has a target at least",
@@ -163,12 +132,12 @@ private struct CampaignReader {
   }
 
   private func target(
-    _ section: YAMLSection, _ regions: [String: Region], sources: [Campaign.Source]
+    _ section: YAMLSection, _ regions: RegionReader.Regions, sources: [Campaign.Source]
   ) throws(YAMLError) -> Target {
     guard let place = section.value("region") else {
       throw section.error(nil, "\(section.path) needs \"region\"", hint: "add \"region:\"")
     }
-    let region = try region(place.text(maxLength: 100), regions, place)
+    let region = try regions.region(place.text(maxLength: 100), at: place)
     let name = try section.text("name", maxLength: 100) ?? region.name
     guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._:-]*/) != nil else {
       throw section.error("name", "a target's name has letters, digits and .:-_ only")

@@ -22,5 +22,6 @@ struct StudyCommand: AsyncParsableCommand {
       """,
     subcommands: [
       StudyRunCommand.self, StudyResumeCommand.self, StudyMergeCommand.self, StudyExportCommand.self,
+      StudyEmulateCommand.self,
     ])
 }

@@ -1,0 +1,71 @@
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// Servers of model APIs whose truth is known: OpenAI's and Bedrock's streams behind queues that have days and faults.
+///
+/// Answers come as late as the queue and the pair's round trip say. Without a network that delays (`DelayedNetwork`),
+/// each answer is delayed by the whole round trip, so times to first token are right and handshakes are those of this
+/// machine.
+public final class RegionEmulator: Sendable {
+  public let port: Int
+  private let channel: any Channel
+  private let group: MultiThreadedEventLoopGroup
+  private let state: SkyState
+  private let log: RequestLog
+
+  /// Connections that wait for a first request longer than this, or idle, are closed.
+  private static let idle = TimeAmount.seconds(120)
+
+  /// - Parameters:
+  ///   - port: 0 takes a free one
+  ///   - log: a file that gets a JSON line for each request
+  ///   - isDelayedOutside: whether a `DelayedNetwork` stands between
+  /// - Throws: `EmulatorError`
+  public static func start(
+    _ sky: Sky, host: String, port: Int, log path: String?, isDelayedOutside: Bool = false
+  ) async throws -> RegionEmulator {
+    let log = try RequestLog(path)
+    let state = SkyState(sky, isDelayedOutside: isDelayedOutside)
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    do {
+      let channel = try await ServerBootstrap(group: group)
+        .serverChannelOption(.backlog, value: 4096)
+        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+        .childChannelInitializer { channel in
+          channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
+            try pipeline.addHandler(IdleStateHandler(allTimeout: idle))
+            try pipeline.addHandler(EmulatorHandler(state, log: log))
+          }
+        }
+        .bind(host: host, port: port).get()
+      return RegionEmulator(channel, group, state, log)
+    } catch {
+      try? await group.shutdownGracefully()
+      await log.close()
+      throw EmulatorError("cannot listen on \(host):\(port): \(error)")
+    }
+  }
+
+  private init(_ channel: any Channel, _ group: MultiThreadedEventLoopGroup, _ state: SkyState, _ log: RequestLog) {
+    self.channel = channel
+    self.group = group
+    self.state = state
+    self.log = log
+    port = channel.localAddress?.port ?? 0
+  }
+
+  /// Requests that queued so far.
+  public var requests: Int { state.requests }
+
+  /// Ends all connections; returns when the log is complete.
+  public func stop() async {
+    try? await channel.close()
+    try? await group.shutdownGracefully()
+    await log.close()
+  }
+}

@@ -1,0 +1,87 @@
+/// A queue in front of equal servers (G/G/c, first come first served), with background requests that come at random
+/// (a Poisson process whose rate follows the time of day). Pure: time is given.
+///
+/// It moves only when somebody asks, to the time at which they ask.
+public struct ServiceQueue: Sendable {
+  /// What a request gets. Times in seconds.
+  public struct Visit: Sendable, Equatable {
+    /// From its arrival to the start of its service.
+    public var wait: Double
+    public var prefill: Double
+    /// Between tokens; one fewer than tokens.
+    public var gaps: [Double]
+    /// Requests that were in service or waited when it came.
+    public var ahead: Int
+  }
+
+  private let site: Sky.Site
+  /// Utilisation at a real time.
+  private let load: @Sendable (Double) -> Double
+  private var random: SkyRandom
+  /// When each server is free.
+  private var free: [Double]
+  /// The end of each request that may still be there, in no order.
+  private var ends: [Double] = []
+  private var now: Double
+  private var nextArrival: Double
+
+  /// Mean services that background requests are drawn for before anybody asks: by then the queue has forgotten how it
+  /// began.
+  private static let warmUp = 200.0
+
+  /// - Parameters:
+  ///   - start: the time of the first request, at the earliest
+  ///   - load: utilisation at a time, 0 to below 1
+  public init(_ site: Sky.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double) {
+    self.site = site
+    self.load = load
+    random = SkyRandom(seed: seed)
+    free = Array(repeating: 0, count: site.servers)
+    now = start - Self.warmUp * site.meanService
+    nextArrival = now
+    for index in free.indices { free[index] = now }
+    nextArrival = now + drawGap()
+  }
+
+  /// Arrivals at the highest rate, of which `advance` keeps as many as the load asks for (thinning, Lewis and Shedler
+  /// 1979).
+  private var highestRate: Double { Double(site.servers) / site.meanService }
+
+  private mutating func drawGap() -> Double { random.exponential(mean: 1 / highestRate) }
+
+  private mutating func advance(to time: Double) {
+    // After a long silence the queue is the same as after the warm-up.
+    let earliest = time - Self.warmUp * site.meanService
+    if nextArrival < earliest { nextArrival = earliest }
+    while nextArrival <= time {
+      if random.unit() < load(nextArrival) { _ = serve(at: nextArrival, tokens: drawTokens()) }
+      nextArrival += drawGap()
+    }
+    now = time
+  }
+
+  private mutating func drawTokens() -> Int { max(1, Int(random.exponential(mean: Double(site.tokens)).rounded())) }
+
+  /// - Parameter time: not before the last one
+  public mutating func arrive(at time: Double, tokens: Int) -> Visit {
+    advance(to: max(time, now))
+    ends.removeAll { $0 <= now }
+    let ahead = ends.count
+    var visit = serve(at: now, tokens: tokens)
+    visit.ahead = ahead
+    return visit
+  }
+
+  private mutating func serve(at time: Double, tokens: Int) -> Visit {
+    let factor = random.factor(sigma: site.sigma)
+    let prefill = site.prefill * factor
+    let gaps = (1..<max(2, tokens)).map { _ in site.perToken * factor }
+    var server = 0
+    for index in free.indices where free[index] < free[server] { server = index }
+    let start = max(time, free[server])
+    free[server] = start + prefill + site.perToken * factor * Double(tokens)
+    if ends.count > 4 * site.servers { ends.removeAll { $0 <= time } }
+    ends.append(free[server])
+    return Visit(wait: start - time, prefill: prefill, gaps: tokens > 1 ? gaps : [], ahead: 0)
+  }
+}

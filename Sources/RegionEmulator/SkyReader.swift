@@ -1,0 +1,136 @@
+import Foundation
+import LatencyStudy
+import StrictYAML
+import StudyAnalysis
+
+extension Sky {
+  public static func read(_ path: String) throws(YAMLError) -> Sky {
+    try Sky(try YAMLDocument.read(path, kind: ("a sky", "name: two-days")))
+  }
+
+  public init(_ document: YAMLDocument) throws(YAMLError) {
+    let root = document.root
+    let reader = SkyReader(root: root, regions: try RegionReader(root).regions())
+    name = try root.required("name", root.text("name", maxLength: 100))
+    guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]*/) != nil else {
+      throw root.error("name", "a name has letters, digits and .-_ only")
+    }
+    seed = UInt64(try root.integer("seed", in: 0...Int.max) ?? 0)
+    start = try reader.start()
+    acceleration = try root.number("acceleration", in: 1...100_000) ?? 1
+    sources = try reader.sources()
+    sites = try reader.sites()
+    roundTrips = try reader.roundTrips(sources, sites)
+    keys = try reader.keys()
+    try root.finish()
+  }
+}
+
+private struct SkyReader {
+  let root: YAMLSection
+  let regions: RegionReader.Regions
+
+  func start() throws(YAMLError) -> Double {
+    // A Monday.
+    guard let text = try root.text("start", maxLength: 40) else { return 1_767_571_200 }
+    guard let date = try? Date(text, strategy: .iso8601) else {
+      throw root.error("start", "\"\(text)\" is no time; write it as 2026-01-05T00:00:00Z")
+    }
+    return date.timeIntervalSince1970
+  }
+
+  func sources() throws(YAMLError) -> [Region] {
+    let list = try root.list("sources", maxCount: 250) {
+      (value) throws(YAMLError) in try regions.region(value.text(maxLength: 100), at: value)
+    }
+    let sources = try root.required("sources", list)
+    guard !sources.isEmpty, Set(sources.map(\.name)).count == sources.count else {
+      throw root.error("sources", "a sky has a source at least, and each once")
+    }
+    return sources
+  }
+
+  func sites() throws(YAMLError) -> [Sky.Site] {
+    guard let list = try root.sections("regions", maxCount: 250), !list.isEmpty else {
+      throw root.error("regions", "a sky has a region at least", hint: "add \"regions:\" with a list of {region: NAME}")
+    }
+    var sites: [Sky.Site] = []
+    for section in list {
+      guard let value = section.value("region") else {
+        throw section.error(nil, "\(section.path) needs \"region\"", hint: "add \"region:\"")
+      }
+      let region = try regions.region(value.text(maxLength: 100), at: value)
+      guard !sites.contains(where: { $0.region.name == region.name }) else {
+        throw section.error("region", "the region \(region.name) is there twice")
+      }
+      sites.append(try site(section, region))
+    }
+    return sites
+  }
+
+  private func site(_ section: YAMLSection, _ region: Region) throws(YAMLError) -> Sky.Site {
+    func seconds(_ key: String, _ fallback: Double) throws(YAMLError) -> Double {
+      guard let duration = try section.duration(key, in: .microseconds(1) ... .seconds(60)) else { return fallback }
+      return duration / .seconds(1)
+    }
+    let site = Sky.Site(
+      region: region, servers: try section.integer("servers", in: 1...1000) ?? 8,
+      prefill: try seconds("prefill", 0.15), perToken: try seconds("per-token", 0.015),
+      sigma: try section.number("sigma", in: 0...3) ?? 0.3, tokens: try section.integer("tokens", in: 1...10_000) ?? 100,
+      load: try section.number("load", in: 0...0.97, percent: true) ?? 0.5,
+      diurnal: try section.number("diurnal", in: 0...1, percent: true) ?? 0,
+      peakHour: try section.number("peak-hour", in: 0...24) ?? 14, faults: try faults(section))
+    return site
+  }
+
+  private func faults(_ section: YAMLSection) throws(YAMLError) -> [Sky.Fault] {
+    var faults: [Sky.Fault] = []
+    for fault in try section.sections("faults", maxCount: 50) ?? [] {
+      faults.append(
+        Sky.Fault(
+          kind: try fault.required("kind", fault.choice("kind", Sky.FaultKind.self)),
+          share: try fault.required("share", fault.number("share", in: 0...1, percent: true))))
+    }
+    guard faults.reduce(0, { $0 + $1.share }) <= 1 else {
+      throw section.error("faults", "the shares of faults are more than 100% together")
+    }
+    return faults
+  }
+
+  /// Given ones both ways; typical ones elsewhere.
+  func roundTrips(_ sources: [Region], _ sites: [Sky.Site]) throws(YAMLError) -> [String: [String: Double]] {
+    var given: [String: [String: Double]] = [:]
+    if let links = try root.section("links") {
+      for source in links.keys {
+        guard sources.contains(where: { $0.name == source }) else {
+          throw links.error(source, "links: there is no source \"\(source)\"")
+        }
+        guard let section = try links.section(source) else { continue }
+        for region in section.keys {
+          guard sites.contains(where: { $0.region.name == region }) else {
+            throw section.error(region, "links: there is no region \"\(region)\"")
+          }
+          let duration = try section.duration(region, in: .zero ... .seconds(10)) ?? .zero
+          given[source, default: [:]][region] = duration / .seconds(1)
+        }
+      }
+    }
+    for source in sources {
+      for site in sites where given[source.name]?[site.region.name] == nil {
+        given[source.name, default: [:]][site.region.name] = source.typicalRoundTrip(to: site.region) / .seconds(1)
+      }
+    }
+    return given
+  }
+
+  func keys() throws(YAMLError) -> Sky.Keys {
+    guard let section = try root.section("keys") else { return Sky.Keys() }
+    let keys = Sky.Keys(
+      bearer: try section.text("bearer", maxLength: 500), accessKeyID: try section.text("access-key", maxLength: 200),
+      secretAccessKey: try section.text("secret-key", maxLength: 200))
+    if (keys.accessKeyID == nil) != (keys.secretAccessKey == nil) {
+      throw section.error(nil, "access-key and secret-key belong together")
+    }
+    return keys
+  }
+}

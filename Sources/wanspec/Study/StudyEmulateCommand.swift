@@ -1,0 +1,95 @@
+import ArgumentParser
+import Foundation
+import RegionEmulator
+
+struct StudyEmulateCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "emulate",
+    abstract: "Serve model APIs of many regions from this machine, with queues, days and faults that are known.",
+    discussion: """
+      A sky's file says how each region is: servers, service times, load over the day, faults. Answers come in OpenAI's \
+      form at /SOURCE/REGION/v1 and in Bedrock's at /SOURCE/REGION/model/ID. The time of day may run faster than real \
+      time; latencies never do. --campaign writes a campaign that probes all of it:
+
+        wanspec study emulate Scenarios/study/paper-shapes.yaml --campaign campaign.yaml &
+        wanspec study run campaign.yaml --source eu-west-2
+
+      With --network (as root, on Linux) a network device delays packets, so that handshakes and the kernel's round \
+      trips are as long as they would be; without, each answer is held back by the round trip.
+
+      docs/study.md lists the keys of the file.
+      """)
+
+  @Argument(help: ArgumentHelp("A sky's file.", valueName: "sky"), completion: .file())
+  var sky: String
+
+  @Option(
+    help: "Address to listen on; port 0 takes a free one. (env: WANSPEC_LISTEN; default: 127.0.0.1:8100)",
+    transform: HostPort.init(parsing:))
+  var listen: HostPort?
+
+  @Option(
+    help: ArgumentHelp("Write a campaign for this sky here.", valueName: "file"), completion: .file())
+  var campaign: String?
+
+  @Option(parsing: .unconditional, help: ArgumentHelp("Of that campaign. (default: 7)", valueName: "days"))
+  var days: Double = 7
+
+  @Option(help: ArgumentHelp("Interval of that campaign. (default: 15min)", valueName: "duration"))
+  var every = "15min"
+
+  @Option(
+    help: ArgumentHelp("Write a JSON line for each request here: what is true.", valueName: "file"), completion: .file())
+  var log: String?
+
+  @Flag(help: "Delay packets with a network device. Linux, as root.")
+  var network = false
+
+  @Flag(help: "One JSON object a line. (env: WANSPEC_JSON)")
+  var json = false
+
+  @Flag(help: ArgumentHelp("End when standard input does.", visibility: .hidden))
+  var exitWithParent = false
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    listen = try twins("WANSPEC_LISTEN", listen)
+    json = try twins("WANSPEC_JSON", json)
+    guard days > 0, days <= 366 else { throw ValidationError("--days must be above 0 and at most 366, not \(days).") }
+  }
+
+  func run() async throws {
+    let sky = try Sky.read(sky)
+    let address = listen ?? HostPort(host: "127.0.0.1", port: 8100)
+    TerminationSignals.install()
+    let delayed = network ? try DelayedNetwork.start(sky) : nil
+    let emulator: RegionEmulator
+    do {
+      emulator = try await RegionEmulator.start(
+        sky, host: network ? "0.0.0.0" : address.host, port: address.port, log: log, isDelayedOutside: network)
+    } catch {
+      await delayed?.stop()
+      throw error
+    }
+    let place = "\(network ? "127.0.0.1" : address.host):\(emulator.port)"
+    if let campaign {
+      let text = sky.campaign(
+        address: place, days: days, every: every, locals: delayed?.sourceAddresses ?? [:],
+        hosts: delayed?.regionAddresses ?? [:])
+      do { try text.write(toFile: campaign, atomically: true, encoding: .utf8) } catch {
+        throw CommandFailure("cannot write \(campaign): \(error)", hint: "check the path and its permissions")
+      }
+    }
+    let lines = EventLines(json: json)
+    lines.say(
+      "ready",
+      "\(sky.name): \(sky.sites.count) regions for \(sky.sources.count) sources at http://\(place), "
+        + "time runs \(sky.acceleration.fixed(0)) times as fast" + (campaign.map { "; campaign: \($0)" } ?? ""),
+      ["name": sky.name, "port": emulator.port, "acceleration": sky.acceleration, "campaign": campaign ?? ""])
+    await TerminationSignals.first(exitWithParent: exitWithParent)
+    let requests = emulator.requests
+    await emulator.stop()
+    await delayed?.stop()
+    lines.say("end", "\(requests) requests", ["requests": requests])
+  }
+}
