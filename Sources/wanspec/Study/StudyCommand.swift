@@ -22,6 +22,6 @@ struct StudyCommand: AsyncParsableCommand {
       """,
     subcommands: [
       StudyRunCommand.self, StudyResumeCommand.self, StudyMergeCommand.self, StudyExportCommand.self,
-      StudyEmulateCommand.self,
+      StudyReportCommand.self, StudyEmulateCommand.self,
     ])
 }

@@ -1,0 +1,189 @@
+import Foundation
+import StudyStatistics
+
+/// A sentence that the data support, with its figure.
+public struct Finding: Sendable, Equatable {
+  public enum Topic: String, Sendable, CaseIterable {
+    case emulated, tails, distance, daily, network, changes, failures, quality
+  }
+
+  public var topic: Topic
+  /// Short, to be set large: "9 of 24 h".
+  public var figure: String
+  public var sentence: String
+}
+
+extension StudySummary {
+  /// The most important first; at most three of a topic.
+  public var findings: [Finding] {
+    let all = [tails, distances, daily, network, changes, failures, quality]
+    return (emulated.map { [$0] } ?? []) + all.flatMap { $0.prefix(3) }
+  }
+
+  private var emulated: Finding? {
+    data.emulated.map {
+      Finding(
+        topic: .emulated, figure: "emulated",
+        sentence: """
+          These data were made by an emulator (\($0)) on one machine: they say how the tools work, and nothing of \
+          any provider.
+          """)
+    }
+  }
+
+  func name(source: Int) -> String { data.sources[source].name }
+  func name(target: Int) -> String { data.targets[target].name }
+
+  /// Hours in which users are better off far away.
+  private var tails: [Finding] {
+    comparisons.filter { $0.clearHours > 0 }
+      .sorted { ($0.clearHours, $0.lowerHours, $1.other) > ($1.clearHours, $1.lowerHours, $0.other) }
+      .map { each in
+        let (other, own) = (name(target: each.other), name(target: each.own))
+        let clear =
+          each.clearHours == each.lowerHours ? "in all of them" : "in \(each.clearHours) of them"
+        return Finding(
+          topic: .tails, figure: "\(each.lowerHours) of \(each.hours.count) h",
+          sentence: """
+            \(other) from \(name(source: each.source)) has a lower p90 than \(own) itself in \
+            \(each.lowerHours) of \(each.hours.count) hours (\(clear) the 95% interval of the difference is below zero).
+            """)
+      }
+  }
+
+  /// Over the whole study: where another region's p95 is clearly lower.
+  private var distances: [Finding] {
+    comparisons.compactMap { each -> (Comparison, Estimate, ClosedRange<Double>)? in
+      guard let p95 = each.p95, let interval = p95.interval, interval.upperBound < 0, p95.value.isFinite else { return nil }
+      return (each, p95, interval)
+    }
+    .sorted { $0.1.value < $1.1.value }
+    .map { each, p95, interval in
+      Finding(
+        topic: .distance, figure: "-\(TimeText.seconds(-p95.value))",
+        sentence: """
+          At p95, \(name(target: each.other)) answers users in \(name(source: each.source)) \
+          \(TimeText.seconds(-p95.value)) sooner than \(name(target: each.own)) does \
+          (95%: \(TimeText.range(-interval.upperBound ... -interval.lowerBound)) sooner), network included.
+          """)
+    }
+  }
+
+  /// One sentence for each target that breathes with the day, and one for those that do not.
+  private var daily: [Finding] {
+    let tested = Dictionary(grouping: pairs.filter { $0.daily != nil }, by: \.target)
+    var findings: [(Double, Finding)] = []
+    var flat: [String] = []
+    for (target, group) in tested.sorted(by: { $0.key < $1.key }) {
+      let found = group.filter { $0.daily?.isDiscovery == true }
+      let strongest = found.max { ($0.daily?.test.amplitude ?? 0) < ($1.daily?.test.amplitude ?? 0) }
+      guard let strongest, let daily = strongest.daily, found.count * 2 >= group.count else {
+        if found.isEmpty { flat.append(name(target: target)) }
+        continue
+      }
+      findings.append((daily.test.amplitude, breathing(strongest, daily, from: found.count, of: group.count)))
+    }
+    var result = findings.sorted { $0.0 > $1.0 }.map(\.1)
+    if !flat.isEmpty {
+      let places = flat.count == 1 ? flat[0] : flat.dropLast().joined(separator: ", ") + " and " + flat[flat.count - 1]
+      result.insert(
+        Finding(
+          topic: .daily, figure: "\(flat.count) flat",
+          sentence: """
+            No daily pattern was found in \(places), from any source (\(tested.count) targets tested, false \
+            discoveries held to 5%).
+            """), at: min(2, result.count))
+    }
+    return result
+  }
+
+  private func breathing(_ pair: PairSummary, _ daily: PairSummary.Daily, from found: Int, of count: Int) -> Finding {
+    let (test, region) = (daily.test, data.targets[pair.target].region)
+    let hour: Double = test.peakHour + region.utcOffset(at: data.begin) + 48
+    let local = hour.truncatingRemainder(dividingBy: 24)
+    let swing = TimeText.percent(test.amplitude)
+    let low = TimeText.percent(test.amplitudeInterval.lowerBound)
+    let high = TimeText.percent(test.amplitudeInterval.upperBound)
+    let place = "\(name(target: pair.target)) breathes with the day, seen from \(found) of \(count) sources"
+    let size = "from \(name(source: pair.source)) its time to first token swings by \(swing) (95%: \(low) to \(high))"
+    let peak = "highest at \(TimeText.clock(test.peakHour)) UTC, \(TimeText.clock(local)) there"
+    return Finding(topic: .daily, figure: "±\(swing)", sentence: "\(place): \(size) around its level, \(peak).")
+  }
+
+  private var network: [Finding] {
+    let shares = pairs.compactMap { pair in pair.network.map { (pair, $0) } }.filter { $0.1.count >= 36 }
+    guard let share = Quantile.of(shares.map(\.1.ofRequest), 0.5),
+      let variation = Quantile.of(shares.map(\.1.ofVariation), 0.5),
+      let most = shares.max(by: { $0.1.ofRequest < $1.1.ofRequest })
+    else { return [] }
+    return [
+      Finding(
+        topic: .network, figure: TimeText.percent(share),
+        sentence: """
+          The network is \(TimeText.percent(share)) of the time to first token in the median pair, and explains \
+          \(TimeText.percent(variation)) of its variation; at most it is \(TimeText.percent(most.1.ofRequest)) \
+          (\(name(target: most.0.target)) from \(name(source: most.0.source))). The rest is queueing and service.
+          """)
+    ]
+  }
+
+  private var changes: [Finding] {
+    pairs.flatMap { pair in pair.changes.map { (pair, $0) } }
+      .sorted { abs(log($0.1.after / $0.1.before)) > abs(log($1.1.after / $1.1.before)) }
+      .map { pair, change in
+        Finding(
+          topic: .changes, figure: "×\(TimeText.ratio(change.after / change.before))",
+          sentence: """
+            \(name(target: pair.target)) from \(name(source: pair.source)) changed for good around \
+            \(TimeText.date(change.date)): the median went from \(TimeText.seconds(change.before)) to \
+            \(TimeText.seconds(change.after)).
+            """)
+      }
+  }
+
+  private var failures: [Finding] {
+    pairs.filter { $0.censored * 100 > $0.count && $0.censored > 1 }
+      .sorted { Double($0.censored) / Double($0.count) > Double($1.censored) / Double($1.count) }
+      .map { pair in
+        let share = Double(pair.censored) / Double(pair.count)
+        let kinds = exclusions.filter { $0.source == pair.source && $0.target == pair.target && $0.censored }
+          .sorted { $0.count > $1.count }.map { "\($0.count) \($0.outcome)" }.joined(separator: ", ")
+        let unknown = share > 0.05 ? " Its p95 is only known to be above the timeout." : ""
+        return Finding(
+          topic: .failures, figure: TimeText.percent(share),
+          sentence: """
+            \(TimeText.percent(share)) of the probes of \(name(target: pair.target)) from \
+            \(name(source: pair.source)) brought no text (\(kinds)).\(unknown)
+            """)
+      }
+  }
+
+  private var quality: [Finding] {
+    var findings: [Finding] = []
+    let missed = exclusions.filter { $0.outcome == "missed" }.reduce(0) { $0 + $1.count }
+    if missed * 50 > data.sent + missed {
+      let share = Double(missed) / Double(data.sent + missed)
+      findings.append(
+        Finding(
+          topic: .quality, figure: "\(missed)",
+          sentence: "\(missed) probes (\(TimeText.percent(share))) were never sent; the table of exclusions says why."))
+    }
+    if data.bursts * 20 > data.sent {
+      findings.append(
+        Finding(
+          topic: .quality, figure: TimeText.percent(Double(data.bursts) / Double(data.sent)),
+          sentence: """
+            of the answers came in fewer pieces than half their tokens, as behind a buffer: their times between \
+            tokens mean little.
+            """))
+    }
+    let long = pairs.count { $0.p50.hasLongDependence }
+    if long > 0 {
+      findings.append(
+        Finding(
+          topic: .quality, figure: "\(long) of \(pairs.count)",
+          sentence: "pairs depend on their past for so long that their intervals are a lower bound of what is unknown."))
+    }
+    return findings
+  }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import LatencyStudy
+import StudyAnalysis
+import StudyReport
+
+struct StudyReportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract: "Say what a study found: text on the terminal, one page with charts.",
+    discussion: """
+      Every figure has its interval, and what was left out is listed with the reason. docs/study.md says how the figures \
+      are made.
+
+      Examples:
+        wanspec study report all.sqlite
+        wanspec study report all.sqlite --output report.html
+      """)
+
+  @Argument(help: ArgumentHelp("A study's file.", valueName: "store"), completion: .file())
+  var store: String
+
+  @Option(
+    name: [.short, .customLong("output")],
+    help: ArgumentHelp("Write a page here.", valueName: "file"), completion: .file())
+  var output: String?
+
+  @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
+  var json = false
+
+  mutating func validate() throws { json = try EnvironmentTwins()("WANSPEC_JSON", json) }
+
+  func run() async throws {
+    let opened = try StudyStore.open(store)
+    let data = try opened.data()
+    opened.close()
+    let bar = ProgressBar(title: "report")
+    let summary = await StudySummary.make(data) { bar.update(done: Int64($0), total: Int64($1)) }
+    bar.finish()
+    let command = "wanspec study report \(store)" + (output.map { " --output \($0)" } ?? "")
+    let report = StudyReport(summary, version: BuildInformation.version, command: command)
+    if json {
+      for object in report.objects { JSONLine.print(object) }
+    } else {
+      StandardOutput.line(report.text)
+    }
+    guard let output else { return }
+    do { try report.page.html().write(toFile: output, atomically: true, encoding: .utf8) } catch {
+      throw CommandFailure("cannot write \(output): \(error)", hint: "check the path and its permissions")
+    }
+    if !json { StandardOutput.line("\npage: \(output)") }
+  }
+}
