@@ -19,7 +19,8 @@ extension Chart {
     let up = data.field("y", y)
     let beside = layout == .grouped ? group : nil
     let height = up.position(y, zero: true)
-    let place: JSON = (["x": category.position(Axis(x), zero: false)] as JSON)
+    let names = askew(category.position(Axis(x), zero: false), labels: table, x, width: size.width)
+    let place: JSON = (["x": names] as JSON)
       .adding([
         "xOffset": beside.map {
           ["field": .string($0.key), "type": "nominal", "sort": nil, "scale": $0.categories]

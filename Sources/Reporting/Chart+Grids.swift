@@ -18,7 +18,8 @@ extension Chart {
     let down = data.field("y", y, category: true)
     let field = data.field("v", value)
     data.tooltips(tooltip)
-    let place: JSON = ["x": across.position(Axis(x), zero: false), "y": down.position(Axis(y), zero: false)]
+    let columns = askew(across.position(Axis(x), zero: false), labels: table, x, width: size.width)
+    let place: JSON = ["x": columns, "y": down.position(Axis(y), zero: false)]
     var scale: [String: JSON] = ["scheme": "viridis", "zero": false]
     if value.scale == .logarithmic { scale = ["scheme": "viridis", "type": "log"] }
     if let domain = value.domain {

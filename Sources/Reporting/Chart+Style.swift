@@ -42,6 +42,16 @@ extension Chart {
     }
   }
 
+  /// Where the names of categories would run into each other: the axis with its labels askew.
+  static func askew(_ position: JSON, labels table: DataTable, _ column: String, width: Int) -> JSON {
+    let index = table.index(of: column)
+    let names = Set(table.rows.compactMap { row in if case .text(let name) = row[index] { name } else { nil } })
+    // A character is about 7 pixels wide.
+    let longest = names.map(\.count).max() ?? 0
+    guard names.count * (longest + 1) * 7 > width else { return position }
+    return position.adding(["axis": ["labelAngle": -40, "labelLimit": 260, "grid": false]])
+  }
+
   /// A whole specification: what all charts share, around the marks.
   static func specification(title: String, subtitle: String?, data: ChartData, size: Size?, _ parts: JSON)
     -> JSON

@@ -4,7 +4,7 @@ import StudyStatistics
 /// A sentence that the data support, with its figure.
 public struct Finding: Sendable, Equatable {
   public enum Topic: String, Sendable, CaseIterable {
-    case emulated, tails, distance, daily, network, changes, failures, quality
+    case emulated, tails, daily, network, changes, failures, quality
   }
 
   public var topic: Topic
@@ -16,7 +16,7 @@ public struct Finding: Sendable, Equatable {
 extension StudySummary {
   /// The most important first; at most three of a topic.
   public var findings: [Finding] {
-    let all = [tails, distances, daily, network, changes, failures, quality]
+    let all = [tails, daily, network, changes, failures, quality]
     return (emulated.map { [$0] } ?? []) + all.flatMap { $0.prefix(3) }
   }
 
@@ -34,37 +34,23 @@ extension StudySummary {
   func name(source: Int) -> String { data.sources[source].name }
   func name(target: Int) -> String { data.targets[target].name }
 
-  /// Hours in which users are better off far away.
+  /// Where users are better off far away.
   private var tails: [Finding] {
-    comparisons.filter { $0.clearHours > 0 }
-      .sorted { ($0.clearHours, $0.lowerHours, $1.other) > ($1.clearHours, $1.lowerHours, $0.other) }
-      .map { each in
-        let (other, own) = (name(target: each.other), name(target: each.own))
-        let clear =
-          each.clearHours == each.lowerHours ? "in all of them" : "in \(each.clearHours) of them"
-        return Finding(
-          topic: .tails, figure: "\(each.lowerHours) of \(each.hours.count) h",
-          sentence: """
-            \(other) from \(name(source: each.source)) has a lower p90 than \(own) itself in \
-            \(each.lowerHours) of \(each.hours.count) hours (\(clear) the 95% interval of the difference is below zero).
-            """)
-      }
-  }
-
-  /// Over the whole study: where another region's p95 is clearly lower.
-  private var distances: [Finding] {
     comparisons.compactMap { each -> (Comparison, Estimate, ClosedRange<Double>)? in
-      guard let p95 = each.p95, let interval = p95.interval, interval.upperBound < 0, p95.value.isFinite else { return nil }
+      guard each.isDiscovery, let p95 = each.p95, let interval = p95.interval, interval.upperBound < 0 else { return nil }
       return (each, p95, interval)
     }
     .sorted { $0.1.value < $1.1.value }
     .map { each, p95, interval in
-      Finding(
-        topic: .distance, figure: "-\(TimeText.seconds(-p95.value))",
+      let (other, own) = (name(target: each.other), name(target: each.own))
+      let hours = each.lowerHoursInterval.map { " (95%: \($0.lowerBound) to \($0.upperBound))" } ?? ""
+      return Finding(
+        topic: .tails, figure: "\(each.lowerHours) of \(each.hours) h",
         sentence: """
-          At p95, \(name(target: each.other)) answers users in \(name(source: each.source)) \
-          \(TimeText.seconds(-p95.value)) sooner than \(name(target: each.own)) does \
-          (95%: \(TimeText.range(-interval.upperBound ... -interval.lowerBound)) sooner), network included.
+          \(other) from \(name(source: each.source)) has a lower p90 than \(own) itself in \
+          \(each.lowerHours) of \(each.hours) hours\(hours); over all, its p95 is \
+          \(TimeText.seconds(-p95.value)) lower \
+          (95%: \(TimeText.range(-interval.upperBound ... -interval.lowerBound))), network included.
           """)
     }
   }
@@ -76,12 +62,14 @@ extension StudySummary {
     var flat: [String] = []
     for (target, group) in tested.sorted(by: { $0.key < $1.key }) {
       let found = group.filter { $0.daily?.isDiscovery == true }
-      let strongest = found.max { ($0.daily?.test.amplitude ?? 0) < ($1.daily?.test.amplitude ?? 0) }
-      guard let strongest, let daily = strongest.daily, found.count * 2 >= group.count else {
+      // The median source: the strongest would owe its place to chance.
+      let ordered = group.sorted { ($0.daily?.test.amplitude ?? 0) < ($1.daily?.test.amplitude ?? 0) }
+      let typical = ordered[ordered.count / 2]
+      guard let daily = typical.daily, found.count * 2 >= group.count else {
         if found.isEmpty { flat.append(name(target: target)) }
         continue
       }
-      findings.append((daily.test.amplitude, breathing(strongest, daily, from: found.count, of: group.count)))
+      findings.append((daily.test.amplitude, breathing(typical, daily, from: found.count, of: group.count)))
     }
     var result = findings.sorted { $0.0 > $1.0 }.map(\.1)
     if !flat.isEmpty {
@@ -127,16 +115,25 @@ extension StudySummary {
     ]
   }
 
+  /// A change at a target is seen from many sources at about the same time; what one of several sees alone is more
+  /// likely chance, and stays in the table.
   private var changes: [Finding] {
-    pairs.flatMap { pair in pair.changes.map { (pair, $0) } }
+    var said: [(target: Int, date: Date)] = []
+    return pairs.flatMap { pair in pair.changes.filter(\.isDiscovery).map { (pair, $0) } }
       .sorted { abs(log($0.1.after / $0.1.before)) > abs(log($1.1.after / $1.1.before)) }
-      .map { pair, change in
-        Finding(
+      .compactMap { pair, change in
+        let witnesses = pairs.filter { $0.target == pair.target }
+        let agreeing = witnesses.filter { $0.changes.contains { $0.agrees(with: change) } }
+        guard agreeing.count * 2 > witnesses.count,
+          !said.contains(where: { $0.target == pair.target && abs($0.date.timeIntervalSince(change.date)) < 86_400 })
+        else { return nil }
+        said.append((pair.target, change.date))
+        return Finding(
           topic: .changes, figure: "×\(TimeText.ratio(change.after / change.before))",
           sentence: """
-            \(name(target: pair.target)) from \(name(source: pair.source)) changed for good around \
-            \(TimeText.date(change.date)): the median went from \(TimeText.seconds(change.before)) to \
-            \(TimeText.seconds(change.after)).
+            \(name(target: pair.target)) changed for good around \(TimeText.date(change.date)), seen from \
+            \(agreeing.count) of \(witnesses.count) sources: from \(name(source: pair.source)) its median went from \
+            \(TimeText.seconds(change.before)) to \(TimeText.seconds(change.after)).
             """)
       }
   }
@@ -173,7 +170,8 @@ extension StudySummary {
         Finding(
           topic: .quality, figure: TimeText.percent(Double(data.bursts) / Double(data.sent)),
           sentence: """
-            of the answers came in fewer pieces than half their tokens, as behind a buffer: their times between \
+            Of the answers, \(TimeText.percent(Double(data.bursts) / Double(data.sent))) came in fewer pieces than half \
+            their tokens, as behind a buffer: their times between \
             tokens mean little.
             """))
     }
@@ -182,8 +180,15 @@ extension StudySummary {
       findings.append(
         Finding(
           topic: .quality, figure: "\(long) of \(pairs.count)",
-          sentence: "pairs depend on their past for so long that their intervals are a lower bound of what is unknown."))
+          sentence: "\(long) of \(pairs.count) pairs depend on their past for so long that their intervals are a lower bound of what is unknown."))
     }
     return findings
+  }
+}
+
+extension PairSummary.Change {
+  /// Within half a day, in the same direction.
+  fileprivate func agrees(with other: PairSummary.Change) -> Bool {
+    abs(date.timeIntervalSince(other.date)) < 43_200 && (after > before) == (other.after > other.before)
   }
 }

@@ -1,56 +1,91 @@
 import StudyStatistics
 
-/// A pair's probes by hour of the day, day after day.
+/// A pair's probes by hour of the day and by day.
 ///
-/// Within an hour probes depend on each other, and between days hardly: the bootstrap draws whole days.
+/// Within an hour probes depend on each other, and between days hardly: what resamples, resamples whole days.
 struct HourlySeries: Sendable {
-  /// For each hour the slots of all days, each day's beginning at a multiple of `perHour`.
-  private var byHour: [[Double?]]
-  let perHour: Int
-  private let interval: Double
+  /// One hour's values, largest first, each with its day.
+  private struct Hour: Sendable {
+    var values: [Double] = []
+    var days: [Int32] = []
+    /// Values of each day.
+    var counts: [Int]
+  }
 
-  /// 95% of the intervals of so many replicates are stable enough for a band in a chart.
-  private static let replicates = 199
+  private var hours: [Hour]
+  let days: Int
+
+  /// Enough for a band in a chart and for a count of hours.
+  static let replicates = 199
+  /// Fewer days say nothing of how days differ.
+  static let minimumDays = 5
 
   init(_ pair: StudyData.Pair, of data: StudyData) {
-    interval = data.slotLength
-    perHour = max(1, Int((3600 / data.slotLength).rounded(.up)))
-    byHour = Array(repeating: [], count: 24)
-    guard let first = pair.slots.first, let last = pair.slots.last else { return }
     let perDay = 86_400 / data.slotLength
-    let firstDay = Int((Double(first) / perDay).rounded(.down))
-    let days = Int((Double(last) / perDay).rounded(.down)) - firstDay + 1
-    byHour = Array(repeating: Array(repeating: nil, count: days * perHour), count: 24)
+    let firstDay = pair.slots.first.map { Int((Double($0) / perDay).rounded(.down)) } ?? 0
+    let lastDay = pair.slots.last.map { Int((Double($0) / perDay).rounded(.down)) } ?? firstDay - 1
+    days = lastDay - firstDay + 1
+    hours = Array(repeating: Hour(counts: Array(repeating: 0, count: days)), count: 24)
     for (slot, value) in zip(pair.slots, pair.requestTTFT) where !value.isNaN {
-      let hours = Double(slot) * data.slotLength / 3600
-      let hour = Int(hours.rounded(.down))
+      let hour = Int((Double(slot) * data.slotLength / 3600).rounded(.down))
       let day = hour / 24 - firstDay
-      let place = Int((hours - Double(hour)) * Double(perHour))
-      guard (0..<days).contains(day) else { continue }
-      byHour[hour % 24][day * perHour + min(place, perHour - 1)] = value
+      hours[hour % 24].values.append(value)
+      hours[hour % 24].days.append(Int32(day))
+      hours[hour % 24].counts[day] += 1
+    }
+    for index in hours.indices {
+      let hour = hours[index]
+      let order = hour.values.indices.sorted { (hour.values[$0], $1) > (hour.values[$1], $0) }
+      hours[index].values = order.map { hour.values[$0] }
+      hours[index].days = order.map { hour.days[$0] }
     }
   }
 
-  private var bootstrap: BlockBootstrap { BlockBootstrap(replicates: Self.replicates, blockLength: perHour) }
+  /// The quantile of an hour in which each day counts as often as `weights` says; nil without a value.
+  ///
+  /// - Parameter weights: one for each day
+  func quantile(_ p: Double, hour: Int, weights: [Int]) -> Double? {
+    let hour = hours[hour]
+    let count = zip(hour.counts, weights).reduce(0) { $0 + $1.0 * $1.1 }
+    guard count > 0 else { return nil }
+    // Counted from the top, of which less is to be passed.
+    var left = count - Quantile.index(p, count: count)
+    for (value, day) in zip(hour.values, hour.days) {
+      left -= weights[Int(day)]
+      if left <= 0 { return value }
+    }
+    return nil
+  }
 
-  func series(_ hour: Int) -> SlotSeries { SlotSeries(interval: interval, values: byHour[hour]) }
+  func count(hour: Int) -> Int { hours[hour].values.count }
+
+  /// How often each day is drawn, when as many days are drawn as there are.
+  static func draw(days: Int, using random: inout PairRandom) -> [Int] {
+    var weights = [Int](repeating: 0, count: days)
+    for _ in 0..<days { weights[Int(random.next().multipliedFullWidth(by: UInt64(days)).high)] += 1 }
+    return weights
+  }
+
+  /// The middle 95% of replicates.
+  static func middle(_ values: [Double]) -> ClosedRange<Double>? {
+    guard values.count * 2 >= replicates else { return nil }
+    let sorted = values.sorted()
+    return sorted[Int(Double(sorted.count) * 0.025)]...sorted[Int(Double(sorted.count - 1) * 0.975)]
+  }
 
   func summaries(using random: inout PairRandom) -> [PairSummary.Hour] {
-    (0..<24).compactMap { hour in
-      let series = series(hour)
-      guard let p50 = bootstrap.quantile(0.5, of: series, using: &random),
-        let p90 = bootstrap.quantile(0.9, of: series, using: &random)
-      else { return nil }
-      return PairSummary.Hour(hour: hour, p50: p50, p90: p90)
+    let once = [Int](repeating: 1, count: days)
+    let draws = days < Self.minimumDays ? [] : (0..<Self.replicates).map { _ in Self.draw(days: days, using: &random) }
+    return (0..<24).compactMap { hour in
+      func level(_ p: Double) -> PairSummary.Level? {
+        quantile(p, hour: hour, weights: once).map { value in
+          let isEnough = count(hour: hour) >= Quantile.minimumCount(p)
+          let drawn = isEnough ? draws.compactMap { quantile(p, hour: hour, weights: $0) } : []
+          return PairSummary.Level(value: value, interval: Self.middle(drawn))
+        }
+      }
+      guard let p50 = level(0.5), let p90 = level(0.9) else { return nil }
+      return PairSummary.Hour(hour: hour, count: count(hour: hour), p50: p50, p90: p90)
     }
-  }
-
-  /// The quantile here less the one there, in an hour.
-  func difference(
-    _ p: Double, less other: HourlySeries, hour: Int, using random: inout PairRandom
-  ) -> Estimate? {
-    // Both begin at the same day only if their probes do.
-    guard byHour[hour].count == other.byHour[hour].count else { return nil }
-    return bootstrap.difference(p, of: series(hour), less: other.series(hour), using: &random)
   }
 }

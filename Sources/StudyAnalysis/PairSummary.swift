@@ -3,12 +3,20 @@ import StudyStatistics
 
 /// What is said of one source and one target. Times in seconds; +infinity is "longer than the timeout".
 public struct PairSummary: Sendable {
+  /// A quantile of one hour of the day, and the middle 95% of it when whole days are drawn; no interval with fewer than
+  /// five days or than `Quantile.minimumCount` probes.
+  public struct Level: Sendable {
+    public var value: Double
+    public var interval: ClosedRange<Double>?
+  }
+
   /// One hour of the day.
   public struct Hour: Sendable {
     /// UTC, 0..<24.
     public var hour: Int
-    public var p50: Estimate
-    public var p90: Estimate
+    public var count: Int
+    public var p50: Level
+    public var p90: Level
   }
 
   public struct Daily: Sendable {
@@ -25,6 +33,8 @@ public struct PairSummary: Sendable {
     public var before: Double
     public var after: Double
     public var pValue: Double
+    /// Whether it stands when all pairs are searched (Benjamini-Hochberg, 5%).
+    public var isDiscovery = false
   }
 
   public var source: Int

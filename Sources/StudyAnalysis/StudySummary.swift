@@ -54,17 +54,34 @@ public struct StudySummary: Sendable {
     let tested = pairs.indices.filter { pairs[$0].daily != nil }
     let found = DiurnalTest.discoveries(tested.map { pairs[$0].daily?.test.pValue ?? 1 })
     for (index, isDiscovery) in zip(tested, found) { pairs[index].daily?.isDiscovery = isDiscovery }
-    self.pairs = pairs
-    comparisons = Self.parallel(opposed.count) { index in
+    self.pairs = Self.withDiscoveredChanges(pairs)
+    var comparisons = Self.parallel(opposed.count) { index in
       defer { step() }
       return Comparison(
         own: data.pairs[opposed[index].own], other: data.pairs[opposed[index].other], of: data, bootstrap: bootstrap)
     }
+    for (index, stands) in DiurnalTest.discoveries(comparisons.map(\.pValue)).enumerated() {
+      comparisons[index].isDiscovery = stands
+    }
+    self.comparisons = comparisons
     exclusions = data.exclusions
     self.data = Facts(
       name: data.name, slotLength: data.slotLength, begin: data.date(of: data.slots.lowerBound),
       end: data.date(of: data.slots.upperBound), emulated: data.emulated, timeout: data.timeout, sources: data.sources,
       targets: data.targets, sent: data.sent, bursts: data.bursts, usd: data.usd, clockAge: data.clockAge)
+  }
+
+  /// Each pair without a change counts as a test that found nothing.
+  private static func withDiscoveredChanges(_ pairs: [PairSummary]) -> [PairSummary] {
+    let places = pairs.indices.flatMap { pair in pairs[pair].changes.indices.map { (pair: pair, change: $0) } }
+    let quiet = pairs.count { $0.changes.isEmpty }
+    let stands = DiurnalTest.discoveries(
+      places.map { pairs[$0.pair].changes[$0.change].pValue } + Array(repeating: 1, count: quiet))
+    var result = pairs
+    for (place, isDiscovery) in zip(places, stands) {
+      result[place.pair].changes[place.change].isDiscovery = isDiscovery
+    }
+    return result
   }
 
   /// Indexes of pairs: a source's own region, and another one.

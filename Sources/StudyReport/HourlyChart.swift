@@ -12,13 +12,13 @@ extension StudyReport {
       let label = "\(name(source: pair.source)) → \(name(target: pair.target))"
       names.append(label)
       for hour in pair.hours {
-        for (kind, estimate) in [("median", hour.p50), ("p90", hour.p90)] {
-          guard let value = milliseconds(estimate.value) else { continue }
+        for (kind, level) in [("median", hour.p50), ("p90", hour.p90)] {
+          guard let value = milliseconds(level.value) else { continue }
           var row: [String: JSON] = [
             "p": .string(label), "k": .string(kind), "h": .number(Double(hour.hour)), "v": .number(value),
-            "n": .number(Double(estimate.count)),
+            "n": .number(Double(hour.count)),
           ]
-          if let low = milliseconds(estimate.interval?.lowerBound), let high = milliseconds(estimate.interval?.upperBound) {
+          if let low = milliseconds(level.interval?.lowerBound), let high = milliseconds(level.interval?.upperBound) {
             row["l"] = .number(low)
             row["u"] = .number(high)
           }

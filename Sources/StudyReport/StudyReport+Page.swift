@@ -25,7 +25,7 @@ extension StudyReport {
           : [
             .chart(
               hourlyChart.captioned(
-                "Median and p90 by hour of the day (UTC), with 95% intervals for which whole days were drawn. Grey: night "
+                "Median and p90 by hour of the day (UTC), with the middle 95% when whole days are drawn. Grey: night "
                   + "(22:00 to 6:00) at the target. Choose a pair below the chart."))
           ]),
       ReportPage.Section("Near against far", near),
@@ -81,11 +81,18 @@ extension StudyReport {
 
   private var near: [ReportPage.Block] {
     guard !summary.comparisons.isEmpty else { return [] }
-    var table = DataTable(["pair", DataTable.Column("hours", title: "hours with lower p90", decimals: 0), "kind"])
-    for each in summary.comparisons.sorted(by: { $0.lowerHours > $1.lowerHours }).prefix(30) where each.lowerHours > 0 {
+    var table = DataTable([
+      "pair", DataTable.Column("hours", title: "hours with lower p90", decimals: 0), DataTable.Column("low", title: "from"),
+      DataTable.Column("high", title: "to"),
+    ])
+    for each in summary.comparisons.filter({ $0.isDiscovery && ($0.p95?.value ?? 0) < 0 })
+      .sorted(by: { $0.lowerHours > $1.lowerHours }).prefix(20)
+    {
       let pair = "\(name(target: each.other)) from \(name(source: each.source))"
-      table.append([.text(pair), .number(Double(each.clearHours)), .text("clearly")])
-      table.append([.text(pair), .number(Double(each.lowerHours - each.clearHours)), .text("perhaps")])
+      table.append([
+        .text(pair), .number(Double(each.lowerHours)), DataTable.Cell(each.lowerHoursInterval.map { Double($0.lowerBound) }),
+        DataTable.Cell(each.lowerHoursInterval.map { Double($0.upperBound) }),
+      ])
     }
     var blocks: [ReportPage.Block] = []
     if !table.rows.isEmpty {
@@ -93,11 +100,13 @@ extension StudyReport {
         .chart(
           Chart.bars(
             table, title: "Hours of the day in which a far region's p90 is below the own region's", x: "pair",
-            y: Chart.Axis("hours", fromZero: true), series: "kind", layout: .stacked
-          ).captioned("The 30 pairs with the most such hours at most. Clearly: the 95% interval of the difference is below zero.")))
+            y: Chart.Axis("hours", fromZero: true), interval: Chart.Interval(low: "low", high: "high")
+          ).captioned(
+            "The 20 pairs with the most such hours, of those whose p95 is lower over all; 95%, whole days being drawn.")))
     }
     return blocks + tables(
-      comparisonTable, "Other region less own region, probes paired by slot; below zero the other one is faster.", rows: 400)
+      comparisonTable, "Other region less own region, probes paired by slot; below zero the other one is faster. \"stands\": at most 5% of those that do are false "
+        + "(Benjamini-Hochberg).", rows: 400)
   }
 
   private var network: [ReportPage.Block] {

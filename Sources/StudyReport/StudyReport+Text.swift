@@ -7,7 +7,7 @@ extension StudyReport {
   /// For a terminal: what was found, then one line for each pair.
   public var text: String {
     var lines = ["\(facts.name): \(overview)"]
-    lines += summary.findings.map { "\n\(wrapped("* \($0.sentence.firstUppercased)"))" }
+    lines += summary.findings.map { "\n\(wrapped("* \($0.sentence)"))" }
     lines.append("\n" + pairLines.joined(separator: "\n"))
     let excluded = summary.exclusions.reduce(into: [String: Int]()) { $0[$1.outcome, default: 0] += $1.count }
     if !excluded.isEmpty {
@@ -58,8 +58,4 @@ extension StudyReport {
     }
     return lines.joined(separator: "\n")
   }
-}
-
-extension String {
-  var firstUppercased: String { prefix(1).uppercased() + dropFirst() }
 }

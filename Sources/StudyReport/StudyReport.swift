@@ -75,8 +75,8 @@ public struct StudyReport: Sendable {
       DataTable.Column("p95", title: "p95 difference", unit: "ms", decimals: 0),
       DataTable.Column("p95_low", title: "from ", unit: "ms", decimals: 0),
       DataTable.Column("p95_high", title: "to ", unit: "ms", decimals: 0),
-      DataTable.Column("lower", title: "hours with lower p90", decimals: 0),
-      DataTable.Column("clear", title: "of them clearly", decimals: 0),
+      DataTable.Column("stands"), DataTable.Column("lower", title: "hours with lower p90", decimals: 0),
+      DataTable.Column("lower_low", title: "from  ", decimals: 0), DataTable.Column("lower_high", title: "to  ", decimals: 0),
       DataTable.Column("hours", title: "hours compared", decimals: 0),
     ])
     for each in summary.comparisons {
@@ -84,7 +84,9 @@ public struct StudyReport: Sendable {
         .text(name(source: each.source)), .text(name(target: each.own)), .text(name(target: each.other)),
         cell(each.p50?.value), cell(each.p50?.interval?.lowerBound), cell(each.p50?.interval?.upperBound),
         cell(each.p95?.value), cell(each.p95?.interval?.lowerBound), cell(each.p95?.interval?.upperBound),
-        .number(Double(each.lowerHours)), .number(Double(each.clearHours)), .number(Double(each.hours.count)),
+        .text(each.isDiscovery ? "yes" : "no"), .number(Double(each.lowerHours)),
+        DataTable.Cell(each.lowerHoursInterval.map { Double($0.lowerBound) }),
+        DataTable.Cell(each.lowerHoursInterval.map { Double($0.upperBound) }), .number(Double(each.hours)),
       ])
     }
     return table
@@ -130,12 +132,14 @@ public struct StudyReport: Sendable {
     var table = DataTable([
       "source", "target", DataTable.Column("at", title: "around"), DataTable.Column("before", unit: "ms", decimals: 0),
       DataTable.Column("after", unit: "ms", decimals: 0), DataTable.Column("p_value", title: "p", decimals: 5),
+      DataTable.Column("stands"),
     ])
     for pair in summary.pairs {
       for change in pair.changes {
         table.append([
           .text(name(source: pair.source)), .text(name(target: pair.target)), .text(TimeText.date(change.date)),
           .number(change.before * 1000), .number(change.after * 1000), .number(change.pValue),
+          .text(change.isDiscovery ? "yes" : "no"),
         ])
       }
     }
