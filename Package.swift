@@ -109,7 +109,7 @@ let package = Package(
     // What the latency study says of its numbers: quantiles, intervals, patterns, changes. Pure.
     .target(name: "StudyStatistics", swiftSettings: settings),
     // What a study's data say: summaries, comparisons, findings. No files, no network.
-    .target(name: "StudyAnalysis", dependencies: ["StudyStatistics"], swiftSettings: settings),
+    .target(name: "StudyAnalysis", dependencies: ["StudyStatistics", "StrictYAML"], swiftSettings: settings),
     // The page and the text of a study.
     .target(
       name: "StudyReport", dependencies: ["StudyAnalysis", "StudyStatistics", "Reporting"], swiftSettings: settings),

@@ -36,7 +36,7 @@ extension StudyReport {
     }
     let chosen: JSON = .object(["filter": .string("datum.p == pair")])
     let color: JSON = .object([
-      "field": .string("k"), "type": .string("nominal"), "title": .null,
+      "field": .string("k"), "type": .string("nominal"), "title": .null, "legend": .object(["orient": .string("top")]),
       "scale": .object([
         "domain": .array([.string("median"), .string("p90")]), "range": .array([.string("#0072b2"), .string("#d55e00")]),
       ]),
@@ -44,7 +44,7 @@ extension StudyReport {
     let hour = Self.axis("h", "hour of the day (UTC)", ["scale": .object(["domain": .array([.number(0), .number(23)]), "nice": .bool(false)])])
     let height = Self.axis("v", "request TTFT (ms)", ["scale": .object(["zero": .bool(true)])])
     let spec: JSON = .object([
-      "$schema": .string("https://vega.github.io/schema/vega-lite/v6.json"), "width": .number(800), "height": .number(300),
+      "$schema": .string("https://vega.github.io/schema/vega-lite/v6.json"), "width": .number(780), "height": .number(300),
       "params": .array([
         .object([
           "name": .string("pair"), "value": .string(names.first ?? ""),

@@ -1,6 +1,5 @@
 import Foundation
 import StrictYAML
-import StudyAnalysis
 
 /// Regions in files: known ones, and those that the file describes under a key of its own.
 package struct RegionReader {

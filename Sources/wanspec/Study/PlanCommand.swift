@@ -1,0 +1,82 @@
+import ArgumentParser
+import Foundation
+import LatencyStudy
+import Placement
+import StudyAnalysis
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "Say where workers belong: every pair of sites, simulated.",
+    discussion: """
+      A plan's file names sites, what stands there and what it costs, beside a scenario's keys for the models and their \
+      hardware (docs/simulator.md). Round trips come from the file, from a study's probes by hour of the day, or, where \
+      nobody measured, from the distance; the table says which.
+
+      Examples:
+        wanspec plan Scenarios/plans/three-continents.yaml
+        wanspec plan plan.yaml --study all.sqlite --output plan.html
+
+      Exit code 0; 1 when the file is not valid.
+      """)
+
+  @Argument(help: ArgumentHelp("A plan's file.", valueName: "plan"), completion: .file())
+  var file: String
+
+  @Option(
+    help: ArgumentHelp("Take round trips by hour from this study's file.", valueName: "store"), completion: .file())
+  var study: String?
+
+  @Option(
+    name: [.short, .customLong("output")],
+    help: ArgumentHelp("Write a page here.", valueName: "file"), completion: .file())
+  var output: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Simulations at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
+  var jobs: Int?
+
+  @Flag(help: "One JSON object instead of text. (env: WANSPEC_JSON)")
+  var json = false
+
+  mutating func validate() throws {
+    let twins = EnvironmentTwins()
+    jobs = try twins("WANSPEC_JOBS", jobs)
+    json = try twins("WANSPEC_JSON", json)
+    if let jobs, !(1...1024).contains(jobs) {
+      throw ValidationError("--jobs must be between 1 and 1024, not \(jobs).")
+    }
+  }
+
+  func run() async throws {
+    let file = try PlanFile.read(file)
+    var data: StudyData?
+    if let study {
+      let store = try StudyStore.open(study)
+      data = try store.data()
+      store.close()
+    }
+    let planner = Planner(file, study: data)
+    let bar = ProgressBar(title: file.name)
+    let jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount
+    let result = try await orInterrupted {
+      try await planner.run(jobs: jobs) { bar.update(done: Int64($0), total: Int64($1)) }
+    }
+    bar.finish()
+    let command = "wanspec plan \(self.file)" + (study.map { " --study \($0)" } ?? "")
+    let report = PlanReport(result, tolerance: file.tolerance, emulated: data?.emulated, command: command)
+    if json {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      StandardOutput.line(String(decoding: try encoder.encode(result), as: UTF8.self))
+    } else {
+      StandardOutput.line(report.text)
+    }
+    guard let output else { return }
+    do { try report.page.html().write(toFile: output, atomically: true, encoding: .utf8) } catch {
+      throw CommandFailure("cannot write \(output): \(error)", hint: "check the path and its permissions")
+    }
+    if !json { StandardOutput.line("\npage: \(output)") }
+  }
+}
