@@ -9,7 +9,9 @@ public struct Comparison: Sendable {
   /// Of the other less the own one, seconds; nil where both are unknown.
   public var p50: Estimate?
   public var p95: Estimate?
-  /// Whether the difference of p95 stands when all comparisons are made (Benjamini-Hochberg, 5%).
+  /// Difference of the p90 of a day, over days; nil with fewer than five.
+  public var ofDays: DailyDifference?
+  /// Whether that difference stands when all comparisons are made (Benjamini-Hochberg, 5%).
   public var isDiscovery = false
   /// Hours of the day in which the other region's p90 is lower, of so many in which both have one.
   public var lowerHours: Int
@@ -28,6 +30,7 @@ extension Comparison {
     let (a, b) = (theirs.series(of: data), mine.series(of: data))
     p50 = bootstrap.difference(0.5, of: a, less: b, using: &random)
     p95 = bootstrap.difference(0.95, of: a, less: b, using: &random)
+    ofDays = DailyDifference(theirs, less: mine, of: data)
     let (far, near) = (HourlySeries(theirs, of: data), HourlySeries(mine, of: data))
     let once = [Int](repeating: 1, count: near.days)
     hours = (0..<24).count { near.count(hour: $0) > 0 }
@@ -46,18 +49,6 @@ extension Comparison {
       else { return false }
       return theirs < mine
     }
-  }
-
-  /// Of no difference at p95, by Student's t with a degree of freedom for each block but one. The interval was made with
-  /// the same distribution, so its width tells the standard error.
-  var pValue: Double {
-    guard let p95, p95.value.isFinite, let interval = p95.interval, interval.lowerBound.isFinite,
-      interval.upperBound.isFinite
-    else { return 1 }
-    let freedom = max(1, Double(p95.count) / Double(max(1, p95.blockLength)) - 1)
-    let error = (interval.upperBound - interval.lowerBound) / 2 / Distribution.studentQuantile(0.975, freedom: freedom)
-    guard error > 0 else { return p95.value == 0 ? 1 : 0 }
-    return 2 * (1 - Distribution.student(abs(p95.value) / error, freedom: freedom))
   }
 
   /// Both with the slots that both have.

@@ -36,21 +36,20 @@ extension StudySummary {
 
   /// Where users are better off far away.
   private var tails: [Finding] {
-    comparisons.compactMap { each -> (Comparison, Estimate, ClosedRange<Double>)? in
-      guard each.isDiscovery, let p95 = each.p95, let interval = p95.interval, interval.upperBound < 0 else { return nil }
-      return (each, p95, interval)
+    comparisons.compactMap { each in
+      each.ofDays.flatMap { each.isDiscovery && $0.mean < 0 ? (each, $0) : nil }
     }
-    .sorted { $0.1.value < $1.1.value }
-    .map { each, p95, interval in
+    .sorted { ($0.0.lowerHours, -$0.1.mean) > ($1.0.lowerHours, -$1.1.mean) }
+    .map { each, days in
       let (other, own) = (name(target: each.other), name(target: each.own))
       let hours = each.lowerHoursInterval.map { " (95%: \($0.lowerBound) to \($0.upperBound))" } ?? ""
+      let interval = -days.interval.upperBound ... -days.interval.lowerBound
       return Finding(
         topic: .tails, figure: "\(each.lowerHours) of \(each.hours) h",
         sentence: """
           \(other) from \(name(source: each.source)) has a lower p90 than \(own) itself in \
-          \(each.lowerHours) of \(each.hours) hours\(hours); over all, its p95 is \
-          \(TimeText.seconds(-p95.value)) lower \
-          (95%: \(TimeText.range(-interval.upperBound ... -interval.lowerBound))), network included.
+          \(each.lowerHours) of \(each.hours) hours\(hours); over a day its p90 is \(TimeText.seconds(-days.mean)) lower \
+          (95% over \(days.days) days: \(TimeText.range(interval))), network included.
           """)
     }
   }

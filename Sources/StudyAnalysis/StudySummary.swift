@@ -60,7 +60,7 @@ public struct StudySummary: Sendable {
       return Comparison(
         own: data.pairs[opposed[index].own], other: data.pairs[opposed[index].other], of: data, bootstrap: bootstrap)
     }
-    for (index, stands) in DiurnalTest.discoveries(comparisons.map(\.pValue)).enumerated() {
+    for (index, stands) in DiurnalTest.discoveries(comparisons.map { $0.ofDays?.pValue ?? 1 }).enumerated() {
       comparisons[index].isDiscovery = stands
     }
     self.comparisons = comparisons

@@ -54,7 +54,8 @@ extension StudyReport {
     blocks; there is none with fewer probes than 6 (p50), 36 (p90), 72 (p95), 368 (p99). The effective n is the number of \
     independent probes that would tell as much.
 
-    Differences pair the probes of two targets by slot, so that what disturbed both at once does not count. The network's \
+    Differences pair the probes of two targets by slot, so that what disturbed both at once does not count. Whether a far \
+    region is faster than the near one is judged by the p90 of each day, with Student's t over days. The network's \
     share of the request's time is one round trip of the kernel (TCP_INFO), or of the TCP handshake where that is not known; \
     its share of the variation is the square of Spearman's rank correlation.
     """
@@ -85,7 +86,7 @@ extension StudyReport {
       "pair", DataTable.Column("hours", title: "hours with lower p90", decimals: 0), DataTable.Column("low", title: "from"),
       DataTable.Column("high", title: "to"),
     ])
-    for each in summary.comparisons.filter({ $0.isDiscovery && ($0.p95?.value ?? 0) < 0 })
+    for each in summary.comparisons.filter({ $0.isDiscovery && ($0.ofDays?.mean ?? 0) < 0 })
       .sorted(by: { $0.lowerHours > $1.lowerHours }).prefix(20)
     {
       let pair = "\(name(target: each.other)) from \(name(source: each.source))"
@@ -102,7 +103,7 @@ extension StudyReport {
             table, title: "Hours of the day in which a far region's p90 is below the own region's", x: "pair",
             y: Chart.Axis("hours", fromZero: true), interval: Chart.Interval(low: "low", high: "high")
           ).captioned(
-            "The 20 pairs with the most such hours, of those whose p95 is lower over all; 95%, whole days being drawn.")))
+            "The 20 pairs with the most such hours, of those whose p90 of a day is lower; 95%, whole days being drawn.")))
     }
     return blocks + tables(
       comparisonTable, "Other region less own region, probes paired by slot; below zero the other one is faster. \"stands\": at most 5% of those that do are false "
