@@ -41,6 +41,8 @@ public struct ServiceQueue: Sendable {
     nextArrival = now
     for index in free.indices { free[index] = now }
     nextArrival = now + drawGap()
+    // Now, and not when the first request comes: it would have to wait for the arithmetic.
+    advance(to: start)
   }
 
   /// Arrivals at the highest rate, of which `advance` keeps as many as the load asks for (thinning, Lewis and Shedler

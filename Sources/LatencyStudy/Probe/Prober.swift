@@ -44,6 +44,7 @@ public final class Prober: Sendable {
     self.clock = clock
     self.version = version
     secureContexts = SecureContexts()
+    AnswerReader.warmUp()
   }
 
   /// - Throws: `CancellationError`, and what makes a request impossible whatever the network does (a file of
