@@ -288,6 +288,8 @@ let package = Package(
       dependencies: [
         "LatencyStudy", "StudyAnalysis", "RegionEmulator", "ProcessControl", "Simulator", "StrictYAML",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
       ],
       swiftSettings: settings),
     .testTarget(

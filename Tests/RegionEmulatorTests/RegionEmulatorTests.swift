@@ -1,1 +1,173 @@
+import Foundation
+import LatencyStudy
+import ProcessControl
+import RegionEmulator
+import StrictYAML
 import Testing
+
+/// A sky in which nothing waits for another.
+func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers: 500, load: 0, prefill: 5ms, per-token: 1ms}")
+  throws -> Sky
+{
+  let text = "name: test\nsources: [eu-west-2]\nregions:\n\(regions)\n\(extra)"
+  return try Sky(YAMLDocument(parsing: text, name: "s.yaml"))
+}
+
+@Suite struct SkyTests {
+  private func refusal(_ extra: String = "", regions: String = "- {region: us-east-1}") -> String {
+    do {
+      _ = try sky(extra, regions: regions)
+      return ""
+    } catch { return "\(error)" }
+  }
+
+  @Test(
+    arguments: [
+      ("seed: -1", "s.yaml:5: seed: must be"), ("acceleration: 0.5", "s.yaml:5: acceleration: must be"),
+      ("start: yesterday", "s.yaml:5: \"yesterday\" is no time"), ("sead: 1", "unknown key \"sead\""),
+      ("keys: {access-key: A}", "access-key and secret-key belong together"),
+      ("describe: {moon: {latitude: 1}}", "needs \"longitude\""),
+    ])
+  func badValuesAreRefusedWithTheirLine(extra: String, message: String) {
+    #expect(refusal(extra).contains(message), "\(refusal(extra))")
+  }
+
+  @Test(
+    arguments: [
+      ("- {region: us-east-9}", "did you mean"), ("- {region: us-east-1, load: 120%}", "regions.0.load: must be"),
+      ("- {region: us-east-1, faults: [{kind: fire, share: 1%}]}", "regions.0.faults.0.kind"),
+      ("- {region: us-east-1, faults: [{kind: stall, share: 60%}, {kind: reset, share: 60%}]}", "more than 100%"),
+      ("- {region: us-east-1}\n- {region: us-east-1}", "us-east-1 is there twice"), ("[]", "a region at least"),
+    ])
+  func badRegionsAreRefused(regions: String, message: String) {
+    #expect(refusal(regions: regions).contains(message), "\(refusal(regions: regions))")
+  }
+
+  @Test func linksMustLeadSomewhere() {
+    #expect(
+      (try? Sky(YAMLDocument(parsing: "name: a\nsources: [eu-west-2]\nregions: [{region: us-east-1}]\nlinks: {us-west-2: {}}", name: "s")))
+        == nil)
+  }
+
+  @Test func theLoadFollowsTheLocalDay() throws {
+    let sky = try sky(regions: "- {region: ap-northeast-1, load: 50%, diurnal: 50%, peak-hour: 15}\n- {region: us-east-1}")
+    let site = sky.sites[0]
+    // Tokyo is nine hours ahead: 15:00 there is 6:00 UTC.
+    let peak = site.load(at: sky.start + 6 * 3600, offset: 9)
+    let low = site.load(at: sky.start + 18 * 3600, offset: 9)
+    #expect(abs(peak - 0.75) < 1e-9)
+    #expect(abs(low - 0.25) < 1e-9)
+  }
+
+  /// The campaign that comes with a sky is one, and covers it.
+  @Test func itsCampaignIsRead() throws {
+    let sky = try sky(regions: "- {region: us-east-1}\n- {region: eu-west-1}\n- {region: ap-south-1}")
+    let text = sky.campaign(address: "127.0.0.1:1", days: 2, every: "30min", locals: ["eu-west-2": "10.77.1.1"])
+    let campaign = try Campaign(YAMLDocument(parsing: text, name: "c"))
+    #expect(campaign.targets.map(\.region.name) == ["us-east-1", "eu-west-1", "ap-south-1"])
+    #expect(campaign.slots == 96)
+    #expect(campaign.sources[0].localAddress == "10.77.1.1")
+    #expect(campaign.clock == "http://127.0.0.1:1/clock")
+  }
+}
+
+@Suite struct ServiceQueueTests {
+  /// Sigma 0 and a length that is drawn exponentially: M/M/c.
+  private func site(servers: Int) throws -> Sky.Site {
+    try sky(
+      regions: "- {region: us-east-1, servers: \(servers), prefill: 1us, per-token: 1ms, sigma: 0, tokens: 1000}"
+    ).sites[0]
+  }
+
+  /// Erlang's C: the share of arrivals that wait in M/M/c at utilisation rho.
+  private func erlangC(_ servers: Int, _ rho: Double) -> Double {
+    let a = rho * Double(servers)
+    var term = 1.0
+    var sum = 1.0
+    for k in 1..<servers {
+      term *= a / Double(k)
+      sum += term
+    }
+    let last = term * a / Double(servers) / (1 - rho)
+    return last / (sum + last)
+  }
+
+  /// Probes take no time and see the queue as Poisson arrivals do (PASTA): their mean wait is C / (c mu (1 - rho)).
+  @Test(arguments: [(1, 0.5), (4, 0.7), (8, 0.8)])
+  func waitsAreThoseOfTheory(servers: Int, rho: Double) throws {
+    var queue = try ServiceQueue(site(servers: servers), seed: 5, start: 0) { _ in rho }
+    var sum = 0.0
+    let count = 40_000
+    for index in 1...count { sum += queue.arrive(at: Double(index) * 0.7, tokens: 1).wait }
+    let expected = erlangC(servers, rho) / (Double(servers) * (1 - rho))
+    #expect(abs(sum / Double(count) / expected - 1) < 0.15, "\(sum / Double(count)) against \(expected)")
+  }
+
+  @Test func theSameSeedGivesTheSameWaits() throws {
+    func waits(_ seed: UInt64) throws -> [Double] {
+      var queue = try ServiceQueue(site(servers: 2), seed: seed, start: 0) { _ in 0.8 }
+      return (1...50).map { queue.arrive(at: Double($0), tokens: 10).wait }
+    }
+    #expect(try waits(1) == waits(1))
+    #expect(try waits(1) != waits(2))
+  }
+
+  /// One server, nobody else: each waits until those before it are done.
+  @Test func firstComeFirstServed() throws {
+    var queue = try ServiceQueue(site(servers: 1), seed: 1, start: 0) { _ in 0 }
+    let first = queue.arrive(at: 0, tokens: 100)
+    let second = queue.arrive(at: 0.01, tokens: 100)
+    let third = queue.arrive(at: 0.02, tokens: 100)
+    #expect(first.wait == 0 && first.ahead == 0)
+    #expect(abs(second.wait - 0.09) < 1e-4 && second.ahead == 1)
+    #expect(abs(third.wait - 0.18) < 1e-4 && third.ahead == 2)
+    #expect(first.gaps.count == 99)
+    // After a long silence it is empty.
+    #expect(queue.arrive(at: 1e6, tokens: 1).wait == 0)
+  }
+}
+
+@Suite(.serialized) struct RegionEmulatorTests {
+  /// Runs a script with the first Python that has boto3.
+  private func bedrockClient(_ arguments: [String]) async throws -> (status: Int32, output: String)? {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let script = root.appending(path: "Tests/RegionEmulatorTests/bedrock_client.py").path
+    let python = root.appending(path: ".deps/venv/bin/python").path
+    guard FileManager.default.isExecutableFile(atPath: python) else { return nil }
+    func run(_ arguments: [String]) async throws -> (Int32, String) {
+      let child = try await ChildProcess.start(
+        "python", program: python, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"], keptOutput: 1 << 16)
+      child.closeInput()
+      let status: Int32 = if case .status(let status) = await child.exit() { status } else { -1 }
+      return (status, child.output + child.errors)
+    }
+    guard try await run(["-c", "import boto3"]).0 == 0 else { return nil }
+    return try await run([script] + arguments)
+  }
+
+  /// AWS's own client reads our frames, finds our errors, and signs as we check.
+  @Test func boto3UnderstandsIt() async throws {
+    let regions = """
+      - {region: us-east-1, servers: 50, load: 0, prefill: 5ms, per-token: 1ms}
+      - {region: eu-west-1, servers: 50, load: 0, prefill: 5ms, per-token: 1ms, faults: [{kind: exception, share: 100%}]}
+      - {region: ap-south-1, servers: 50, load: 0, faults: [{kind: throttle, share: 100%}]}
+      """
+    let keys = "keys: {access-key: AKIDEXAMPLE, secret-key: SECRET}"
+    let emulator = try await RegionEmulator.start(try sky(keys, regions: regions), host: "127.0.0.1", port: 0, log: nil)
+    let result = try await bedrockClient(["http://127.0.0.1:\(emulator.port)", "eu-west-2"])
+    await emulator.stop()
+    guard let result else { return print("skipped: boto3 is not installed (dev/bootstrap --tests)") }
+    #expect(result.status == 0 && result.output.contains("ok"), "\(result.output)")
+  }
+
+  @Test func aPortThatIsTakenIsNamed() async throws {
+    let emulator = try await RegionEmulator.start(try sky(), host: "127.0.0.1", port: 0, log: nil)
+    await #expect(throws: EmulatorError.self) {
+      _ = try await RegionEmulator.start(try sky(), host: "127.0.0.1", port: emulator.port, log: nil)
+    }
+    await emulator.stop()
+    await #expect(throws: EmulatorError.self) {
+      _ = try await RegionEmulator.start(try sky(), host: "127.0.0.1", port: 0, log: "/nonexistent/log")
+    }
+  }
+}

@@ -1,1 +1,78 @@
+import BrowserTesting
+import Foundation
+import Reporting
+import StudyAnalysis
+import StudyReport
 import Testing
+
+@Suite struct StudyReportTests {
+  /// Three regions of which one has a tail and fails at times; hours, days and numbers that anybody can check.
+  private func report(emulated: String? = nil) async -> StudyReport {
+    let names = ["eu-west-2", "us-east-1", "ap-south-1"]
+    let regions = names.compactMap { Region.known[$0] }
+    let slots = 490_000..<490_000 + 7 * 24
+    var data = StudyData(
+      name: "three", fingerprint: "", slotLength: 3600, slots: slots, emulated: emulated, timeout: 30, sources: regions,
+      targets: regions.map { StudyData.Target(name: $0.name, region: $0) })
+    for source in 0..<3 {
+      for target in 0..<3 {
+        var pair = StudyData.Pair(source: source, target: target)
+        for slot in slots {
+          var probe = StudyData.Probe()
+          // Between 100 and 119 ms, and a slow afternoon in the first region.
+          let slow = target == 0 && (12..<18).contains(slot % 24) ? 1.0 + Double(slot % 7) / 20 : 0
+          probe.requestTTFT = 0.1 + Double((slot * 7 + source + target) % 20) / 1000 + slow
+          probe.coldTTFT = probe.requestTTFT + 0.02
+          probe.connect = 0.005 + 0.05 * Double(abs(source - target)) + Double(slot % 5) / 10_000
+          probe.timePerToken = 0.01
+          if target == 2, slot % 50 == 0 { probe.requestTTFT = .infinity }
+          pair.append(slot: slot, probe)
+        }
+        data.pairs.append(pair)
+      }
+    }
+    data.sent = 9 * slots.count
+    data.exclusions = [
+      .init(source: 0, target: 2, outcome: "timeout", example: "no end after 30 s", count: 4, censored: true)
+    ]
+    return StudyReport(await StudySummary.make(data), version: "test", command: "wanspec study report x")
+  }
+
+  @Test func theTextSaysWhatWasFound() async {
+    let text = await report().text
+    #expect(text.contains("us-east-1 from eu-west-2 has a lower p90 than eu-west-2 itself in 6 of 24"), "\(text)")
+    #expect(text.contains("(* the source's own region)"))
+    #expect(text.contains("Not as they should be: 4 timeout."))
+    #expect(text.split(separator: "\n").allSatisfy { $0.count <= 140 })
+  }
+
+  @Test func emulatedDataAreCalledSo() async throws {
+    let report = await report(emulated: "a sky")
+    #expect(report.page.title.contains("(emulated data)"))
+    #expect(report.summary.findings[0].sentence.contains("made by an emulator (a sky)"))
+    #expect(try report.page.html().contains("emulated data"))
+  }
+
+  @Test func rowsAreJSON() async throws {
+    for object in await report().objects {
+      #expect(JSONSerialization.isValidJSONObject(object), "\(object)")
+    }
+    let kinds = await report().objects.compactMap { $0["kind"] as? String }
+    #expect(kinds.count { $0 == "pair" } == 9)
+    #expect(kinds.count { $0 == "comparison" } == 6)
+    #expect(kinds.count { $0 == "exclusion" } == 1)
+  }
+
+  @Test func thePageShowsItsChartsInABrowser() async throws {
+    let html = try await report().page.html()
+    #expect(html.utf8.count < 5_000_000)
+    let document = try await Browser.find().open(html)
+    #expect(document.isDone)
+    #expect(document.faults.isEmpty, "\(document.faults)")
+    // Two heat maps, the day, near against far, TCP connects.
+    #expect(document.charts == 5 && document.drawn == 5)
+    for chart in 0..<5 { #expect((document.marks(chart) ?? 0) > 0, "chart \(chart)") }
+    #expect(document.text.contains("What was left out, and why"))
+    #expect(document.text.contains("no end after 30 s"))
+  }
+}

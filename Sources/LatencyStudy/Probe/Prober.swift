@@ -20,6 +20,21 @@ public final class Prober: Sendable {
     /// Whether a second request follows on the same connection.
     public var warm: Bool
     public var credential: Credential
+
+    public init(
+      key: ProbeKey, scheduled: Int64, target: Target, endpoint: Endpoint, localAddress: String?, prompt: Campaign.Prompt,
+      timeout: Duration, warm: Bool, credential: Credential
+    ) {
+      self.key = key
+      self.scheduled = scheduled
+      self.target = target
+      self.endpoint = endpoint
+      self.localAddress = localAddress
+      self.prompt = prompt
+      self.timeout = timeout
+      self.warm = warm
+      self.credential = credential
+    }
   }
 
   /// What one order brought: a probe, or two.

@@ -1,0 +1,174 @@
+import Foundation
+import LatencyStudy
+import NIOCore
+import NIOPosix
+import RegionEmulator
+import StrictYAML
+import Testing
+
+/// Probes of real connections to the emulator, and to nobody.
+@Suite(.serialized) struct ProberTests {
+  private static func sky(_ faults: String, perToken: String = "1ms", keys: String = "") throws -> Sky {
+    try Sky(
+      YAMLDocument(
+        parsing: """
+          name: test
+          sources: [eu-west-2]
+          links: {eu-west-2: {us-east-1: 0ms}}
+          regions:
+          - {region: us-east-1, servers: 500, load: 0, prefill: 20ms, per-token: \(perToken), sigma: 0\(faults)}
+          \(keys)
+          """, name: "s"))
+  }
+
+  /// One order to a sky with this fault on every request.
+  private func answer(
+    _ api: Target.API, fault: String? = nil, timeout: Duration = .seconds(10), warm: Bool = false,
+    credential: Credential = .none, keys: String = ""
+  ) async throws -> Prober.Answer {
+    let faults = fault.map { ", faults: [{kind: \($0), share: 100%}]" } ?? ""
+    let emulator = try await RegionEmulator.start(
+      Self.sky(faults, keys: keys), host: "127.0.0.1", port: 0, log: nil)
+    defer { Task { await emulator.stop() } }
+    let base = "http://127.0.0.1:\(emulator.port)/eu-west-2/us-east-1" + (api.isBedrock ? "" : "/v1")
+    return try await probe(base, api, timeout: timeout, warm: warm, credential: credential)
+  }
+
+  private func probe(
+    _ url: String, _ api: Target.API = .openAIChat, timeout: Duration = .seconds(5), warm: Bool = false,
+    credential: Credential = .none
+  ) async throws -> Prober.Answer {
+    let campaign = try campaign(
+      "prompt: {max-tokens: 8}", target: "- {name: t, region: us-east-1, api: \(api.rawValue), url: \"\(url)\", model: 'a:0', auth: none}")
+    let target = campaign.targets[1]
+    let prober = Prober(
+      group: MultiThreadedEventLoopGroup.singleton, threads: .singleton, clock: .world, version: "test")
+    return try await prober.probe(
+      Prober.Order(
+        key: ProbeKey(source: "eu-west-2", target: "t", slot: 1), scheduled: 0, target: target,
+        endpoint: target.endpoint(from: "eu-west-2"), localAddress: nil, prompt: campaign.prompt, timeout: timeout,
+        warm: warm, credential: credential))
+  }
+
+  private func expectWhole(_ record: ProbeRecord, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let phases = try #require(record.phases, sourceLocation: sourceLocation)
+    #expect(phases.durations.reduce(0) { $0 + ($1 ?? 0) } == record.total, sourceLocation: sourceLocation)
+  }
+
+  @Test(arguments: Target.API.allCases)
+  func allPhasesAreStamped(api: Target.API) async throws {
+    let record = try await answer(api).records[0]
+    #expect(record.outcome == .ok, "\(record.detail ?? "")")
+    try expectWhole(record)
+    let phases = try #require(record.phases)
+    #expect(phases[.dns] == nil && phases[.tls] == nil)
+    for phase in [Phase.connect, .written, .headers, .firstEvent, .firstContent, .lastContent, .end] {
+      #expect(phases[phase] != nil, "\(phase)")
+    }
+    // 20 ms to the first token, and 7 ms to the last one after it: never less.
+    #expect(try #require(phases.requestTTFT) >= 19_900_000)
+    #expect(try #require(phases[.lastContent]) >= 6_900_000)
+    #expect(record.outputTokens == 8 && record.inputTokens == 12)
+    #expect(record.chunks.reduce(0) { $0 + $1.bytes } == " the sky is blue since short waves scatter".utf8.count)
+    #expect(record.requestID == "test-1")
+    #expect(record.finishReason == (api.isBedrock ? "max_tokens" : "length"))
+    #if os(Linux)
+      #expect(try #require(record.tcpRTT) > 0)
+    #endif
+  }
+
+  @Test func aSecondRequestUsesTheConnectionAgain() async throws {
+    let records = try await answer(.openAIChat, warm: true).records
+    #expect(records.map(\.key.ordinal) == [0, 1])
+    #expect(records.allSatisfy { $0.outcome == .ok })
+    try expectWhole(records[1])
+    #expect(records[1].phases?[.connect] == nil)
+    #expect(try #require(records[1].phases?.requestTTFT) >= 19_900_000)
+    #expect(records[0].peer == records[1].peer)
+  }
+
+  @Test(
+    arguments: [
+      ("throttle", ProbeOutcome.throttled), ("error", .status), ("unavailable", .status), ("forbidden", .credentials),
+      ("nothing", .empty), ("reset", .reset), ("truncate", .truncated), ("malformed", .malformed), ("crc", .malformed),
+      ("exception", .exception), ("at-once", .ok),
+    ])
+  func everyFaultHasItsName(fault: String, outcome: ProbeOutcome) async throws {
+    for api in [Target.API.openAIChat, .bedrockConverse] {
+      let answer = try await answer(api, fault: fault)
+      let record = answer.records[0]
+      // What was truncated within a stream, by a connection that breaks, is a reset or a truncation.
+      let expected: Set<ProbeOutcome> = outcome == .reset ? [.reset, .truncated] : [outcome]
+      #expect(expected.contains(record.outcome), "\(api) \(fault): \(record.outcome) \(record.detail ?? "")")
+      try expectWhole(record)
+      if fault == "throttle" { #expect(answer.retryAfter == 1) }
+      if fault == "at-once" { #expect(record.isBurst) }
+      if outcome != .ok { #expect(record.detail?.isEmpty == false) }
+    }
+  }
+
+  @Test func aStallEndsWhenTimeIsUp() async throws {
+    let record = try await answer(.openAIChat, fault: "stall", timeout: .milliseconds(300)).records[0]
+    #expect(record.outcome == .timeout)
+    try expectWhole(record)
+    #expect(try #require(record.total) >= 299_000_000)
+    // Half of the text was there.
+    #expect(record.chunks.count >= 1)
+    #expect(record.phases?.requestTTFT != nil)
+  }
+
+  @Test func wrongKeysAreToldApart() async throws {
+    let keys = "keys: {access-key: A, secret-key: S, bearer: B}"
+    let right = Credential.keys(SigningKeys(accessKeyID: "A", secretAccessKey: "S", sessionToken: "T"))
+    #expect(try await answer(.bedrockInvoke, credential: right, keys: keys).records[0].outcome == .ok)
+    #expect(try await answer(.openAIChat, credential: .bearer("B"), keys: keys).records[0].outcome == .ok)
+    let wrong = Credential.keys(SigningKeys(accessKeyID: "A", secretAccessKey: "X"))
+    let refused = try await answer(.bedrockConverse, credential: wrong, keys: keys).records[0]
+    #expect(refused.outcome == .credentials)
+    #expect(refused.detail?.contains("InvalidSignatureException") == true)
+    #expect(try await answer(.openAIChat, credential: .bearer("X"), keys: keys).records[0].outcome == .credentials)
+  }
+
+  @Test func whoIsNotThereIsTold() async throws {
+    let refused = try await probe("http://127.0.0.1:1/v1").records[0]
+    #expect(refused.outcome == .connect)
+    try expectWhole(refused)
+    let unknown = try await probe("http://nobody.invalid/v1").records[0]
+    #expect(unknown.outcome == .dns)
+    #expect(unknown.detail?.contains("nobody.invalid") == true)
+    try expectWhole(unknown)
+  }
+
+  /// A server that is none: it accepts, says what it is told, and closes or stays.
+  @Test(
+    arguments: [
+      ("SSH-2.0-OpenSSH_9.2\r\n", true, ProbeOutcome.malformed), ("", true, .reset), ("", false, .timeout),
+      ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", true, .reset),
+    ])
+  func strangersAreTold(bytes: String, closes: Bool, outcome: ProbeOutcome) async throws {
+    let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          if bytes.isEmpty, !closes { return }
+          channel.writeAndFlush(channel.allocator.buffer(string: bytes)).whenComplete { _ in
+            if closes { channel.close(promise: nil) }
+          }
+        }
+      }.bind(host: "127.0.0.1", port: 0).get()
+    let port = try #require(listener.localAddress?.port)
+    let record = try await probe("http://127.0.0.1:\(port)/v1", timeout: .milliseconds(300)).records[0]
+    try await listener.close()
+    #expect(record.outcome == outcome, "\(record.outcome) \(record.detail ?? "")")
+    try expectWhole(record)
+  }
+
+  @Test func cancellationEndsIt() async throws {
+    let emulator = try await RegionEmulator.start(
+      Self.sky(", faults: [{kind: stall, share: 100%}]"), host: "127.0.0.1", port: 0, log: nil)
+    let task = Task { try await probe("http://127.0.0.1:\(emulator.port)/eu-west-2/us-east-1/v1", timeout: .seconds(600)) }
+    try await Task.sleep(for: .milliseconds(100))
+    task.cancel()
+    await #expect(throws: CancellationError.self) { _ = try await task.value }
+    await emulator.stop()
+  }
+}
