@@ -3,43 +3,37 @@ import Simulator
 import StrictYAML
 import StudyAnalysis
 
-/// What is planned: sites, what stands there and what it costs, and how text is written. The rest of the file is a
-/// scenario's (docs/simulator.md).
+/// What is planned: sites, what stands there and what it costs, and how text is written.
+///
+/// Keys of its own: `name`, `sites`, `regions`, `rtt`, `plain`, `tokens-per-second`, `tolerance`. The rest of the file is
+/// a scenario's (docs/simulator.md), but for what a plan decides itself: how far apart sites are, and what is compared.
 public struct PlanFile: Sendable {
-  public struct Site: Sendable, Hashable {
-    public var region: Region
-    /// Whether a target may stand here, and whether a worker may.
-    public var isController: Bool
-    public var isWorker: Bool
-    /// USD for an hour of what the target runs on, and of what a draft model runs on here.
-    public var targetPrice: Double
-    public var draftPrice: Double
-    /// What differs from the scenario for a controller here, and for a worker here.
-    var controllerChanges: YAMLNode?
-    var workerChanges: YAMLNode?
-    public var name: String { region.name }
-  }
-
   public var name: String
   public var sites: [Site]
-  /// Given round trips, seconds, one way of writing each pair.
+  /// Given round trips in seconds, each pair of sites in one direction at least.
   var roundTrips: [String: [String: Double]]
-  /// Tokens that a controller writes in a second, for savings over a year.
+  /// Tokens that a controller's site writes in a second, for savings over a year.
   public var tokensPerSecond: Double?
   /// How much slower than drafting at home a pair may be and still be worth it, as a share.
   public var tolerance: Double
-  /// The scenario without the keys of a plan.
+  /// The scenario without the keys of a plan, and without hardware, which is each site's.
   let scenario: YAMLDocument
+  /// What stands at each site, by its name.
+  let hardware: [String: SiteHardware]
+  /// That paths in the file are relative to.
   let folder: URL
+  /// Of the list of sites, for errors about all of them.
+  let place: YAMLPlace
 
   public var controllers: [Site] { sites.filter(\.isController) }
   public var workers: [Site] { sites.filter(\.isWorker) }
 
-  private static let ownKeys: Set<String> = ["name", "sites", "rtt", "tokens-per-second", "tolerance", "regions"]
-  /// Keys of a scenario that a plan sets itself.
-  private static let taken = ["sweep", "variants", "charts"]
+  private static let ownKeys: Set<String> = [
+    "name", "sites", "regions", "rtt", "plain", "tokens-per-second", "tolerance",
+  ]
   public static let maxSites = 100
 
+  /// - Throws: for a file that cannot be read or is not a valid plan, with the line and the key
   public static func read(_ path: String) throws(YAMLError) -> PlanFile {
     try PlanFile(
       try YAMLDocument.read(path, kind: ("a plan", "name: my-plan")),
@@ -50,26 +44,30 @@ public struct PlanFile: Sendable {
   public init(_ document: YAMLDocument, folder: URL) throws(YAMLError) {
     let (own, rest) = document.split(Self.ownKeys)
     let root = own.root
-    for key in Self.taken where rest.root.has(key) {
-      throw rest.root.error(key, "a plan has no \"\(key)\": it compares sites", hint: "remove it")
-    }
     name = try root.required("name", root.text("name", maxLength: 100))
     guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]*/) != nil else {
       throw root.error("name", "a name has letters, digits and .-_ only: it names files")
     }
     tokensPerSecond = try root.number("tokens-per-second", in: 0.001...1e9)
     tolerance = try root.number("tolerance", in: 0...1, percent: true) ?? 0.05
-    sites = try Self.sites(root, try RegionReader(root, key: "regions").regions())
+    let plain = try root.duration("plain", in: SiteHardware.plainRange)
+    let sites = try Self.sites(root, try RegionReader(root, key: "regions").regions())
     roundTrips = try Self.roundTrips(root, sites)
     try root.finish()
-    scenario = rest
-    self.folder = folder
-    guard !controllers.isEmpty else {
+    for site in sites { try site.checkRole() }
+    place = root.value("sites")?.place ?? document.node.place
+    guard sites.contains(where: \.isController) else {
       throw root.error("sites", "no site has a target", hint: "set \"controller: true\" for one")
     }
-    guard !workers.isEmpty else {
+    guard sites.contains(where: \.isWorker) else {
       throw root.error("sites", "no site has room for a worker", hint: "set \"worker: true\" for one")
     }
+    var hardware: [String: SiteHardware] = [:]
+    for site in sites { hardware[site.name] = try SiteHardware(site, in: rest, plain: plain, folder: folder) }
+    self.sites = sites
+    self.hardware = hardware
+    self.folder = folder
+    scenario = rest.split(SiteHardware.keys).others
   }
 
   private static func sites(
@@ -77,25 +75,16 @@ public struct PlanFile: Sendable {
   ) throws(YAMLError) -> [Site] {
     guard let list = try root.sections("sites", maxCount: maxSites), !list.isEmpty else {
       throw root.error(
-        "sites", "a plan has sites", hint: "add \"sites:\" with a list of {region, controller: true} and {region, worker: true}")
+        "sites", "a plan has sites",
+        hint: "add \"sites:\" with a list of {region: us-east-1, controller: true} and {region: eu-west-2, worker: true}")
     }
     var sites: [Site] = []
     for section in list {
-      guard let value = section.value("region") else {
-        throw section.error(nil, "\(section.path) needs \"region\"", hint: "add \"region:\"")
+      let site = try Site(section, regions)
+      guard !sites.contains(where: { $0.name == site.name }) else {
+        throw section.error("region", "the site \(site.name) is there twice", hint: "keep one of them")
       }
-      let region = try regions.region(value.text(maxLength: 100), at: value)
-      guard !sites.contains(where: { $0.name == region.name }) else {
-        throw section.error("region", "the site \(region.name) is there twice")
-      }
-      sites.append(
-        Site(
-          region: region, isController: try section.flag("controller") ?? false,
-          isWorker: try section.flag("worker") ?? false,
-          targetPrice: try section.number("target-price", in: 0...1e6) ?? 0,
-          draftPrice: try section.number("draft-price", in: 0...1e6) ?? 0,
-          controllerChanges: section.value("controller-changes")?.node,
-          workerChanges: section.value("worker-changes")?.node))
+      sites.append(site)
     }
     return sites
   }
@@ -104,10 +93,11 @@ public struct PlanFile: Sendable {
     _ root: YAMLSection, _ sites: [Site]
   ) throws(YAMLError) -> [String: [String: Double]] {
     guard let matrix = try root.section("rtt") else { return [:] }
+    let names = sites.map(\.name)
     func check(_ name: String, _ section: YAMLSection) throws(YAMLError) {
-      if sites.contains(where: { $0.name == name }) { return }
-      let near = NearestName.of(name, among: sites.map(\.name)).map { "; did you mean \"\($0)\"?" } ?? ""
-      throw section.error(name, "rtt: there is no site \"\(name)\"\(near)")
+      if names.contains(name) { return }
+      let near = NearestName.of(name, among: names).map { "; did you mean \"\($0)\"?" } ?? ""
+      throw section.error(name, "rtt: there is no site \"\(name)\"\(near)", hint: "sites: \(names.joined(separator: ", "))")
     }
     var result: [String: [String: Double]] = [:]
     for from in matrix.keys {
@@ -115,11 +105,11 @@ public struct PlanFile: Sendable {
       guard let row = try matrix.section(from) else { continue }
       for to in row.keys {
         try check(to, row)
-        let time = try row.duration(to, in: .zero ... .seconds(10)) ?? .zero
-        if let other = result[to]?[from], other != time / .seconds(1) {
+        let time = try row.required(to, row.duration(to, in: .zero ... .seconds(10))) / .seconds(1)
+        if let other = result[to]?[from], other != time {
           throw row.error(to, "rtt: \(from) to \(to) is there twice with different values", hint: "remove one")
         }
-        result[from, default: [:]][to] = time / .seconds(1)
+        result[from, default: [:]][to] = time
       }
     }
     return result

@@ -64,7 +64,7 @@ extension StudySummary {
       // The median source: the strongest would owe its place to chance.
       let ordered = group.sorted { ($0.daily?.test.amplitude ?? 0) < ($1.daily?.test.amplitude ?? 0) }
       let typical = ordered[ordered.count / 2]
-      guard let daily = typical.daily, found.count * 2 >= group.count else {
+      guard let daily = typical.daily, found.count * 2 > group.count else {
         if found.isEmpty { flat.append(name(target: target)) }
         continue
       }

@@ -8,6 +8,7 @@ extension StudyReport {
     // Short names: there are 24 rows for each pair.
     var rows: [JSON] = []
     var names: [String] = []
+    var hasBands = false
     for pair in ordered {
       let label = "\(name(source: pair.source)) → \(name(target: pair.target))"
       names.append(label)
@@ -18,7 +19,10 @@ extension StudyReport {
             "p": .string(label), "k": .string(kind), "h": .number(Double(hour.hour)), "v": .number(value),
             "n": .number(Double(hour.count)),
           ]
-          if let low = milliseconds(level.interval?.lowerBound), let high = milliseconds(level.interval?.upperBound) {
+          hasBands = hasBands || level.interval != nil
+          if let low = milliseconds(level.interval?.lowerBound),
+            let high = milliseconds(level.interval?.upperBound)
+          {
             row["l"] = .number(low)
             row["u"] = .number(high)
           }
@@ -29,71 +33,91 @@ extension StudyReport {
     let nights = ordered.flatMap { pair in
       self.nights(pair).map { night -> JSON in
         .object([
-          "p": .string("\(name(source: pair.source)) → \(name(target: pair.target))"), "a": .number(night.lowerBound),
+          "p": .string("\(name(source: pair.source)) → \(name(target: pair.target))"),
+          "a": .number(night.lowerBound),
           "b": .number(night.upperBound),
         ])
       }
     }
     let chosen: JSON = .object(["filter": .string("datum.p == pair")])
     let color: JSON = .object([
-      "field": .string("k"), "type": .string("nominal"), "title": .null, "legend": .object(["orient": .string("top")]),
+      "field": .string("k"), "type": .string("nominal"), "title": .null,
+      "legend": .object(["orient": .string("top")]),
       "scale": .object([
-        "domain": .array([.string("median"), .string("p90")]), "range": .array([.string("#0072b2"), .string("#d55e00")]),
+        "domain": .array([.string("median"), .string("p90")]),
+        "range": .array([.string("#0072b2"), .string("#d55e00")]),
       ]),
     ])
-    let hour = Self.axis("h", "hour of the day (UTC)", ["scale": .object(["domain": .array([.number(0), .number(23)]), "nice": .bool(false)])])
+    let hour = Self.axis(
+      "h", "hour of the day (UTC)",
+      ["scale": .object(["domain": .array([.number(0), .number(23)]), "nice": .bool(false)])])
     let height = Self.axis("v", "request TTFT (ms)", ["scale": .object(["zero": .bool(true)])])
-    let spec: JSON = .object([
-      "$schema": .string("https://vega.github.io/schema/vega-lite/v6.json"), "width": .number(780), "height": .number(300),
-      "params": .array([
-        .object([
-          "name": .string("pair"), "value": .string(names.first ?? ""),
-          "bind": .object([
-            "input": .string("select"), "options": .array(names.map { .string($0) }), "name": .string("source → target "),
-          ]),
-        ])
-      ]),
-      "data": .object(["values": .array(rows)]),
-      "layer": .array([
-        .object([
-          "name": .string("nights"), "data": .object(["values": .array(nights)]), "transform": .array([chosen]),
-          "mark": .object(["type": .string("rect"), "color": .string("#888888"), "opacity": .number(0.15)]),
-          "encoding": .object([
-            "x": Self.axis("a", "hour of the day (UTC)", [:]), "x2": .object(["field": .string("b")]),
-          ]),
-        ]),
+    // A study of a few days has none.
+    let bands: [JSON] =
+      hasBands
+      ? [
         .object([
           "name": .string("bands"), "transform": .array([chosen]),
           "mark": .object(["type": .string("area"), "opacity": .number(0.2)]),
           "encoding": .object([
-            "x": hour, "y": Self.axis("l", "request TTFT (ms)", [:]), "y2": .object(["field": .string("u")]), "color": color,
+            "x": hour, "y": Self.axis("l", "request TTFT (ms)", [:]), "y2": .object(["field": .string("u")]),
+            "color": color,
           ]),
-        ]),
+        ])
+      ] : []
+    let spec: JSON = .object([
+      "$schema": .string("https://vega.github.io/schema/vega-lite/v6.json"), "width": .number(780),
+      "height": .number(300),
+      "params": .array([
         .object([
-          "name": .string("lines"), "transform": .array([chosen]),
-          "mark": .object(["type": .string("line"), "point": .bool(true)]),
-          "encoding": .object([
-            "x": hour, "y": height, "color": color,
-            "tooltip": .array(
-              [("k", "quantile", "nominal"), ("h", "hour", "quantitative"), ("v", "ms", "quantitative"),
-                ("l", "from", "quantitative"), ("u", "to", "quantitative"), ("n", "probes", "quantitative"),
-              ].map { .object(["field": .string($0.0), "title": .string($0.1), "type": .string($0.2)]) }),
+          "name": .string("pair"), "value": .string(names.first ?? ""),
+          "bind": .object([
+            "input": .string("select"), "options": .array(names.map { .string($0) }),
+            "name": .string("source → target "),
           ]),
-        ]),
+        ])
       ]),
+      "data": .object(["values": .array(rows)]),
+      "layer": .array(
+        [
+          .object([
+            "name": .string("nights"), "data": .object(["values": .array(nights)]),
+            "transform": .array([chosen]),
+            "mark": .object(["type": .string("rect"), "color": .string("#888888"), "opacity": .number(0.15)]),
+            "encoding": .object([
+              "x": Self.axis("a", "hour of the day (UTC)", [:]), "x2": .object(["field": .string("b")]),
+            ]),
+          ])
+        ] + bands + [
+          .object([
+            "name": .string("lines"), "transform": .array([chosen]),
+            "mark": .object(["type": .string("line"), "point": .bool(true)]),
+            "encoding": .object([
+              "x": hour, "y": height, "color": color,
+              "tooltip": .array(
+                [
+                  ("k", "quantile", "nominal"), ("h", "hour", "quantitative"), ("v", "ms", "quantitative"),
+                  ("l", "from", "quantitative"), ("u", "to", "quantitative"), ("n", "probes", "quantitative"),
+                ].map { .object(["field": .string($0.0), "title": .string($0.1), "type": .string($0.2)]) }),
+            ]),
+          ])
+        ]),
     ])
     return Chart(title: "By hour of the day", spec: spec.text)
   }
 
   private static func axis(_ field: String, _ title: String, _ more: [String: JSON]) -> JSON {
     .object(
-      ["field": .string(field), "type": .string("quantitative"), "title": .string(title)].merging(more) { $1 })
+      ["field": .string(field), "type": .string("quantitative"), "title": .string(title)].merging(more) { $1 }
+    )
   }
 
   /// Those with a daily pattern first, a source's own region before others: what is shown at first should be worth it.
   private var ordered: [PairSummary] {
     summary.pairs.enumerated().sorted { a, b in
-      func rank(_ pair: PairSummary) -> Int { (pair.isIntra ? 0 : 2) + (pair.daily?.isDiscovery == true ? 0 : 1) }
+      func rank(_ pair: PairSummary) -> Int {
+        (pair.isIntra ? 0 : 2) + (pair.daily?.isDiscovery == true ? 0 : 1)
+      }
       return (rank(a.element), a.offset) < (rank(b.element), b.offset)
     }.map(\.element)
   }

@@ -37,7 +37,7 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
       ("- {region: us-east-9}", "did you mean"), ("- {region: us-east-1, load: 120%}", "regions.0.load: must be"),
       ("- {region: us-east-1, faults: [{kind: fire, share: 1%}]}", "regions.0.faults.0.kind"),
       ("- {region: us-east-1, faults: [{kind: stall, share: 60%}, {kind: reset, share: 60%}]}", "more than 100%"),
-      ("- {region: us-east-1}\n- {region: us-east-1}", "us-east-1 is there twice"), ("[]", "a region at least"),
+      ("- {region: us-east-1}\n- {region: us-east-1}", "us-east-1 is there twice"), ("  []", "a region at least"),
     ])
   func badRegionsAreRefused(regions: String, message: String) {
     #expect(refusal(regions: regions).contains(message), "\(refusal(regions: regions))")

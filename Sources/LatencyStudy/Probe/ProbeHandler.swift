@@ -129,6 +129,8 @@ final class ProbeHandler: ChannelInboundHandler {
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     switch error {
+    // The connection ended within the body, which is the connection's fault.
+    case HTTPParserError.invalidEOFState: failForEnd()
     case is HTTPParserError: tracker.fail(.malformed, "no HTTP: \(error)")
     case is NIOSSLError, is BoringSSLError: tracker.fail(sent ? .reset : .tls, "TLS: \(error)")
     default: tracker.fail(.reset, "\(error)")
@@ -138,16 +140,21 @@ final class ProbeHandler: ChannelInboundHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     if finished != nil {
-      if isSecure, !sent {
-        tracker.fail(.tls, "the connection ended within the TLS handshake")
-      } else if tracker.record.status == 200, tracker.phases[.firstEvent] != nil {
-        tracker.fail(.truncated, "the connection ended within the answer")
-      } else {
-        tracker.fail(.reset, "the connection ended before the answer")
-      }
+      failForEnd()
       end(context.channel, reusable: false)
     }
     context.fireChannelInactive()
+  }
+
+  /// What it means that the connection ends now.
+  private func failForEnd() {
+    if isSecure, !sent {
+      tracker.fail(.tls, "the connection ended within the TLS handshake")
+    } else if tracker.record.status == 200, tracker.phases[.firstEvent] != nil {
+      tracker.fail(.truncated, "the connection ended within the answer")
+    } else {
+      tracker.fail(.reset, "the connection ended before the answer")
+    }
   }
 
   /// Ends the probe from outside: too late, or not wanted any more.
