@@ -112,11 +112,14 @@ let package = Package(
     .target(name: "StudyAnalysis", dependencies: ["StudyStatistics", "StrictYAML"], swiftSettings: settings),
     // The page and the text of a study.
     .target(
-      name: "StudyReport", dependencies: ["StudyAnalysis", "StudyStatistics", "Reporting"], swiftSettings: settings),
+      name: "StudyReport", dependencies: ["StudyAnalysis", "StudyStatistics", "Reporting"],
+      swiftSettings: settings),
     // Where to put workers, by simulation of every pair of sites.
     .target(
       name: "Placement",
-      dependencies: ["Simulator", "SpeculationCore", "StudyAnalysis", "StudyStatistics", "StrictYAML", "WideArea"],
+      dependencies: [
+        "Simulator", "SpeculationCore", "StudyAnalysis", "StudyStatistics", "StrictYAML", "WideArea",
+      ],
       swiftSettings: settings),
     // The latency study: campaigns, probes, their store.
     .target(
@@ -290,20 +293,24 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ],
       swiftSettings: settings),
     .testTarget(
       name: "StudyAnalysisTests", dependencies: ["StudyAnalysis", "StudyStatistics", "Simulator"],
       swiftSettings: settings),
     .testTarget(
-      name: "StudyReportTests", dependencies: ["StudyReport", "StudyAnalysis", "Reporting", "BrowserTesting", "Simulator"],
+      name: "StudyReportTests",
+      dependencies: ["StudyReport", "StudyAnalysis", "Reporting", "BrowserTesting", "Simulator"],
       swiftSettings: settings),
     .testTarget(
       name: "PlacementTests", dependencies: ["Placement", "Simulator", "StudyAnalysis", "StrictYAML"],
       swiftSettings: settings),
     .testTarget(
       name: "RegionEmulatorTests",
-      dependencies: ["RegionEmulator", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML", "ProcessControl"],
+      dependencies: [
+        "RegionEmulator", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML", "ProcessControl",
+      ],
       exclude: ["bedrock_client.py"], swiftSettings: settings),
     .testTarget(
       name: "StreamFormatsTests", dependencies: ["StreamFormats", "Simulator"], swiftSettings: settings),

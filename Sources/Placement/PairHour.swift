@@ -29,7 +29,8 @@ struct PairHour: Sendable {
   /// Over the day: totals by text.
   static func ratio(_ hours: [PairHour]) -> RatioEstimate {
     func totals(_ times: (PairHour) -> [Double]) -> [Double] {
-      hours.reduce(into: [Double](repeating: 0, count: hours.first.map { times($0).count } ?? 0)) { sums, hour in
+      hours.reduce(into: [Double](repeating: 0, count: hours.first.map { times($0).count } ?? 0)) {
+        sums, hour in
         for (index, time) in times(hour).enumerated() { sums[index] += time }
       }
     }

@@ -5,8 +5,8 @@ import StudyAnalysis
 
 /// What is planned: sites, what stands there and what it costs, and how text is written.
 ///
-/// Keys of its own: `name`, `sites`, `regions`, `rtt`, `plain`, `tokens-per-second`, `tolerance`. The rest of the file is
-/// a scenario's (docs/simulator.md), but for what a plan decides itself: how far apart sites are, and what is compared.
+/// Keys of its own: `name`, `sites`, `regions`, `rtt`, `plain`, `tokens-per-second`, `tolerance`. The rest of the file
+/// is a scenario's (docs/simulator.md), but for what a plan decides itself: how far apart sites are, what is compared.
 public struct PlanFile: Sendable {
   public var name: String
   public var sites: [Site]
@@ -76,7 +76,9 @@ public struct PlanFile: Sendable {
     guard let list = try root.sections("sites", maxCount: maxSites), !list.isEmpty else {
       throw root.error(
         "sites", "a plan has sites",
-        hint: "add \"sites:\" with a list of {region: us-east-1, controller: true} and {region: eu-west-2, worker: true}")
+        hint:
+          "add \"sites:\" with a list of {region: us-east-1, controller: true} and {region: eu-west-2, worker: true}"
+      )
     }
     var sites: [Site] = []
     for section in list {
@@ -97,7 +99,8 @@ public struct PlanFile: Sendable {
     func check(_ name: String, _ section: YAMLSection) throws(YAMLError) {
       if names.contains(name) { return }
       let near = NearestName.of(name, among: names).map { "; did you mean \"\($0)\"?" } ?? ""
-      throw section.error(name, "rtt: there is no site \"\(name)\"\(near)", hint: "sites: \(names.joined(separator: ", "))")
+      throw section.error(
+        name, "rtt: there is no site \"\(name)\"\(near)", hint: "sites: \(names.joined(separator: ", "))")
     }
     var result: [String: [String: Double]] = [:]
     for from in matrix.keys {
@@ -107,7 +110,8 @@ public struct PlanFile: Sendable {
         try check(to, row)
         let time = try row.required(to, row.duration(to, in: .zero ... .seconds(10))) / .seconds(1)
         if let other = result[to]?[from], other != time {
-          throw row.error(to, "rtt: \(from) to \(to) is there twice with different values", hint: "remove one")
+          throw row.error(
+            to, "rtt: \(from) to \(to) is there twice with different values", hint: "remove one")
         }
         result[from, default: [:]][to] = time
       }

@@ -23,12 +23,14 @@ struct PlanJudgement {
     }
     let ratio = PairHour.ratio(hours)
     var pair = PlanResult.Pair(
-      controller: controller.name, worker: worker.name, roundTripMilliseconds: path.median * 1000, origin: path.origin,
+      controller: controller.name, worker: worker.name, roundTripMilliseconds: path.median * 1000,
+      origin: path.origin,
       hours: results, millisecondsPerToken: mean(\.millisecondsPerToken),
       localMillisecondsPerToken: mean(\.localMillisecondsPerToken),
       plainMillisecondsPerToken: mean(\.plainMillisecondsPerToken), moved: mean(\.moved), ratio: ratio.value,
       ratioInterval: ratio.interval.map(PlanResult.Interval.init),
-      slowHours: results.compactMap { $0.ratio < 1 - file.tolerance ? $0.hour : nil }, verdict: .works, reason: "")
+      slowHours: results.compactMap { $0.ratio < 1 - file.tolerance ? $0.hour : nil }, verdict: .works,
+      reason: "")
     if controller.targetPrice > 0 || controller.draftPrice > 0 || worker.draftPrice > 0 {
       isPriced = true
       let saved = hours.reduce(0) { $0 + self.saved($1, worker) } / Double(max(1, hours.count))
@@ -75,7 +77,9 @@ struct PlanJudgement {
       pair.reason = "\(speed), and no draft work leaves the site"
     } else {
       pair.reason =
-        pair.isSameSite ? "\(speed), but no draft work leaves the site" : "\(speed), \(Self.percent(pair.moved)) of its draft work moved"
+        pair.isSameSite
+        ? "\(speed), but no draft work leaves the site"
+        : "\(speed), \(Self.percent(pair.moved)) of its draft work moved"
       let slow = pair.slowHours.count
       if slow > 0 { pair.reason += "; slower in \(slow) hour\(slow == 1 ? "" : "s") of the day" }
     }
@@ -84,7 +88,9 @@ struct PlanJudgement {
   /// The pairs in the order of the file, ranked: by what they save, or without prices by speed, which leaves out a
   /// worker at the same site, since it moves nothing away.
   func judged() -> [PlanResult.Pair] {
-    func value(_ pair: PlanResult.Pair) -> Double { isPriced ? pair.usdSavedPerMillionTokens ?? 0 : pair.ratio }
+    func value(_ pair: PlanResult.Pair) -> Double {
+      isPriced ? pair.usdSavedPerMillionTokens ?? 0 : pair.ratio
+    }
     let good = pairs.indices.filter { pairs[$0].verdict == .works && (isPriced || !pairs[$0].isSameSite) }
     // Of equals the first in the file goes ahead.
     let order = good.sorted { (value(pairs[$1]), $0) < (value(pairs[$0]), $1) }
@@ -106,5 +112,7 @@ struct PlanJudgement {
   private static func percent(_ share: Double) -> String { String(format: "%.0f%%", share * 100) }
 
   /// Two digits below ten: where the difference is small, it is what matters.
-  private static func number(_ value: Double) -> String { String(format: abs(value) < 9.95 ? "%.1f" : "%.0f", value) }
+  private static func number(_ value: Double) -> String {
+    String(format: abs(value) < 9.95 ? "%.1f" : "%.0f", value)
+  }
 }

@@ -9,8 +9,8 @@ import Synchronization
 /// Sites with equal hardware and equal round trips are simulated once, what a controller does alone once for all
 /// workers. The same file gives the same plan, whatever the number of cores.
 ///
-/// What is simulated is what `wanspec simulate` simulates with the same hardware and link, and `wanspec bench --predict`
-/// with the same profile, texts and measured plain decoding.
+/// What is simulated is what `wanspec simulate` simulates with the same hardware and link, and what
+/// `wanspec bench --predict` does with the same profile, texts and measured plain decoding.
 public struct Planner: Sendable {
   private let file: PlanFile
   private let roundTrips: RoundTrips
@@ -103,7 +103,8 @@ public struct Planner: Sendable {
       }
       let scenario = PairScenario(file: file)
       let slowdown = (target: key.target, draft: key.home)
-      let pair = try scenario.pair(controller, here, slowdown: slowdown, worker, there, workerSlowdown: key.draft)
+      let pair = try scenario.pair(
+        controller, here, slowdown: slowdown, worker, there, workerSlowdown: key.draft)
       let hour = (
         roundTrip: key.roundTrip, wan: workload.add(pair, roundTrip: key.roundTrip),
         alone: workload.add(try scenario.alone(controller, here, slowdown: slowdown))

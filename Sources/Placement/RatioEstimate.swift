@@ -31,6 +31,7 @@ package struct RatioEstimate {
   /// The 97.5% point of Student's distribution (Abramowitz and Stegun, 26.7.5), good to 0.2% from 7 degrees on.
   private static func t(_ degrees: Double) -> Double {
     let z = 1.959964
-    return z + (pow(z, 3) + z) / (4 * degrees) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * degrees * degrees)
+    return z + (pow(z, 3) + z) / (4 * degrees) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z)
+      / (96 * degrees * degrees)
   }
 }

@@ -32,10 +32,13 @@ public struct RoundTrips: Sendable {
 
   /// The same in both directions.
   public func path(_ a: PlanFile.Site, _ b: PlanFile.Site) -> Path {
-    if let given = given[a.name]?[b.name] ?? given[b.name]?[a.name] { return Path(origin: .given, hours: [given]) }
+    if let given = given[a.name]?[b.name] ?? given[b.name]?[a.name] {
+      return Path(origin: .given, hours: [given])
+    }
     if a.name == b.name { return Path(origin: .sameSite, hours: [0]) }
     if let measured = measured[[a.name, b.name].sorted()] { return Path(origin: .study, hours: measured) }
-    return Path(origin: .distance, hours: [Self.rounded(a.region.typicalRoundTrip(to: b.region) / .seconds(1))])
+    return Path(
+      origin: .distance, hours: [Self.rounded(a.region.typicalRoundTrip(to: b.region) / .seconds(1))])
   }
 
   /// Medians by hour over both directions. An hour with fewer probes than a median's interval needs has the day's.

@@ -67,7 +67,8 @@ extension PlanFile.Site {
     }
     if isController, !isWorker, section.has("worker-changes") {
       throw section.error(
-        "worker-changes", "\(section.path): \"worker-changes\" has no effect: no worker stands at \(region.name)",
+        "worker-changes",
+        "\(section.path): \"worker-changes\" has no effect: no worker stands at \(region.name)",
         hint: "remove it, or set \"worker: true\"")
     }
     targetPrice = try section.number("target-price", in: 0...1e6) ?? 0
@@ -109,17 +110,23 @@ extension PlanFile.Site {
       let spell = PlanFile.Spell(
         from: try entry.required("from", entry.integer("from", in: 0...23)),
         to: try entry.required("to", entry.integer("to", in: 1...24)),
-        target: try entry.number("target", in: 1...100) ?? 1, draft: try entry.number("draft", in: 1...100) ?? 1)
+        target: try entry.number("target", in: 1...100) ?? 1,
+        draft: try entry.number("draft", in: 1...100) ?? 1)
       guard spell.from != spell.to else {
-        throw entry.error("to", "\(entry.path): a spell from \(spell.from) to \(spell.to) has no hours", hint: "a whole day is from 0 to 24")
+        throw entry.error(
+          "to", "\(entry.path): a spell from \(spell.from) to \(spell.to) has no hours",
+          hint: "a whole day is from 0 to 24")
       }
       guard entry.has("target") || entry.has("draft") else {
         throw entry.error(
           nil, "\(entry.path) needs \"target\" or \"draft\": how many times as long passes take",
           hint: "add \"target: 1.5\"")
       }
-      if let hour = (0..<24).first(where: { hour in spell.contains(hour) && spells.contains { $0.contains(hour) } }) {
-        throw entry.error("from", "\(entry.path): the hour \(hour) is in two spells", hint: "let them not overlap")
+      if let hour = (0..<24).first(where: { hour in
+        spell.contains(hour) && spells.contains { $0.contains(hour) }
+      }) {
+        throw entry.error(
+          "from", "\(entry.path): the hour \(hour) is in two spells", hint: "let them not overlap")
       }
       spells.append(spell)
     }

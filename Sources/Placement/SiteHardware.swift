@@ -3,7 +3,7 @@ import Simulator
 import SpeculationCore
 import StrictYAML
 
-/// How long passes take at a site, whatever way the file says it: in a profile, as pass times, for all sites or for one.
+/// How long passes take at a site, however the file says it: in a profile or as pass times, for all sites or for one.
 ///
 /// A controller's engines are its own site's, a worker's draft model is the worker's site's; so a pair's scenario has
 /// both written out, and equal hardware is found equal whatever it is called.
@@ -59,7 +59,9 @@ struct SiteHardware: Sendable, Hashable {
       try document.set("target", to: "{pass: 1ms}")
     }
     if document.node(at: "draft") == nil, !isProfiled { throw Self.missing("draft", at: site) }
-    for changes in [site.controllerChanges, site.workerChanges] { if let changes { try document.merge(changes) } }
+    for changes in [site.controllerChanges, site.workerChanges] {
+      if let changes { try document.merge(changes) }
+    }
     try Self.check(document)
     try document.set("name", to: YAMLNode(.scalar("plan", plain: false), at: site.place))
     let scenario = try Scenario(document, folder: folder)
@@ -68,7 +70,8 @@ struct SiteHardware: Sendable, Hashable {
     home = Engine(pass: plan.homeCost ?? CostCurve(), prefill: .zero)
     guard let worker = plan.workers.first else {
       throw YAMLError(
-        document.node(at: "worker.count")?.place ?? site.place, "worker.count: a plan needs a worker for each controller",
+        document.node(at: "worker.count")?.place ?? site.place,
+        "worker.count: a plan needs a worker for each controller",
         hint: "write 1 or more")
     }
     draft = Engine(pass: worker.cost, prefill: worker.prefillPerToken)
@@ -87,7 +90,9 @@ struct SiteHardware: Sendable, Hashable {
   private static func missing(_ key: String, at site: PlanFile.Site) -> YAMLError {
     YAMLError(
       site.place, "nothing says how long a pass of the \(key) takes at \(site.name)",
-      hint: "add \"\(key): {pass: \(key == "target" ? 30 : 5)ms}\" or a \"profile\", for all sites or for this one")
+      hint:
+        "add \"\(key): {pass: \(key == "target" ? 30 : 5)ms}\" or a \"profile\", for all sites or for this one"
+    )
   }
 
   /// A table of passes replaces another; merged they would be the passes of neither.
@@ -105,7 +110,10 @@ struct SiteHardware: Sendable, Hashable {
     for (key, reason, hint) in [
       ("sweep", "it compares sites", "remove it"), ("variants", "it compares sites", "remove it"),
       ("charts", "it draws its own", "remove it"),
-      ("workers", "each worker is a site's", "list sites, and give one \"worker-changes\" where its settings differ"),
+      (
+        "workers", "each worker is a site's",
+        "list sites, and give one \"worker-changes\" where its settings differ"
+      ),
     ] where root.has(key) {
       throw root.error(key, "a plan has no \"\(key)\": \(reason)", hint: hint)
     }
@@ -120,7 +128,8 @@ struct SiteHardware: Sendable, Hashable {
       ["plain", "local-sequential", "local-parallel"].contains(mode)
     {
       throw controller.error(
-        "mode", "controller.mode: a plan compares with \(mode) anyway", hint: "choose wan or autopilot, or remove it")
+        "mode", "controller.mode: a plan compares with \(mode) anyway",
+        hint: "choose wan or autopilot, or remove it")
     }
   }
 }

@@ -25,14 +25,16 @@ struct AnswerScript: Sendable, Equatable {
   var entries: [Entry] = []
 
   private static let words = [
-    "the", "sky", "is", "blue", "since", "short", "waves", "scatter", "more", "than", "long", "ones", "do", "in", "air",
+    "the", "sky", "is", "blue", "since", "short", "waves", "scatter", "more", "than", "long", "ones", "do",
+    "in", "air",
   ]
 
   /// - Parameters:
   ///   - start: when service starts, seconds after the request; with it the head and the first event come
   ///   - fault: of those that begin with status 200
   init(
-    _ request: EmulatedRequest, _ api: Target.API, visit: ServiceQueue.Visit, start: Double, fault: Sky.FaultKind?
+    _ request: EmulatedRequest, _ api: Target.API, visit: ServiceQueue.Visit, start: Double,
+    fault: Sky.FaultKind?
   ) {
     let format = AnswerFormat(api: api, request: request, firstByte: visit.wait + visit.prefill)
     add(start, format.opening)
@@ -53,13 +55,17 @@ struct AnswerScript: Sendable, Equatable {
   }
 
   private mutating func add(_ time: Double, _ bytes: [UInt8], isFirstContent: Bool = false) {
-    if !bytes.isEmpty { entries.append(Entry(time: time, step: .bytes(bytes), isFirstContent: isFirstContent)) }
+    if !bytes.isEmpty {
+      entries.append(Entry(time: time, step: .bytes(bytes), isFirstContent: isFirstContent))
+    }
   }
 
   /// As behind a buffer.
   private mutating func putTogether() {
     guard let last = entries.last else { return }
-    let bytes = entries.flatMap { entry -> [UInt8] in if case .bytes(let bytes) = entry.step { bytes } else { [] } }
+    let bytes = entries.flatMap { entry -> [UInt8] in
+      if case .bytes(let bytes) = entry.step { bytes } else { [] }
+    }
     entries = [Entry(time: last.time, step: .bytes(bytes), isFirstContent: true), last]
   }
 }
@@ -101,7 +107,8 @@ struct AnswerFormat: Sendable {
     let tokens = request.tokens
     switch api {
     case .openAIChat, .openAICompletions:
-      let last = api == .openAIChat ? #""delta":{},"finish_reason":"length""# : #""text":"","finish_reason":"length""#
+      let last =
+        api == .openAIChat ? #""delta":{},"finish_reason":"length""# : #""text":"","finish_reason":"length""#
       let usage =
         #"{"id":"x","object":"chunk","choices":[],"usage":{"prompt_tokens":\#(Self.inputTokens),"#
         + #""completion_tokens":\#(tokens),"total_tokens":\#(Self.inputTokens + tokens)}}"#
@@ -112,10 +119,13 @@ struct AnswerFormat: Sendable {
         + frame(
           "metadata",
           #"{"usage":{"inputTokens":\#(Self.inputTokens),"outputTokens":\#(tokens),"#
-            + #""totalTokens":\#(Self.inputTokens + tokens)},"metrics":{"latencyMs":\#(Int(firstByte * 1000))}}"#)
+            + #""totalTokens":\#(Self.inputTokens + tokens)},"metrics":{"latencyMs":\#(Int(firstByte * 1000))}}"#
+        )
     case .bedrockInvoke:
       return chunk(#"{"type":"content_block_stop","index":0}"#)
-        + chunk(#"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{"output_tokens":\#(tokens)}}"#)
+        + chunk(
+          #"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{"output_tokens":\#(tokens)}}"#
+        )
         + chunk(
           #"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":\#(Self.inputTokens),"#
             + #""outputTokenCount":\#(tokens),"invocationLatency":\#(Int(firstByte * 1000)),"#
@@ -129,7 +139,8 @@ struct AnswerFormat: Sendable {
     case .stall: return ([], .stall)
     case .reset: return ([], .reset)
     case .truncate: return ([], .end)
-    case .malformed: return (api.isBedrock ? frame("contentBlockDelta", "{\"delta\":") : event("{\"choices\":["), .end)
+    case .malformed:
+      return (api.isBedrock ? frame("contentBlockDelta", "{\"delta\":") : event("{\"choices\":["), .end)
     case .crc:
       guard api.isBedrock else { return (event("{\"choices\":["), .end) }
       var bytes = token(" wrong")

@@ -93,7 +93,9 @@ final class TunDevice: Sendable {
 
     func close() { Glibc.close(descriptor) }
   #else
-    init() throws { throw EmulatorError("a delaying network needs Linux; without --network, answers are held back") }
+    init() throws {
+      throw EmulatorError("a delaying network needs Linux; without --network, answers are held back")
+    }
     func close() {}
   #endif
 
@@ -217,14 +219,20 @@ final class PacketRelay: Sendable {
   /// - Returns: the packet's queue and its delay; nil for what does not belong here
   private func readdress(_ packet: inout [UInt8], count: Int) -> (queue: Int, delay: Int64)? {
     // IPv4, with addresses at 12 and 16: [10, 77 or 78, 1 for a source or 2 for a region, number].
-    guard count >= 20, packet[0] >> 4 == 4, packet[12] == 10, packet[13] == 77, packet[16] == 10, packet[17] == 78 else {
+    guard count >= 20, packet[0] >> 4 == 4, packet[12] == 10, packet[13] == 77, packet[16] == 10,
+      packet[17] == 78
+    else {
       return nil
     }
-    let (from, to) = ((kind: packet[14], number: Int(packet[15]) - 1), (kind: packet[18], number: Int(packet[19]) - 1))
+    let (from, to) = (
+      (kind: packet[14], number: Int(packet[15]) - 1), (kind: packet[18], number: Int(packet[19]) - 1)
+    )
     let isRequest = from.kind == 1 && to.kind == 2
     guard isRequest || from.kind == 2 && to.kind == 1 else { return nil }
     let (source, region) = isRequest ? (from.number, to.number) : (to.number, from.number)
-    guard source >= 0, (0..<regions).contains(region), source * regions + region < delays.count else { return nil }
+    guard source >= 0, (0..<regions).contains(region), source * regions + region < delays.count else {
+      return nil
+    }
     packet[13] = 78
     packet[17] = 77
     let pair = source * regions + region

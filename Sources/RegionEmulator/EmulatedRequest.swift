@@ -31,7 +31,9 @@ struct EmulatedRequest: Sendable, Equatable {
       kind = .clock
       return
     }
-    let parts = path.split(separator: "/", omittingEmptySubsequences: true).map { $0.removingPercentEncoding ?? "" }
+    let parts = path.split(separator: "/", omittingEmptySubsequences: true).map {
+      $0.removingPercentEncoding ?? ""
+    }
     guard parts.count >= 4 else { throw Self.unknown(path) }
     source = parts[0]
     region = parts[1]
@@ -39,14 +41,16 @@ struct EmulatedRequest: Sendable, Equatable {
     case ("v1", "models"): kind = .models
     case ("v1", "chat/completions"): kind = .completion(.openAIChat)
     case ("v1", "completions"): kind = .completion(.openAICompletions)
-    case ("model", _) where parts.count == 5 && parts[4] == "converse-stream": kind = .completion(.bedrockConverse)
+    case ("model", _) where parts.count == 5 && parts[4] == "converse-stream":
+      kind = .completion(.bedrockConverse)
     case ("model", _) where parts.count == 5 && parts[4] == "invoke-with-response-stream":
       kind = .completion(.bedrockInvoke)
     default: throw Self.unknown(path)
     }
     guard case .completion(let api) = kind else { return }
     guard method == "POST" else {
-      throw Refusal(status: 405, type: "invalid_request_error", message: "\(method) is not allowed here; use POST")
+      throw Refusal(
+        status: 405, type: "invalid_request_error", message: "\(method) is not allowed here; use POST")
     }
     let object = (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any]
     guard let object else {
@@ -61,7 +65,9 @@ struct EmulatedRequest: Sendable, Equatable {
     switch api {
     case .openAIChat, .openAICompletions:
       guard object["stream"] as? Bool == true else {
-        throw Refusal(status: 400, type: "invalid_request_error", message: "only streams are emulated: set stream to true")
+        throw Refusal(
+          status: 400, type: "invalid_request_error", message: "only streams are emulated: set stream to true"
+        )
       }
       guard object[api == .openAIChat ? "messages" : "prompt"] != nil else {
         throw Refusal(status: 400, type: "invalid_request_error", message: "messages or prompt is missing")
@@ -88,7 +94,8 @@ struct EmulatedRequest: Sendable, Equatable {
   private static func unknown(_ path: some StringProtocol) -> Refusal {
     Refusal(
       status: 404, type: "not_found_error",
-      message: "nothing at \(path.prefix(200)); paths are /SOURCE/REGION/v1/... and /SOURCE/REGION/model/ID/...")
+      message:
+        "nothing at \(path.prefix(200)); paths are /SOURCE/REGION/v1/... and /SOURCE/REGION/model/ID/...")
   }
 
   /// The JSON of a refusal: OpenAI's form, with the `message` that AWS's clients look for.
@@ -96,7 +103,8 @@ struct EmulatedRequest: Sendable, Equatable {
     let object: [String: Any] = [
       "error": ["type": refusal.type, "message": refusal.message], "message": refusal.message,
     ]
-    let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+    let data = try? JSONSerialization.data(
+      withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
     return Array(data ?? Data())
   }
 }

@@ -47,10 +47,13 @@ final class EmulatorHandler: ChannelInboundHandler {
       self.head = nil
       if isTooLarge {
         return refuse(
-          context, head, .init(status: 413, type: "invalid_request_error", message: "the body is larger than 1 MiB"))
+          context, head,
+          .init(status: 413, type: "invalid_request_error", message: "the body is larger than 1 MiB"))
       }
       do {
-        try answer(context, head, try EmulatedRequest(method: head.method.rawValue, path: head.uri, body: body), received)
+        try answer(
+          context, head, try EmulatedRequest(method: head.method.rawValue, path: head.uri, body: body),
+          received)
       } catch { refuse(context, head, error) }
     }
   }
@@ -64,10 +67,14 @@ final class EmulatorHandler: ChannelInboundHandler {
         context, head, 200,
         Array("{\"acceleration\":\(sky.acceleration),\"name\":\"\(sky.name)\",\"time\":\(state.time)}".utf8))
     }
-    guard let roundTrip = state.sky.roundTrip(request.source, request.region), let site = state.site(request.region) else {
+    guard let roundTrip = state.sky.roundTrip(request.source, request.region),
+      let site = state.site(request.region)
+    else {
       throw .init(
         status: 404, type: "not_found_error",
-        message: "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" in this sky")
+        message:
+          "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" in this sky"
+      )
     }
     let headers = head.headers.map { (name: $0.name.lowercased(), value: $0.value) }
     let path = String(head.uri.prefix { $0 != "?" })
@@ -77,16 +84,19 @@ final class EmulatorHandler: ChannelInboundHandler {
       throw refusal
     }
     guard case .completion(let api) = request.kind else {
-      return respond(context, head, 200, Array(#"{"object":"list","data":[{"id":"emulated","object":"model"}]}"#.utf8))
+      return respond(
+        context, head, 200, Array(#"{"object":"list","data":[{"id":"emulated","object":"model"}]}"#.utf8))
     }
     let (number, visit, fault) = state.arrive(request, site: site, at: received)
     let id = "\(state.sky.name)-\(number)"
     let refusal: EmulatedRequest.Refusal? =
       switch fault {
-      case .throttle: .init(status: 429, type: "ThrottlingException", message: "Too many requests, please wait.")
+      case .throttle:
+        .init(status: 429, type: "ThrottlingException", message: "Too many requests, please wait.")
       case .error: .init(status: 500, type: "InternalServerException", message: "An emulated failure.")
       case .unavailable: .init(status: 503, type: "ServiceUnavailableException", message: "Not available.")
-      case .forbidden: .init(status: 403, type: "AccessDeniedException", message: "You may not use this model.")
+      case .forbidden:
+        .init(status: 403, type: "AccessDeniedException", message: "You may not use this model.")
       default: nil
       }
     let outside = state.isDelayedOutside ? 0 : roundTrip
@@ -109,7 +119,8 @@ final class EmulatorHandler: ChannelInboundHandler {
     ])
     if !head.isKeepAlive { fields.add(name: "connection", value: "close") }
     // It goes out with the first piece.
-    context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: fields))), promise: nil)
+    context.write(
+      wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: fields))), promise: nil)
     step(context)
   }
 
@@ -176,7 +187,8 @@ final class EmulatorHandler: ChannelInboundHandler {
   // MARK: Short answers
 
   private func refuse(
-    _ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ refusal: EmulatedRequest.Refusal, id: String = "",
+    _ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ refusal: EmulatedRequest.Refusal,
+    id: String = "",
     after delay: Double = 0
   ) {
     var headers = [("x-amzn-errortype", refusal.type), ("x-request-id", id), ("x-amzn-requestid", id)]
@@ -202,9 +214,12 @@ final class EmulatorHandler: ChannelInboundHandler {
     if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
     context.write(
       wrapOutboundOut(
-        .head(HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: headers))),
+        .head(
+          HTTPResponseHead(
+            version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: headers))),
       promise: nil)
-    context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: body)))), promise: nil)
+    context.write(
+      wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: body)))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
     if !head.isKeepAlive { context.close(promise: nil) }
   }

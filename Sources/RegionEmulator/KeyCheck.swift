@@ -7,7 +7,8 @@ struct KeyCheck: Sendable {
 
   /// - Returns: nil when the request may come in
   func refusal(
-    _ request: EmulatedRequest, method: String, path: String, headers: [(name: String, value: String)], body: [UInt8],
+    _ request: EmulatedRequest, method: String, path: String, headers: [(name: String, value: String)],
+    body: [UInt8],
     now: Date = Date()
   ) -> EmulatedRequest.Refusal? {
     guard keys != Sky.Keys() else { return nil }
@@ -16,20 +17,25 @@ struct KeyCheck: Sendable {
     guard case .completion(let api) = request.kind, api.isBedrock else {
       return .init(status: 401, type: "invalid_api_key", message: "a wrong API key")
     }
-    guard let id = keys.accessKeyID, let secret = keys.secretAccessKey, shown.hasPrefix("AWS4-HMAC-SHA256 ") else {
-      return .init(status: 403, type: "MissingAuthenticationTokenException", message: "Missing Authentication Token")
+    guard let id = keys.accessKeyID, let secret = keys.secretAccessKey, shown.hasPrefix("AWS4-HMAC-SHA256 ")
+    else {
+      return .init(
+        status: 403, type: "MissingAuthenticationTokenException", message: "Missing Authentication Token")
     }
     guard let time = headers.first(where: { $0.name == "x-amz-date" })?.value, let date = Self.date(time),
       abs(date.timeIntervalSince(now)) < 300
     else {
-      return .init(status: 403, type: "ExpiredTokenException", message: "The security token included in the request is expired")
+      return .init(
+        status: 403, type: "ExpiredTokenException",
+        message: "The security token included in the request is expired")
     }
     guard shown.contains("Credential=\(id)/") else {
       return .init(
         status: 403, type: "UnrecognizedClientException",
         message: "The security token included in the request is invalid.")
     }
-    let names = shown.split(separator: ", ").first { $0.hasPrefix("SignedHeaders=") }?.dropFirst(14).split(separator: ";")
+    let names = shown.split(separator: ", ").first { $0.hasPrefix("SignedHeaders=") }?.dropFirst(14).split(
+      separator: ";")
     let added = ["x-amz-date", "x-amz-security-token"]
     let signed = headers.filter { header in
       !added.contains(header.name) && (names ?? []).contains { $0 == header.name }
@@ -38,7 +44,8 @@ struct KeyCheck: Sendable {
     let again =
       signed.contains { $0.name == "host" }
       ? SignatureV4(
-        keys: SigningKeys(accessKeyID: id, secretAccessKey: secret, sessionToken: token), region: request.region
+        keys: SigningKeys(accessKeyID: id, secretAccessKey: secret, sessionToken: token),
+        region: request.region
       ).headers(method: method, path: path, headers: signed, body: body, date: date) : []
     guard again.contains(where: { $0.name == "authorization" && $0.value == shown }) else {
       return .init(

@@ -51,7 +51,9 @@ public final class RegionEmulator: Sendable {
     }
   }
 
-  private init(_ channel: any Channel, _ group: MultiThreadedEventLoopGroup, _ state: SkyState, _ log: RequestLog) {
+  private init(
+    _ channel: any Channel, _ group: MultiThreadedEventLoopGroup, _ state: SkyState, _ log: RequestLog
+  ) {
     self.channel = channel
     self.group = group
     self.state = state

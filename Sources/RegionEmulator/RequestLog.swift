@@ -29,7 +29,8 @@ final class RequestLog: Sendable {
       file = NIOLockedValueBox(nil)
       return
     }
-    guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forWritingAtPath: path)
+    guard FileManager.default.createFile(atPath: path, contents: nil),
+      let handle = FileHandle(forWritingAtPath: path)
     else { throw EmulatorError("the log \(path) cannot be written: \(String(cString: strerror(errno)))") }
     file = NIOLockedValueBox(handle)
   }

@@ -62,7 +62,9 @@ public struct ServiceQueue: Sendable {
     now = time
   }
 
-  private mutating func drawTokens() -> Int { max(1, Int(random.exponential(mean: Double(site.tokens)).rounded())) }
+  private mutating func drawTokens() -> Int {
+    max(1, Int(random.exponential(mean: Double(site.tokens)).rounded()))
+  }
 
   /// - Parameter time: not before the last one
   public mutating func arrive(at time: Double, tokens: Int) -> Visit {

@@ -9,7 +9,8 @@ extension Sky {
   ///   - locals: for each source the address to connect from, where a network delays packets
   ///   - hosts: for each region the host to connect to, where a network delays packets
   public func campaign(
-    address: String, days: Double, every: String, locals: [String: String] = [:], hosts: [String: String] = [:]
+    address: String, days: Double, every: String, locals: [String: String] = [:],
+    hosts: [String: String] = [:]
   ) -> String {
     let port = address.split(separator: ":").last.map(String.init) ?? ""
     let apis = Target.API.allCases
@@ -20,7 +21,8 @@ extension Sky {
     ]
     for region in Set(sources + sites.map(\.region)).sorted(by: { $0.name < $1.name }) {
       lines.append(
-        "  \(region.name): {latitude: \(region.latitude), longitude: \(region.longitude), time-zone: \(region.timeZone)}")
+        "  \(region.name): {latitude: \(region.latitude), longitude: \(region.longitude), time-zone: \(region.timeZone)}"
+      )
     }
     lines.append("sources:")
     for source in sources {

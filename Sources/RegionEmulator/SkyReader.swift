@@ -52,7 +52,8 @@ private struct SkyReader {
 
   func sites() throws(YAMLError) -> [Sky.Site] {
     guard let list = try root.sections("regions", maxCount: 250), !list.isEmpty else {
-      throw root.error("regions", "a sky has a region at least", hint: "add \"regions:\" with a list of {region: NAME}")
+      throw root.error(
+        "regions", "a sky has a region at least", hint: "add \"regions:\" with a list of {region: NAME}")
     }
     var sites: [Sky.Site] = []
     for section in list {
@@ -70,13 +71,16 @@ private struct SkyReader {
 
   private func site(_ section: YAMLSection, _ region: Region) throws(YAMLError) -> Sky.Site {
     func seconds(_ key: String, _ fallback: Double) throws(YAMLError) -> Double {
-      guard let duration = try section.duration(key, in: .microseconds(1) ... .seconds(60)) else { return fallback }
+      guard let duration = try section.duration(key, in: .microseconds(1) ... .seconds(60)) else {
+        return fallback
+      }
       return duration / .seconds(1)
     }
     let site = Sky.Site(
       region: region, servers: try section.integer("servers", in: 1...1000) ?? 8,
       prefill: try seconds("prefill", 0.15), perToken: try seconds("per-token", 0.015),
-      sigma: try section.number("sigma", in: 0...3) ?? 0.3, tokens: try section.integer("tokens", in: 1...10_000) ?? 100,
+      sigma: try section.number("sigma", in: 0...3) ?? 0.3,
+      tokens: try section.integer("tokens", in: 1...10_000) ?? 100,
       load: try section.number("load", in: 0...0.97, percent: true) ?? 0.5,
       diurnal: try section.number("diurnal", in: 0...1, percent: true) ?? 0,
       peakHour: try section.number("peak-hour", in: 0...24) ?? 14, faults: try faults(section))
@@ -117,7 +121,8 @@ private struct SkyReader {
     }
     for source in sources {
       for site in sites where given[source.name]?[site.region.name] == nil {
-        given[source.name, default: [:]][site.region.name] = source.typicalRoundTrip(to: site.region) / .seconds(1)
+        given[source.name, default: [:]][site.region.name] =
+          source.typicalRoundTrip(to: site.region) / .seconds(1)
       }
     }
     return given
@@ -126,7 +131,8 @@ private struct SkyReader {
   func keys() throws(YAMLError) -> Sky.Keys {
     guard let section = try root.section("keys") else { return Sky.Keys() }
     let keys = Sky.Keys(
-      bearer: try section.text("bearer", maxLength: 500), accessKeyID: try section.text("access-key", maxLength: 200),
+      bearer: try section.text("bearer", maxLength: 500),
+      accessKeyID: try section.text("access-key", maxLength: 200),
       secretAccessKey: try section.text("secret-key", maxLength: 200))
     if (keys.accessKeyID == nil) != (keys.secretAccessKey == nil) {
       throw section.error(nil, "access-key and secret-key belong together")

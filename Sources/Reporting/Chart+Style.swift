@@ -45,7 +45,8 @@ extension Chart {
   /// Where the names of categories would run into each other: the axis with its labels askew.
   static func askew(_ position: JSON, labels table: DataTable, _ column: String, width: Int) -> JSON {
     let index = table.index(of: column)
-    let names = Set(table.rows.compactMap { row in if case .text(let name) = row[index] { name } else { nil } })
+    let names = Set(
+      table.rows.compactMap { row in if case .text(let name) = row[index] { name } else { nil } })
     // A character is about 7 pixels wide.
     let longest = names.map(\.count).max() ?? 0
     guard names.count * (longest + 1) * 7 > width else { return position }

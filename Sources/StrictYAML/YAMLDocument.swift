@@ -21,7 +21,8 @@ public struct YAMLDocument: Sendable, Hashable {
   ///   - name: what errors call the text; a file's name
   ///   - kind: what it is, for an error that says what it has to be, with an example of a line
   public init(
-    parsing text: String, name: String, kind: (name: String, example: String) = ("a file of settings", "name: fast")
+    parsing text: String, name: String,
+    kind: (name: String, example: String) = ("a file of settings", "name: fast")
   ) throws(YAMLError) {
     guard text.utf8.count <= Self.maxBytes else { throw Self.tooLarge(name) }
     let parsed = try Self.parse(text, name: name) { YAMLPlace(file: name, line: $0) }

@@ -15,7 +15,9 @@ package enum YAMLDecimal {
     return parts.count == 1 || (isDecimal(parts[1]) && !parts[1].contains("."))
   }
 
-  package static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+  package static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+  }
 
   /// Without the ".0" of a whole number.
   package static func text(_ value: Double) -> String {

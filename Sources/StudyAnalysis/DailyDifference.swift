@@ -42,6 +42,7 @@ public struct DailyDifference: Sendable, Equatable {
     let reach = Distribution.studentQuantile(0.975, freedom: count - 1) * error
     self.mean = mean
     interval = mean - reach...mean + reach
-    pValue = error > 0 ? 2 * (1 - Distribution.student(abs(mean) / error, freedom: count - 1)) : mean == 0 ? 1 : 0
+    pValue =
+      error > 0 ? 2 * (1 - Distribution.student(abs(mean) / error, freedom: count - 1)) : mean == 0 ? 1 : 0
   }
 }

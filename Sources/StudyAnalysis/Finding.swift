@@ -72,7 +72,8 @@ extension StudySummary {
     }
     var result = findings.sorted { $0.0 > $1.0 }.map(\.1)
     if !flat.isEmpty {
-      let places = flat.count == 1 ? flat[0] : flat.dropLast().joined(separator: ", ") + " and " + flat[flat.count - 1]
+      let places =
+        flat.count == 1 ? flat[0] : flat.dropLast().joined(separator: ", ") + " and " + flat[flat.count - 1]
       result.insert(
         Finding(
           topic: .daily, figure: "\(flat.count) flat",
@@ -84,7 +85,9 @@ extension StudySummary {
     return result
   }
 
-  private func breathing(_ pair: PairSummary, _ daily: PairSummary.Daily, from found: Int, of count: Int) -> Finding {
+  private func breathing(_ pair: PairSummary, _ daily: PairSummary.Daily, from found: Int, of count: Int)
+    -> Finding
+  {
     let (test, region) = (daily.test, data.targets[pair.target].region)
     let hour: Double = test.peakHour + region.utcOffset(at: data.begin) + 48
     let local = hour.truncatingRemainder(dividingBy: 24)
@@ -92,9 +95,11 @@ extension StudySummary {
     let low = TimeText.percent(test.amplitudeInterval.lowerBound)
     let high = TimeText.percent(test.amplitudeInterval.upperBound)
     let place = "\(name(target: pair.target)) breathes with the day, seen from \(found) of \(count) sources"
-    let size = "from \(name(source: pair.source)) its time to first token swings by \(swing) (95%: \(low) to \(high))"
+    let size =
+      "from \(name(source: pair.source)) its time to first token swings by \(swing) (95%: \(low) to \(high))"
     let peak = "highest at \(TimeText.clock(test.peakHour)) UTC, \(TimeText.clock(local)) there"
-    return Finding(topic: .daily, figure: "±\(swing)", sentence: "\(place): \(size) around its level, \(peak).")
+    return Finding(
+      topic: .daily, figure: "±\(swing)", sentence: "\(place): \(size) around its level, \(peak).")
   }
 
   private var network: [Finding] {
@@ -124,7 +129,9 @@ extension StudySummary {
         let witnesses = pairs.filter { $0.target == pair.target }
         let agreeing = witnesses.filter { $0.changes.contains { $0.agrees(with: change) } }
         guard agreeing.count * 2 > witnesses.count,
-          !said.contains(where: { $0.target == pair.target && abs($0.date.timeIntervalSince(change.date)) < 86_400 })
+          !said.contains(where: {
+            $0.target == pair.target && abs($0.date.timeIntervalSince(change.date)) < 86_400
+          })
         else { return nil }
         said.append((pair.target, change.date))
         return Finding(
@@ -162,7 +169,9 @@ extension StudySummary {
       findings.append(
         Finding(
           topic: .quality, figure: "\(missed)",
-          sentence: "\(missed) probes (\(TimeText.percent(share))) were never sent; the table of exclusions says why."))
+          sentence:
+            "\(missed) probes (\(TimeText.percent(share))) were never sent; the table of exclusions says why."
+        ))
     }
     if data.bursts * 20 > data.sent {
       findings.append(
@@ -179,7 +188,9 @@ extension StudySummary {
       findings.append(
         Finding(
           topic: .quality, figure: "\(long) of \(pairs.count)",
-          sentence: "\(long) of \(pairs.count) pairs depend on their past for so long that their intervals are a lower bound of what is unknown."))
+          sentence:
+            "\(long) of \(pairs.count) pairs depend on their past for so long that their intervals are a lower bound of what is unknown."
+        ))
     }
     return findings
   }

@@ -75,7 +75,8 @@ struct HourlySeries: Sendable {
 
   func summaries(using random: inout PairRandom) -> [PairSummary.Hour] {
     let once = [Int](repeating: 1, count: days)
-    let draws = days < Self.minimumDays ? [] : (0..<Self.replicates).map { _ in Self.draw(days: days, using: &random) }
+    let draws =
+      days < Self.minimumDays ? [] : (0..<Self.replicates).map { _ in Self.draw(days: days, using: &random) }
     return (0..<24).compactMap { hour in
       func level(_ p: Double) -> PairSummary.Level? {
         quantile(p, hour: hour, weights: once).map { value in

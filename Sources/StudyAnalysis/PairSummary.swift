@@ -90,7 +90,8 @@ extension PairSummary {
     let connects = pair.connect.filter(\.isFinite).sorted()
     connectP50 = connects.isEmpty ? nil : connects[Quantile.index(0.5, count: connects.count)]
     connectQuantiles =
-      connects.isEmpty ? [] : (0..<100).map { connects[Quantile.index((Double($0) + 0.5) / 100, count: connects.count)] }
+      connects.isEmpty
+      ? [] : (0..<100).map { connects[Quantile.index((Double($0) + 0.5) / 100, count: connects.count)] }
     roundTripP50 = Quantile.of(pair.roundTrip.filter(\.isFinite), 0.5)
     timePerTokenP50 = Quantile.of(pair.timePerToken.filter(\.isFinite), 0.5)
     network = NetworkShare(pair.networkProbes)
@@ -98,7 +99,8 @@ extension PairSummary {
       let level = p50.value.isFinite ? p50.value : 0
       return Daily(
         test: test, isDiscovery: false, amplitude: test.amplitude * level,
-        amplitudeInterval: test.amplitudeInterval.lowerBound * level...test.amplitudeInterval.upperBound * level)
+        amplitudeInterval: test.amplitudeInterval.lowerBound * level...test.amplitudeInterval.upperBound
+          * level)
     }
     changes = ChangePoint.find(in: series).map {
       Change(date: data.date(of: pair.first + $0.slot), before: $0.before, after: $0.after, pValue: $0.pValue)
@@ -112,7 +114,9 @@ extension StudyData.Pair {
 
   /// From the first probe's slot to the last one's.
   func series(of data: StudyData) -> SlotSeries {
-    guard let first = slots.first, let last = slots.last else { return SlotSeries(interval: data.slotLength, values: []) }
+    guard let first = slots.first, let last = slots.last else {
+      return SlotSeries(interval: data.slotLength, values: [])
+    }
     var values = [Double?](repeating: nil, count: Int(last - first) + 1)
     for (slot, value) in zip(slots, requestTTFT) where !value.isNaN { values[Int(slot - first)] = value }
     return SlotSeries(interval: data.slotLength, values: values)

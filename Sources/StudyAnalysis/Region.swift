@@ -40,9 +40,11 @@ public struct Region: Sendable, Hashable, Codable {
   public static let known: [String: Region] = {
     let table: [(String, Double, Double, String)] = [
       ("us-east-1", 39.04, -77.49, "America/New_York"), ("us-east-2", 39.96, -83.00, "America/New_York"),
-      ("us-west-1", 37.35, -121.96, "America/Los_Angeles"), ("us-west-2", 45.84, -119.70, "America/Los_Angeles"),
+      ("us-west-1", 37.35, -121.96, "America/Los_Angeles"),
+      ("us-west-2", 45.84, -119.70, "America/Los_Angeles"),
       ("ca-central-1", 45.50, -73.57, "America/Toronto"), ("ca-west-1", 51.05, -114.07, "America/Edmonton"),
-      ("mx-central-1", 20.59, -100.39, "America/Mexico_City"), ("sa-east-1", -23.55, -46.63, "America/Sao_Paulo"),
+      ("mx-central-1", 20.59, -100.39, "America/Mexico_City"),
+      ("sa-east-1", -23.55, -46.63, "America/Sao_Paulo"),
       ("eu-west-1", 53.35, -6.26, "Europe/Dublin"), ("eu-west-2", 51.51, -0.13, "Europe/London"),
       ("eu-west-3", 48.86, 2.35, "Europe/Paris"), ("eu-central-1", 50.11, 8.68, "Europe/Berlin"),
       ("eu-central-2", 47.38, 8.54, "Europe/Zurich"), ("eu-north-1", 59.33, 18.07, "Europe/Stockholm"),
@@ -50,13 +52,17 @@ public struct Region: Sendable, Hashable, Codable {
       ("af-south-1", -33.92, 18.42, "Africa/Johannesburg"), ("il-central-1", 32.09, 34.78, "Asia/Jerusalem"),
       ("me-central-1", 24.45, 54.38, "Asia/Dubai"), ("me-south-1", 26.07, 50.55, "Asia/Bahrain"),
       ("ap-south-1", 19.08, 72.88, "Asia/Kolkata"), ("ap-south-2", 17.39, 78.49, "Asia/Kolkata"),
-      ("ap-southeast-1", 1.35, 103.82, "Asia/Singapore"), ("ap-southeast-2", -33.87, 151.21, "Australia/Sydney"),
-      ("ap-southeast-3", -6.21, 106.85, "Asia/Jakarta"), ("ap-southeast-4", -37.81, 144.96, "Australia/Melbourne"),
-      ("ap-southeast-5", 3.14, 101.69, "Asia/Kuala_Lumpur"), ("ap-southeast-7", 13.76, 100.50, "Asia/Bangkok"),
+      ("ap-southeast-1", 1.35, 103.82, "Asia/Singapore"),
+      ("ap-southeast-2", -33.87, 151.21, "Australia/Sydney"),
+      ("ap-southeast-3", -6.21, 106.85, "Asia/Jakarta"),
+      ("ap-southeast-4", -37.81, 144.96, "Australia/Melbourne"),
+      ("ap-southeast-5", 3.14, 101.69, "Asia/Kuala_Lumpur"),
+      ("ap-southeast-7", 13.76, 100.50, "Asia/Bangkok"),
       ("ap-east-1", 22.32, 114.17, "Asia/Hong_Kong"), ("ap-east-2", 25.03, 121.57, "Asia/Taipei"),
       ("ap-northeast-1", 35.68, 139.69, "Asia/Tokyo"), ("ap-northeast-2", 37.57, 126.98, "Asia/Seoul"),
       ("ap-northeast-3", 34.69, 135.50, "Asia/Tokyo"), ("ap-southeast-6", -36.85, 174.76, "Pacific/Auckland"),
-      ("us-gov-east-1", 39.96, -83.00, "America/New_York"), ("us-gov-west-1", 45.84, -119.70, "America/Los_Angeles"),
+      ("us-gov-east-1", 39.96, -83.00, "America/New_York"),
+      ("us-gov-west-1", 45.84, -119.70, "America/Los_Angeles"),
     ]
     return Dictionary(
       uniqueKeysWithValues: table.map { ($0, Region(name: $0, latitude: $1, longitude: $2, timeZone: $3)) })

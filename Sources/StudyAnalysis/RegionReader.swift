@@ -35,7 +35,8 @@ package struct RegionReader {
       }
       let zone = try entry.text("time-zone", maxLength: 100) ?? "UTC"
       guard TimeZone(identifier: zone) != nil else {
-        throw entry.error("time-zone", "unknown time zone \"\(zone)\"", hint: "write one such as Europe/Zurich")
+        throw entry.error(
+          "time-zone", "unknown time zone \"\(zone)\"", hint: "write one such as Europe/Zurich")
       }
       regions[name] = Region(
         name: name,

@@ -119,7 +119,8 @@ public struct StudyData: Sendable {
   public var clockAge: Double?
 
   public init(
-    name: String, fingerprint: String, slotLength: Double, slots: Range<Int>, emulated: String?, timeout: Double,
+    name: String, fingerprint: String, slotLength: Double, slots: Range<Int>, emulated: String?,
+    timeout: Double,
     sources: [Region], targets: [Target]
   ) {
     self.name = name

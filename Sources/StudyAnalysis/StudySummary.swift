@@ -42,7 +42,8 @@ public struct StudySummary: Sendable {
     }
   }
 
-  private init(_ data: StudyData, bootstrap: BlockBootstrap, progress: @escaping @Sendable (Int, Int) -> Void) {
+  private init(_ data: StudyData, bootstrap: BlockBootstrap, progress: @escaping @Sendable (Int, Int) -> Void)
+  {
     let opposed = Self.opposed(data)
     let total = data.pairs.count + opposed.count
     let done = Atomic(0)
@@ -58,7 +59,8 @@ public struct StudySummary: Sendable {
     var comparisons = Self.parallel(opposed.count) { index in
       defer { step() }
       return Comparison(
-        own: data.pairs[opposed[index].own], other: data.pairs[opposed[index].other], of: data, bootstrap: bootstrap)
+        own: data.pairs[opposed[index].own], other: data.pairs[opposed[index].other], of: data,
+        bootstrap: bootstrap)
     }
     for (index, stands) in DiurnalTest.discoveries(comparisons.map { $0.ofDays?.pValue ?? 1 }).enumerated() {
       comparisons[index].isDiscovery = stands
@@ -67,13 +69,15 @@ public struct StudySummary: Sendable {
     exclusions = data.exclusions
     self.data = Facts(
       name: data.name, slotLength: data.slotLength, begin: data.date(of: data.slots.lowerBound),
-      end: data.date(of: data.slots.upperBound), emulated: data.emulated, timeout: data.timeout, sources: data.sources,
+      end: data.date(of: data.slots.upperBound), emulated: data.emulated, timeout: data.timeout,
+      sources: data.sources,
       targets: data.targets, sent: data.sent, bursts: data.bursts, usd: data.usd, clockAge: data.clockAge)
   }
 
   /// Each pair without a change counts as a test that found nothing.
   private static func withDiscoveredChanges(_ pairs: [PairSummary]) -> [PairSummary] {
-    let places = pairs.indices.flatMap { pair in pairs[pair].changes.indices.map { (pair: pair, change: $0) } }
+    let places = pairs.indices.flatMap { pair in pairs[pair].changes.indices.map { (pair: pair, change: $0) }
+    }
     let quiet = pairs.count { $0.changes.isEmpty }
     let stands = DiurnalTest.discoveries(
       places.map { pairs[$0.pair].changes[$0.change].pValue } + Array(repeating: 1, count: quiet))

@@ -10,7 +10,8 @@ extension StudyReport {
     var objects: [[String: any Sendable]] = [
       [
         "kind": "study", "name": facts.name, "emulated": facts.emulated ?? NSNull(), "sent": facts.sent,
-        "sources": facts.sources.map(\.name), "targets": facts.targets.map(\.name), "begin": facts.begin.timeIntervalSince1970,
+        "sources": facts.sources.map(\.name), "targets": facts.targets.map(\.name),
+        "begin": facts.begin.timeIntervalSince1970,
         "end": facts.end.timeIntervalSince1970, "usd": facts.usd, "clock_age_s": facts.clockAge ?? NSNull(),
       ]
     ]

@@ -83,7 +83,8 @@ extension StudyReport {
   private var near: [ReportPage.Block] {
     guard !summary.comparisons.isEmpty else { return [] }
     var table = DataTable([
-      "pair", DataTable.Column("hours", title: "hours with lower p90", decimals: 0), DataTable.Column("low", title: "from"),
+      "pair", DataTable.Column("hours", title: "hours with lower p90", decimals: 0),
+      DataTable.Column("low", title: "from"),
       DataTable.Column("high", title: "to"),
     ])
     for each in summary.comparisons.filter({ $0.isDiscovery && ($0.ofDays?.mean ?? 0) < 0 })
@@ -91,7 +92,8 @@ extension StudyReport {
     {
       let pair = "\(name(target: each.other)) from \(name(source: each.source))"
       table.append([
-        .text(pair), .number(Double(each.lowerHours)), DataTable.Cell(each.lowerHoursInterval.map { Double($0.lowerBound) }),
+        .text(pair), .number(Double(each.lowerHours)),
+        DataTable.Cell(each.lowerHoursInterval.map { Double($0.lowerBound) }),
         DataTable.Cell(each.lowerHoursInterval.map { Double($0.upperBound) }),
       ])
     }
@@ -103,11 +105,14 @@ extension StudyReport {
             table, title: "Hours of the day in which a far region's p90 is below the own region's", x: "pair",
             y: Chart.Axis("hours", fromZero: true), interval: Chart.Interval(low: "low", high: "high")
           ).captioned(
-            "The 20 pairs with the most such hours, of those whose p90 of a day is lower; 95%, whole days being drawn.")))
+            "The 20 pairs with the most such hours, of those whose p90 of a day is lower; 95%, whole days being drawn."
+          )))
     }
-    return blocks + tables(
-      comparisonTable, "Other region less own region, probes paired by slot; below zero the other one is faster. \"stands\": at most 5% of those that do are false "
-        + "(Benjamini-Hochberg).", rows: 400)
+    return blocks
+      + tables(
+        comparisonTable,
+        "Other region less own region, probes paired by slot; below zero the other one is faster. \"stands\": at most 5% of those that do are false "
+          + "(Benjamini-Hochberg).", rows: 400)
   }
 
   private var network: [ReportPage.Block] {
@@ -121,7 +126,8 @@ extension StudyReport {
       let step = max(1, quantiles.count / 120)
       for place in stride(from: step - 1, to: quantiles.count, by: step) {
         table.append([
-          .number(quantiles[place] * 1000), .number(Double(place + 1) / Double(quantiles.count) * 100), .text(source.name),
+          .number(quantiles[place] * 1000), .number(Double(place + 1) / Double(quantiles.count) * 100),
+          .text(source.name),
         ])
       }
     }

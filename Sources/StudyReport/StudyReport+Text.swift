@@ -19,7 +19,8 @@ extension StudyReport {
 
   var overview: String {
     let days = facts.end.timeIntervalSince(facts.begin) / 86_400
-    let span = days.formatted(.number.precision(.fractionLength(0...2)).locale(Locale(identifier: "en_US_POSIX")))
+    let span = days.formatted(
+      .number.precision(.fractionLength(0...2)).locale(Locale(identifier: "en_US_POSIX")))
     return "\(facts.sent) probes from \(facts.sources.count) sources to \(facts.targets.count) targets, "
       + "\(TimeText.date(facts.begin)) to \(TimeText.date(facts.end)) (\(span) days)"
   }
@@ -30,8 +31,10 @@ extension StudyReport {
     let rows = summary.pairs.map { pair in
       [
         name(source: pair.source), name(target: pair.target) + (pair.isIntra ? " *" : ""), "\(pair.count)",
-        TimeText.percent(Double(pair.censored) / Double(pair.count)), interval(pair.p50), TimeText.seconds(pair.p90.value),
-        interval(pair.p95), pair.connectP50.map(TimeText.seconds) ?? "-", pair.timePerTokenP50.map(TimeText.seconds) ?? "-",
+        TimeText.percent(Double(pair.censored) / Double(pair.count)), interval(pair.p50),
+        TimeText.seconds(pair.p90.value),
+        interval(pair.p95), pair.connectP50.map(TimeText.seconds) ?? "-",
+        pair.timePerTokenP50.map(TimeText.seconds) ?? "-",
       ]
     }
     let widths = header.indices.map { column in ([header] + rows).map { $0[column].count }.max() ?? 0 }
@@ -46,7 +49,8 @@ extension StudyReport {
 
   private func interval(_ estimate: Estimate) -> String {
     guard let interval = estimate.interval else { return TimeText.seconds(estimate.value) }
-    return "\(TimeText.seconds(estimate.value)) (\(TimeText.seconds(interval.lowerBound))..\(TimeText.seconds(interval.upperBound)))"
+    return
+      "\(TimeText.seconds(estimate.value)) (\(TimeText.seconds(interval.lowerBound))..\(TimeText.seconds(interval.upperBound)))"
   }
 
   /// At 100 characters, later lines indented.

@@ -32,21 +32,25 @@ public struct StudyReport: Sendable {
       DataTable.Column("p90", unit: "ms", decimals: 0), DataTable.Column("p95", unit: "ms", decimals: 0),
       DataTable.Column("p95_low", title: "p95 from", unit: "ms", decimals: 0),
       DataTable.Column("p95_high", title: "to ", unit: "ms", decimals: 0),
-      DataTable.Column("p99", unit: "ms", decimals: 0), DataTable.Column("cold_p50", title: "cold p50", unit: "ms", decimals: 0),
+      DataTable.Column("p99", unit: "ms", decimals: 0),
+      DataTable.Column("cold_p50", title: "cold p50", unit: "ms", decimals: 0),
       DataTable.Column("connect", title: "TCP connect", unit: "ms", decimals: 1),
       DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 1),
       DataTable.Column("tpot", title: "per token", unit: "ms", decimals: 1),
       DataTable.Column("effective", title: "effective n", decimals: 0),
-      DataTable.Column("block", title: "block", unit: "slots", decimals: 0), DataTable.Column("note", title: "remarks"),
+      DataTable.Column("block", title: "block", unit: "slots", decimals: 0),
+      DataTable.Column("note", title: "remarks"),
     ])
     for pair in summary.pairs {
       table.append([
         .text(name(source: pair.source)), .text(name(target: pair.target)), .number(Double(pair.count)),
         .number(Double(pair.censored) / Double(pair.count) * 100), cell(pair.p50.value),
         cell(pair.p50.interval?.lowerBound), cell(pair.p50.interval?.upperBound), cell(pair.p90.value),
-        cell(pair.p95.value), cell(pair.p95.interval?.lowerBound), cell(pair.p95.interval?.upperBound), cell(pair.p99),
+        cell(pair.p95.value), cell(pair.p95.interval?.lowerBound), cell(pair.p95.interval?.upperBound),
+        cell(pair.p99),
         cell(pair.coldP50), cell(pair.connectP50), cell(pair.roundTripP50), cell(pair.timePerTokenP50),
-        .number(pair.p50.effectiveCount), .number(Double(pair.p50.blockLength)), DataTable.Cell(remarks(pair)),
+        .number(pair.p50.effectiveCount), .number(Double(pair.p50.blockLength)),
+        DataTable.Cell(remarks(pair)),
       ])
     }
     return table
@@ -68,7 +72,8 @@ public struct StudyReport: Sendable {
 
   public var comparisonTable: DataTable {
     var table = DataTable([
-      "source", DataTable.Column("own", title: "own region"), DataTable.Column("other", title: "other region"),
+      "source", DataTable.Column("own", title: "own region"),
+      DataTable.Column("other", title: "other region"),
       DataTable.Column("p50", title: "p50 difference", unit: "ms", decimals: 0),
       DataTable.Column("p50_low", title: "from", unit: "ms", decimals: 0),
       DataTable.Column("p50_high", title: "to", unit: "ms", decimals: 0),
@@ -79,7 +84,8 @@ public struct StudyReport: Sendable {
       DataTable.Column("day_low", title: "from   ", unit: "ms", decimals: 0),
       DataTable.Column("day_high", title: "to   ", unit: "ms", decimals: 0),
       DataTable.Column("stands"), DataTable.Column("lower", title: "hours with lower p90", decimals: 0),
-      DataTable.Column("lower_low", title: "from  ", decimals: 0), DataTable.Column("lower_high", title: "to  ", decimals: 0),
+      DataTable.Column("lower_low", title: "from  ", decimals: 0),
+      DataTable.Column("lower_high", title: "to  ", decimals: 0),
       DataTable.Column("hours", title: "hours compared", decimals: 0),
     ])
     for each in summary.comparisons {
@@ -87,7 +93,8 @@ public struct StudyReport: Sendable {
         .text(name(source: each.source)), .text(name(target: each.own)), .text(name(target: each.other)),
         cell(each.p50?.value), cell(each.p50?.interval?.lowerBound), cell(each.p50?.interval?.upperBound),
         cell(each.p95?.value), cell(each.p95?.interval?.lowerBound), cell(each.p95?.interval?.upperBound),
-        cell(each.ofDays?.mean), cell(each.ofDays?.interval.lowerBound), cell(each.ofDays?.interval.upperBound),
+        cell(each.ofDays?.mean), cell(each.ofDays?.interval.lowerBound),
+        cell(each.ofDays?.interval.upperBound),
         .text(each.isDiscovery ? "yes" : "no"), .number(Double(each.lowerHours)),
         DataTable.Cell(each.lowerHoursInterval.map { Double($0.lowerBound) }),
         DataTable.Cell(each.lowerHoursInterval.map { Double($0.upperBound) }), .number(Double(each.hours)),
@@ -98,8 +105,10 @@ public struct StudyReport: Sendable {
 
   public var dailyTable: DataTable {
     var table = DataTable([
-      "source", "target", DataTable.Column("p_value", title: "p", decimals: 5), DataTable.Column("found", title: "stands"),
-      DataTable.Column("amplitude", unit: "ms", decimals: 0), DataTable.Column("low", title: "from", unit: "ms", decimals: 0),
+      "source", "target", DataTable.Column("p_value", title: "p", decimals: 5),
+      DataTable.Column("found", title: "stands"),
+      DataTable.Column("amplitude", unit: "ms", decimals: 0),
+      DataTable.Column("low", title: "from", unit: "ms", decimals: 0),
       DataTable.Column("high", title: "to", unit: "ms", decimals: 0),
       DataTable.Column("share", title: "of its level", unit: "%", decimals: 0),
       DataTable.Column("peak", title: "peak, UTC"), DataTable.Column("days", decimals: 0),
@@ -109,8 +118,10 @@ public struct StudyReport: Sendable {
       table.append([
         .text(name(source: pair.source)), .text(name(target: pair.target)), .number(daily.test.pValue),
         .text(daily.isDiscovery ? "yes" : "no"), .number(daily.amplitude * 1000),
-        .number(daily.amplitudeInterval.lowerBound * 1000), .number(daily.amplitudeInterval.upperBound * 1000),
-        .number(daily.test.amplitude * 100), .text(TimeText.clock(daily.test.peakHour)), .number(Double(daily.test.days)),
+        .number(daily.amplitudeInterval.lowerBound * 1000),
+        .number(daily.amplitudeInterval.upperBound * 1000),
+        .number(daily.test.amplitude * 100), .text(TimeText.clock(daily.test.peakHour)),
+        .number(Double(daily.test.days)),
       ])
     }
     return table
@@ -134,14 +145,17 @@ public struct StudyReport: Sendable {
 
   public var changeTable: DataTable {
     var table = DataTable([
-      "source", "target", DataTable.Column("at", title: "around"), DataTable.Column("before", unit: "ms", decimals: 0),
-      DataTable.Column("after", unit: "ms", decimals: 0), DataTable.Column("p_value", title: "p", decimals: 5),
+      "source", "target", DataTable.Column("at", title: "around"),
+      DataTable.Column("before", unit: "ms", decimals: 0),
+      DataTable.Column("after", unit: "ms", decimals: 0),
+      DataTable.Column("p_value", title: "p", decimals: 5),
       DataTable.Column("stands"),
     ])
     for pair in summary.pairs {
       for change in pair.changes {
         table.append([
-          .text(name(source: pair.source)), .text(name(target: pair.target)), .text(TimeText.date(change.date)),
+          .text(name(source: pair.source)), .text(name(target: pair.target)),
+          .text(TimeText.date(change.date)),
           .number(change.before * 1000), .number(change.after * 1000), .number(change.pValue),
           .text(change.isDiscovery ? "yes" : "no"),
         ])
@@ -152,14 +166,16 @@ public struct StudyReport: Sendable {
 
   public var exclusionTable: DataTable {
     var table = DataTable([
-      "source", "target", "outcome", DataTable.Column("count", decimals: 0), DataTable.Column("treated", title: "treated as"),
+      "source", "target", "outcome", DataTable.Column("count", decimals: 0),
+      DataTable.Column("treated", title: "treated as"),
       DataTable.Column("example"),
     ])
     for each in summary.exclusions.sorted(by: { $0.count > $1.count }) {
       table.append([
         .text(name(source: each.source)), .text(name(target: each.target)), .text(each.outcome),
         .number(Double(each.count)),
-        .text(each.censored ? "infinitely slow, unless a text had begun" : "left out"), DataTable.Cell(each.example),
+        .text(each.censored ? "infinitely slow, unless a text had begun" : "left out"),
+        DataTable.Cell(each.example),
       ])
     }
     return table

@@ -21,7 +21,8 @@ struct WANSpec: AsyncParsableCommand {
     subcommands: [
       GenerateCommand.self, ServeCommand.self, WorkerCommand.self, LinkCommand.self, ModelsCommand.self,
       BenchCommand.self,
-      SimulateCommand.self, TraceCommand.self, ProfileCommand.self, StudyCommand.self, PlanCommand.self, DemoCommand.self,
+      SimulateCommand.self, TraceCommand.self, ProfileCommand.self, StudyCommand.self, PlanCommand.self,
+      DemoCommand.self,
       DoctorCommand.self,
       CertsCommand.self, TokensCommand.self, KeysCommand.self,
     ])

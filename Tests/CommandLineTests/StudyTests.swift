@@ -39,7 +39,8 @@ import Testing
   private func emulator(_ folder: Folder, days: Double) async throws -> RunningProgram {
     let sky = try folder.write(Self.sky, to: "sky.yaml")
     let program = try await RunningProgram([
-      "study", "emulate", sky, "--listen", "127.0.0.1:0", "--campaign", folder.file("campaign.yaml"), "--days", "\(days)",
+      "study", "emulate", sky, "--listen", "127.0.0.1:0", "--campaign", folder.file("campaign.yaml"),
+      "--days", "\(days)",
       "--every", "10min", "--log", folder.file("log.jsonl"), "--json",
     ])
     _ = try await program.event("ready")
@@ -72,7 +73,10 @@ import Testing
     emulator.signal(SIGTERM)
     #expect(await emulator.result().status == 0)
 
-    let merge = ["study", "merge", folder.file("a.sqlite"), folder.file("b.sqlite"), "--output", folder.file("all.sqlite"), "--json"]
+    let merge = [
+      "study", "merge", folder.file("a.sqlite"), folder.file("b.sqlite"), "--output",
+      folder.file("all.sqlite"), "--json",
+    ]
     let merged = try await Program.run(merge)
     #expect(merged.status == 0, "\(merged.errors)")
     let again = try await Program.run(merge)
@@ -86,12 +90,15 @@ import Testing
     #expect(probes.count == 432)
     let keys = Set(probes.map { "\($0["source"] ?? "") \($0["target"] ?? "") \($0["slot"] ?? "")" })
     #expect(keys.count == 432)
-    let phases = ["dns", "connect", "tls", "written", "headers", "first_event", "first_content", "last_content", "end"]
+    let phases = [
+      "dns", "connect", "tls", "written", "headers", "first_event", "first_content", "last_content", "end",
+    ]
     for probe in probes {
       guard let total = probe["total_ns"] as? Int else { continue }
       #expect(phases.reduce(0) { $0 + (probe["\($1)_ns"] as? Int ?? 0) } == total)
     }
-    #expect(probes.contains { $0["outcome"] as? String == "missed" && $0["detail"] as? String == "nobody ran" })
+    #expect(
+      probes.contains { $0["outcome"] as? String == "missed" && $0["detail"] as? String == "nobody ran" })
     #expect(probes.count { $0["outcome"] as? String == "credentials" } < 20)
 
     let page = folder.file("report.html")
@@ -116,14 +123,16 @@ import Testing
     let folder = try Folder()
     let emulator = try await emulator(folder, days: 0.5)
     let run = try await Program.run([
-      "study", "run", folder.file("campaign.yaml"), "--source", "eu-west-2", "--store", folder.file("a.sqlite"),
+      "study", "run", folder.file("campaign.yaml"), "--source", "eu-west-2", "--store",
+      folder.file("a.sqlite"),
       "--max-requests", "5", "--json",
     ])
     #expect(run.status == 3, "\(run.errors)")
     #expect(run.output.contains("\"limit\":\"5 requests\""))
     #expect(run.output.split(separator: "\n").count { $0.contains("\"event\":\"probe\"") } == 5)
     let poor = try await Program.run([
-      "study", "run", folder.file("campaign.yaml"), "--source", "eu-west-2", "--store", folder.file("b.sqlite"),
+      "study", "run", folder.file("campaign.yaml"), "--source", "eu-west-2", "--store",
+      folder.file("b.sqlite"),
       "--max-usd", "0.00001",
     ])
     #expect(poor.status == 3 && poor.output.contains("the limit of 1e-05 USD is reached"), "\(poor.output)")
@@ -141,7 +150,8 @@ import Testing
       targets: [{region: us-east-1, api: openai-chat, url: 'http://127.0.0.1:9/v1', model: m, price: {output: 10}}]
       """
     let campaign = try folder.write(good, to: "c.yaml")
-    let keyed = try folder.write(good.replacing("model: m", with: "model: m, key-variable: NO_SUCH_KEY"), to: "k.yaml")
+    let keyed = try folder.write(
+      good.replacing("model: m", with: "model: m, key-variable: NO_SUCH_KEY"), to: "k.yaml")
     let bad = try folder.write(good + "\nevrey: 5min", to: "bad.yaml")
     let text = try folder.write("hello", to: "text")
     let cases: [(arguments: [String], status: Int32, message: String)] = [
@@ -151,10 +161,13 @@ import Testing
       (["study", "run", campaign, "--source", "us-esat-1"], 1, "did you mean us-east-1?"),
       (["study", "run", keyed, "--source", "us-east-1"], 1, "NO_SUCH_KEY is not set"),
       (["study", "run", campaign, "--source", "us-east-1", "--max-usd", "-1"], 64, "--max-usd"),
-      (["study", "resume", text], 1, "not a study's store"), (["study", "report", folder.file("none")], 1, "there is no such file"),
+      (["study", "resume", text], 1, "not a study's store"),
+      (["study", "report", folder.file("none")], 1, "there is no such file"),
       (["study", "merge", text, "--output", text], 64, "is one of the files to merge"),
-      (["study", "export", text], 1, "not a study's store"), (["study", "emulate", bad], 1, "a sky has a region at least"),
-      (["plan", bad], 1, "sites"), (["plan", folder.file("none")], 1, "cannot be read"), (["plan", bad, "--jobs", "0"], 64, "--jobs"),
+      (["study", "export", text], 1, "not a study's store"),
+      (["study", "emulate", bad], 1, "a sky has a region at least"),
+      (["plan", bad], 1, "sites"), (["plan", folder.file("none")], 1, "cannot be read"),
+      (["plan", bad, "--jobs", "0"], 64, "--jobs"),
     ]
     for each in cases {
       let result = try await Program.run(each.arguments)

@@ -36,25 +36,32 @@ import Testing
   func chatIsRead(piece: Int) throws {
     #expect(
       try events(.openAIChat, Array(chat.utf8), piece: piece) == [
-        .other, .content(bytes: 2), .content(bytes: 7), .finished(reason: "length"), .usage(input: 9, output: 2), .endMark,
+        .other, .content(bytes: 2), .content(bytes: 7), .finished(reason: "length"),
+        .usage(input: 9, output: 2), .endMark,
       ])
   }
 
   @Test func completionsAreRead() throws {
-    let text = "data: {\"choices\":[{\"text\":\"ab\",\"finish_reason\":null}],\"usage\":null}\n\ndata: [DONE]\n\n"
+    let text =
+      "data: {\"choices\":[{\"text\":\"ab\",\"finish_reason\":null}],\"usage\":null}\n\ndata: [DONE]\n\n"
     #expect(try events(.openAICompletions, Array(text.utf8)) == [.content(bytes: 2), .endMark])
   }
 
   @Test(
     arguments: [
-      ("data: {\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\"}}\n\n", "server_error: out of memory"),
+      (
+        "data: {\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\"}}\n\n",
+        "server_error: out of memory"
+      ),
       ("data: {\"error\":\"no\"}\n\n", "no"),
     ])
   func errorsInTheStreamAreFound(text: String, message: String) throws {
     #expect(try events(.openAIChat, Array(text.utf8)) == [.failure(message)])
   }
 
-  @Test(arguments: ["data: {\"choices\":[\n\n", "data: hello\n\n", "data: {\"object\":\"x\"}\n\n", "data: []\n\n"])
+  @Test(arguments: [
+    "data: {\"choices\":[\n\n", "data: hello\n\n", "data: {\"object\":\"x\"}\n\n", "data: []\n\n",
+  ])
   func whatIsNoCompletionIsRefused(text: String) {
     #expect(throws: AnswerError.self) { try events(.openAIChat, Array(text.utf8)) }
   }
@@ -71,8 +78,11 @@ import Testing
       frame("messageStart", #"{"role":"assistant"}"#)
       + frame("contentBlockDelta", #"{"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"a"}}}"#)
       + frame("contentBlockDelta", #"{"contentBlockIndex":0,"delta":{"text":"Hello"}}"#)
-      + frame("contentBlockStop", #"{"contentBlockIndex":0}"#) + frame("messageStop", #"{"stopReason":"max_tokens"}"#)
-      + frame("metadata", #"{"usage":{"inputTokens":3,"outputTokens":4,"totalTokens":7},"metrics":{"latencyMs":5}}"#)
+      + frame("contentBlockStop", #"{"contentBlockIndex":0}"#)
+      + frame("messageStop", #"{"stopReason":"max_tokens"}"#)
+      + frame(
+        "metadata", #"{"usage":{"inputTokens":3,"outputTokens":4,"totalTokens":7},"metrics":{"latencyMs":5}}"#
+      )
     #expect(
       try events(.bedrockConverse, bytes, piece: piece) == [
         .other, .content(bytes: 1), .content(bytes: 5), .other, .finished(reason: "max_tokens"), .endMark,
@@ -94,7 +104,9 @@ import Testing
   }
 
   @Test func exceptionsAreFoundWithinTheStream() throws {
-    let bytes = EventStreamMessage(exception: "throttlingException", json: Array(#"{"message":"Slow down"}"#.utf8)).encoded()
+    let bytes = EventStreamMessage(
+      exception: "throttlingException", json: Array(#"{"message":"Slow down"}"#.utf8)
+    ).encoded()
     #expect(try events(.bedrockConverse, bytes) == [.failure("throttlingException: Slow down")])
   }
 
@@ -102,11 +114,15 @@ import Testing
     var bytes = frame("contentBlockDelta", #"{"delta":{"text":"Hello"}}"#)
     bytes[bytes.count - 8] ^= 1
     #expect(throws: AnswerError.self) { try events(.bedrockConverse, bytes) }
-    #expect(throws: AnswerError.self) { try events(.bedrockConverse, Array(frame("messageStart", "{}").dropLast())) }
+    #expect(throws: AnswerError.self) {
+      try events(.bedrockConverse, Array(frame("messageStart", "{}").dropLast()))
+    }
     #expect(throws: AnswerError.self) { try events(.bedrockInvoke, frame("chunk", #"{"bytes":"%%%"}"#)) }
   }
 
-  @Test(arguments: [("5", 5.0), (" 1.5 ", 1.5), ("-3", 0), ("999999", 3600), ("soon", nil), ("", nil), ("nan", nil)])
+  @Test(arguments: [
+    ("5", 5.0), (" 1.5 ", 1.5), ("-3", 0), ("999999", 3600), ("soon", nil), ("", nil), ("nan", nil),
+  ])
   func retryAfterIsRead(text: String, seconds: Double?) {
     #expect(RetryAfter.seconds(text) == seconds)
   }

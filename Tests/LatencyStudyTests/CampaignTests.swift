@@ -53,7 +53,8 @@ func campaign(_ extra: String = "", target: String = "", sources: String = "[eu-
   }
 
   @Test func costIsCountedAtItsHighest() throws {
-    let campaign = try campaign("  price: {input: 1, output: 10}\nprompt: {text: hello, max-tokens: 100}\ndays: 1\nwarm: true")
+    let campaign = try campaign(
+      "  price: {input: 1, output: 10}\nprompt: {text: hello, max-tokens: 100}\ndays: 1\nwarm: true")
     // 5 bytes and 64 tokens of wrapping in, 100 out, per million; twice 288.
     #expect(abs(campaign.highestCostPerSource - (69e-6 + 1000e-6) * 576) < 1e-9)
     #expect(campaign.requestsPerSource == 576)
@@ -78,17 +79,41 @@ func campaign(_ extra: String = "", target: String = "", sources: String = "[eu-
 
   @Test(
     arguments: [
-      ("- {name: a, region: us-east-1, api: openai-chat, url: 'http://x', model: m}", "the target a is there twice"),
-      ("- {name: b, region: us-east-1, api: openai-chat, url: 'http://127.0.0.1:1/v1', model: m}", "b and a overlap"),
-      ("- {name: b, region: us-esat-1, api: openai-chat, url: 'http://x', model: m}", "did you mean \"us-east-1\"?"),
+      (
+        "- {name: a, region: us-east-1, api: openai-chat, url: 'http://x', model: m}",
+        "the target a is there twice"
+      ),
+      (
+        "- {name: b, region: us-east-1, api: openai-chat, url: 'http://127.0.0.1:1/v1', model: m}",
+        "b and a overlap"
+      ),
+      (
+        "- {name: b, region: us-esat-1, api: openai-chat, url: 'http://x', model: m}",
+        "did you mean \"us-east-1\"?"
+      ),
       ("- {name: b, region: us-east-1, api: openai, url: 'http://x', model: m}", "targets.1.api"),
       ("- {name: b, region: us-east-1, api: openai-chat, model: m}", "targets.1 needs \"url\""),
       ("- {name: b, region: us-east-1, api: openai-chat, url: 'http://x?k=1', model: m}", "no ? and no #"),
-      ("- {name: b, region: us-east-1, api: openai-chat, url: 'http://u:p@x', model: m}", "no user or password"),
-      ("- {name: b, region: us-east-1, api: openai-chat, url: 'http://x', model: m, auth: sigv4}", "sigv4 is for"),
-      ("- {name: b, region: us-east-1, api: openai-chat, url: 'http://x', model: m, key-variable: sk-123}", "never the key"),
-      ("- {name: b, region: us-east-1, api: bedrock-converse, model: us.anthropic.claude-x}", "inference profile"),
-      ("- {name: b, region: us-east-1, api: bedrock-converse, model: x, auth: none, profile: p}", "only auth: sigv4"),
+      (
+        "- {name: b, region: us-east-1, api: openai-chat, url: 'http://u:p@x', model: m}",
+        "no user or password"
+      ),
+      (
+        "- {name: b, region: us-east-1, api: openai-chat, url: 'http://x', model: m, auth: sigv4}",
+        "sigv4 is for"
+      ),
+      (
+        "- {name: b, region: us-east-1, api: openai-chat, url: 'http://x', model: m, key-variable: sk-123}",
+        "never the key"
+      ),
+      (
+        "- {name: b, region: us-east-1, api: bedrock-converse, model: us.anthropic.claude-x}",
+        "inference profile"
+      ),
+      (
+        "- {name: b, region: us-east-1, api: bedrock-converse, model: x, auth: none, profile: p}",
+        "only auth: sigv4"
+      ),
     ])
   func badTargetsAreRefusedWithTheirLine(target: String, message: String) {
     let refusal = refusal(target: target)
@@ -98,15 +123,18 @@ func campaign(_ extra: String = "", target: String = "", sources: String = "[eu-
 
   @Test(
     arguments: [
-      ("[eu-west-2, eu-west-2]", "the source eu-west-2 is there twice"), ("[]", "a campaign has a source at least"),
-      ("[mars]", "unknown region \"mars\""), ("[{region: eu-west-2, local-address: here}]", "is not an IP address"),
+      ("[eu-west-2, eu-west-2]", "the source eu-west-2 is there twice"),
+      ("[]", "a campaign has a source at least"),
+      ("[mars]", "unknown region \"mars\""),
+      ("[{region: eu-west-2, local-address: here}]", "is not an IP address"),
     ])
   func badSourcesAreRefused(sources: String, message: String) {
     #expect(refusal(sources: sources).contains(message), "\(refusal(sources: sources))")
   }
 
   @Test func bedrockKnowsItsAddress() throws {
-    let campaign = try campaign(target: "- {region: eu-west-3, api: bedrock-invoke, model: 'anthropic.claude-x-v1:0'}")
+    let campaign = try campaign(
+      target: "- {region: eu-west-3, api: bedrock-invoke, model: 'anthropic.claude-x-v1:0'}")
     let target = campaign.targets[1]
     #expect(target.name == "eu-west-3")
     #expect(target.url == "https://bedrock-runtime.eu-west-3.amazonaws.com")

@@ -39,14 +39,17 @@ import Testing
     credential: Credential = .none
   ) async throws -> Prober.Answer {
     let campaign = try campaign(
-      "prompt: {max-tokens: 8}", target: "- {name: t, region: us-east-1, api: \(api.rawValue), url: \"\(url)\", model: 'a:0', auth: none}")
+      "prompt: {max-tokens: 8}",
+      target:
+        "- {name: t, region: us-east-1, api: \(api.rawValue), url: \"\(url)\", model: 'a:0', auth: none}")
     let target = campaign.targets[1]
     let prober = Prober(
       group: MultiThreadedEventLoopGroup.singleton, threads: .singleton, clock: .world, version: "test")
     return try await prober.probe(
       Prober.Order(
         key: ProbeKey(source: "eu-west-2", target: "t", slot: 1), scheduled: 0, target: target,
-        endpoint: target.endpoint(from: "eu-west-2"), localAddress: nil, prompt: campaign.prompt, timeout: timeout,
+        endpoint: target.endpoint(from: "eu-west-2"), localAddress: nil, prompt: campaign.prompt,
+        timeout: timeout,
         warm: warm, credential: credential))
   }
 
@@ -70,7 +73,8 @@ import Testing
     #expect(first >= 18_000_000)
     #expect(first + (try #require(phases[.lastContent])) >= 25_000_000)
     #expect(record.outputTokens == 8 && record.inputTokens == 12)
-    #expect(record.chunks.reduce(0) { $0 + $1.bytes } == " the sky is blue since short waves scatter".utf8.count)
+    #expect(
+      record.chunks.reduce(0) { $0 + $1.bytes } == " the sky is blue since short waves scatter".utf8.count)
     #expect(record.requestID == "test-1")
     #expect(record.finishReason == (api.isBedrock ? "max_tokens" : "length"))
     #if os(Linux)
@@ -90,8 +94,10 @@ import Testing
 
   @Test(
     arguments: [
-      ("throttle", ProbeOutcome.throttled), ("error", .status), ("unavailable", .status), ("forbidden", .credentials),
-      ("nothing", .empty), ("reset", .reset), ("truncate", .truncated), ("malformed", .malformed), ("crc", .malformed),
+      ("throttle", ProbeOutcome.throttled), ("error", .status), ("unavailable", .status),
+      ("forbidden", .credentials),
+      ("nothing", .empty), ("reset", .reset), ("truncate", .truncated), ("malformed", .malformed),
+      ("crc", .malformed),
       ("exception", .exception), ("at-once", .ok),
     ])
   func everyFaultHasItsName(fault: String, outcome: ProbeOutcome) async throws {
@@ -127,7 +133,8 @@ import Testing
     let refused = try await answer(.bedrockConverse, credential: wrong, keys: keys).records[0]
     #expect(refused.outcome == .credentials)
     #expect(refused.detail?.contains("InvalidSignatureException") == true)
-    #expect(try await answer(.openAIChat, credential: .bearer("X"), keys: keys).records[0].outcome == .credentials)
+    #expect(
+      try await answer(.openAIChat, credential: .bearer("X"), keys: keys).records[0].outcome == .credentials)
   }
 
   @Test func whoIsNotThereIsTold() async throws {
@@ -166,7 +173,9 @@ import Testing
   @Test func cancellationEndsIt() async throws {
     let emulator = try await RegionEmulator.start(
       Self.sky(", faults: [{kind: stall, share: 100%}]"), host: "127.0.0.1", port: 0, log: nil)
-    let task = Task { try await probe("http://127.0.0.1:\(emulator.port)/eu-west-2/us-east-1/v1", timeout: .seconds(600)) }
+    let task = Task {
+      try await probe("http://127.0.0.1:\(emulator.port)/eu-west-2/us-east-1/v1", timeout: .seconds(600))
+    }
     try await Task.sleep(for: .milliseconds(100))
     task.cancel()
     await #expect(throws: CancellationError.self) { _ = try await task.value }

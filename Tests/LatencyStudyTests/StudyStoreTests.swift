@@ -27,7 +27,9 @@ final class TemporaryFolder {
     return (store, writer)
   }
 
-  private func record(_ slot: Int, source: String = "eu-west-2", outcome: ProbeOutcome = .ok, ordinal: Int = 0) -> ProbeRecord {
+  private func record(
+    _ slot: Int, source: String = "eu-west-2", outcome: ProbeOutcome = .ok, ordinal: Int = 0
+  ) -> ProbeRecord {
     var record = ProbeRecord(
       key: ProbeKey(source: source, target: "a", slot: slot, ordinal: ordinal), scheduled: Int64(slot) * 10,
       started: Int64(slot) * 10 + 1, outcome: outcome, detail: outcome == .ok ? nil : "why, \"exactly\"")
@@ -35,7 +37,8 @@ final class TemporaryFolder {
     var phases = Phases(start: 0)
     let stamps: [(Phase, Int64)] = [
       (.connect, 10_000_000), (.written, 11_000_000), (.headers, 50_000_000), (.firstEvent, 50_000_000),
-      (.firstContent, 111_000_000), (.lastContent, 111_000_000), (.lastContent, 141_000_000), (.end, 142_000_000),
+      (.firstContent, 111_000_000), (.lastContent, 111_000_000), (.lastContent, 141_000_000),
+      (.end, 142_000_000),
     ]
     for (phase, time) in stamps { phases.stamp(phase, at: time) }
     record.phases = phases
@@ -57,7 +60,8 @@ final class TemporaryFolder {
     let (store, writer) = try open(folder.file("s"))
     #expect(writer.slots == 100..<2116)
     // Not in order: probes are stored as they end.
-    try await store.add([record(102), record(100), record(101, outcome: .timeout), record(103, outcome: .missed)], writer)
+    try await store.add(
+      [record(102), record(100), record(101, outcome: .timeout), record(103, outcome: .missed)], writer)
     try await store.add([record(100, ordinal: 1)], writer)
     let data = try store.data()
     #expect(data.slots == 100..<2116)
@@ -73,7 +77,9 @@ final class TemporaryFolder {
     #expect(abs(pair.timePerToken[0] - 0.01) < 1e-12)
     #expect(pair.nameLookup[0].isNaN)
     #expect(
-      data.exclusions.map { "\($0.outcome) \($0.count) \($0.censored)" }.sorted() == ["missed 1 false", "timeout 1 true"])
+      data.exclusions.map { "\($0.outcome) \($0.count) \($0.censored)" }.sorted() == [
+        "missed 1 false", "timeout 1 true",
+      ])
     let progress = try store.progress(source: "eu-west-2")
     #expect(progress.stored.map(\.slot).sorted() == [100, 101, 102, 103])
     #expect(progress.sent == 4)
@@ -92,7 +98,8 @@ final class TemporaryFolder {
     #expect(data.exclusions.isEmpty)
     // Beginning again keeps the range.
     let again = try store.begin(
-      source: "eu-west-2", firstSlot: 500, started: 0, version: "2", host: "h", clockAge: nil, acceleration: 1)
+      source: "eu-west-2", firstSlot: 500, started: 0, version: "2", host: "h", clockAge: nil, acceleration: 1
+    )
     #expect(again.slots == 100..<2116)
   }
 
@@ -117,7 +124,8 @@ final class TemporaryFolder {
     var lines: [String] = []
     #expect(try all.export(.jsonl) { lines.append($0) } == 4)
     // Chunks came along.
-    #expect(lines.allSatisfy { $0.contains("\"chunk_times_ns\":[111000000,141000000],\"chunk_bytes\":[3,300]") })
+    #expect(
+      lines.allSatisfy { $0.contains("\"chunk_times_ns\":[111000000,141000000],\"chunk_bytes\":[3,300]") })
   }
 
   @Test func otherCampaignsAreNotMerged() throws {
@@ -177,7 +185,9 @@ final class TemporaryFolder {
     #expect(try store.progress(source: "eu-west-2").stored.count == stored)
   }
 
-  private func mount(_ path: String) -> Bool { run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=600k", "tmpfs", path]) }
+  private func mount(_ path: String) -> Bool {
+    run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=600k", "tmpfs", path])
+  }
 
   private func run(_ program: String, _ arguments: [String]) -> Bool {
     let process = Process()
@@ -212,7 +222,9 @@ final class TemporaryFolder {
   }
 
   @Test func chunksSurviveTheirCoding() {
-    let chunks = [Chunk(time: 0, bytes: 0), Chunk(time: 127, bytes: 128), Chunk(time: 1 << 40, bytes: 70_000)]
+    let chunks = [
+      Chunk(time: 0, bytes: 0), Chunk(time: 127, bytes: 128), Chunk(time: 1 << 40, bytes: 70_000),
+    ]
     #expect(ChunkCodec.decoded(ChunkCodec.encoded(chunks)) == chunks)
     #expect(ChunkCodec.decoded([0x80]) == nil)
     #expect(ChunkCodec.decoded([1]) == nil)

@@ -32,9 +32,15 @@ import Testing
     ("plain: 30", "9: plain: 30 has no unit; write 30ms"),
     ("plain: 0ms", "9: plain: must be 1us"),
     ("regions: {office: {latitude: 91, longitude: 8}}", "9: regions.office.latitude: must be -90 to 90"),
-    ("regions: {office: {latitude: 9, longitude: 8, time-zone: Mars/Base}}", "9: unknown time zone \"Mars/Base\""),
+    (
+      "regions: {office: {latitude: 9, longitude: 8, time-zone: Mars/Base}}",
+      "9: unknown time zone \"Mars/Base\""
+    ),
     ("rtt: 30ms", "9: rtt: expected a mapping"),
-    ("rtt:\n  us-east-1: {eu-west-3: 5ms}", "10: rtt: there is no site \"eu-west-3\"; did you mean \"eu-west-2\"?"),
+    (
+      "rtt:\n  us-east-1: {eu-west-3: 5ms}",
+      "10: rtt: there is no site \"eu-west-3\"; did you mean \"eu-west-2\"?"
+    ),
     ("rtt: {mars: {eu-west-2: 5ms}}", "9: rtt: there is no site \"mars\""),
     ("rtt: {us-east-1: 30ms}", "9: rtt.us-east-1: expected a mapping"),
     ("rtt: {us-east-1: {eu-west-2: 30}}", "9: rtt.us-east-1.eu-west-2: 30 has no unit"),
@@ -44,15 +50,21 @@ import Testing
       "rtt:\n  us-east-1: {eu-west-2: 30ms}\n  eu-west-2: {us-east-1: 31ms}",
       "11: rtt: eu-west-2 to us-east-1 is there twice with different values"
     ),
-    ("sweep: {link.rtt: [0ms]}", "9: a plan has no \"sweep\""), ("variants: [{name: a}]", "9: a plan has no \"variants\""),
+    ("sweep: {link.rtt: [0ms]}", "9: a plan has no \"sweep\""),
+    ("variants: [{name: a}]", "9: a plan has no \"variants\""),
     ("charts: []", "9: a plan has no \"charts\""), ("workers: [{width: 3}]", "9: a plan has no \"workers\""),
     ("link: {rtt: 30ms}", "9: link.rtt: how far apart sites are is not the same for all of them"),
-    ("link:\n  loss: 1%\n  up-delay: 3ms", "11: link.up-delay"), ("link: {down-delay: 3ms}", "9: link.down-delay"),
-    ("link: {series: {every: 1s, rtt: [3ms]}}", "9: link.series"), ("link: {loss: 60%}", "9: link.loss: must be"),
+    ("link:\n  loss: 1%\n  up-delay: 3ms", "11: link.up-delay"),
+    ("link: {down-delay: 3ms}", "9: link.down-delay"),
+    ("link: {series: {every: 1s, rtt: [3ms]}}", "9: link.series"),
+    ("link: {loss: 60%}", "9: link.loss: must be"),
     ("link: {jitter: {gauss: 3ms}}", "9: jitter needs a distribution"),
-    ("worker: {count: 0}", "9: worker.count: a plan needs a worker"), ("worker: {widht: 3}", "9: unknown key \"widht\" in worker"),
-    ("site: []", "9: unknown key \"site\" at the top level"), ("sessions: 0", "9: sessions: must be 1 to 1000"),
-    ("profile: nowhere.json", "9: nowhere.json"), ("seed: -1", "9: seed"), ("contention: 0.5", "9: contention: must be 1 to 10"),
+    ("worker: {count: 0}", "9: worker.count: a plan needs a worker"),
+    ("worker: {widht: 3}", "9: unknown key \"widht\" in worker"),
+    ("site: []", "9: unknown key \"site\" at the top level"),
+    ("sessions: 0", "9: sessions: must be 1 to 1000"),
+    ("profile: nowhere.json", "9: nowhere.json"), ("seed: -1", "9: seed"),
+    ("contention: 0.5", "9: contention: must be 1 to 10"),
     ("name: again", "9: the key \"name\" occurs twice"),
   ])
   func errorsSayWhereAndWhatToDo(extra: String, expected: String) {
@@ -72,10 +84,13 @@ import Testing
     (3, "price: 3", "unknown key \"price\" in sites.0"),
     (3, "profile: nowhere.json", "nowhere.json"), (3, "profile: [a]", "sites.0.profile: expected a text"),
     (3, "plain: 5", "sites.0.plain: 5 has no unit"),
-    (3, "target: 30ms", "sites.0.target: expected a mapping"), (3, "target: {pas: 30ms}", "unknown key \"pas\" in sites.0.target"),
-    (3, "target: {pass: 30}", "target.pass: 30 has no unit"), (3, "target: {pass: {0: 3ms}}", "\"0\" is not a number of tokens"),
+    (3, "target: 30ms", "sites.0.target: expected a mapping"),
+    (3, "target: {pas: 30ms}", "unknown key \"pas\" in sites.0.target"),
+    (3, "target: {pass: 30}", "target.pass: 30 has no unit"),
+    (3, "target: {pass: {0: 3ms}}", "\"0\" is not a number of tokens"),
     (3, "draft: {pass: 0ms}", "draft.pass: must be"),
-    (3, "busy: {from: 9}", "sites.0.busy: expected a list"), (3, "busy: [{from: 9, target: 2}]", "sites.0.busy.0 needs \"to\""),
+    (3, "busy: {from: 9}", "sites.0.busy: expected a list"),
+    (3, "busy: [{from: 9, target: 2}]", "sites.0.busy.0 needs \"to\""),
     (3, "busy: [{to: 9, target: 2}]", "sites.0.busy.0 needs \"from\""),
     (3, "busy: [{from: 24, to: 3, target: 2}]", "sites.0.busy.0.from: must be 0 to 23"),
     (3, "busy: [{from: 9, to: 25, target: 2}]", "sites.0.busy.0.to: must be 1 to 24"),
@@ -83,13 +98,23 @@ import Testing
     (3, "busy: [{from: 9, to: 12}]", "sites.0.busy.0 needs \"target\" or \"draft\""),
     (3, "busy: [{from: 9, to: 12, target: 0.5}]", "sites.0.busy.0.target: must be 1 to 100"),
     (3, "busy: [{from: 9, to: 12, draft: 101}]", "sites.0.busy.0.draft: must be 1 to 100"),
-    (3, "busy: [{from: 9, to: 12, draft: 2}, {from: 22, to: 10, draft: 3}]", "sites.0.busy.1: the hour 9 is in two spells"),
+    (
+      3, "busy: [{from: 9, to: 12, draft: 2}, {from: 22, to: 10, draft: 3}]",
+      "sites.0.busy.1: the hour 9 is in two spells"
+    ),
     (3, "controller-changes: {link: {loss: 1%}}", "unknown key \"link\" in sites.0.controller-changes"),
-    (3, "controller-changes: {controller: {mode: plain}}", "controller.mode: a plan compares with plain anyway"),
+    (
+      3, "controller-changes: {controller: {mode: plain}}",
+      "controller.mode: a plan compares with plain anyway"
+    ),
     (3, "controller-changes: {controller: {mode: wn}}", "controller.mode: unknown choice \"wn\""),
-    (3, "worker-changes: {worker: {width: 3}}", "sites.0: \"worker-changes\" has no effect: no worker stands at us-east-1"),
+    (
+      3, "worker-changes: {worker: {width: 3}}",
+      "sites.0: \"worker-changes\" has no effect: no worker stands at us-east-1"
+    ),
     (4, "target: {pass: 3ms}", "sites.1: \"target\" has no effect: no target stands at eu-west-2"),
-    (4, "plain: 3ms", "sites.1: \"plain\" has no effect"), (4, "target-price: 3", "sites.1: \"target-price\" has no effect"),
+    (4, "plain: 3ms", "sites.1: \"plain\" has no effect"),
+    (4, "target-price: 3", "sites.1: \"target-price\" has no effect"),
     (4, "controller-changes: {sessions: 2}", "sites.1: \"controller-changes\" has no effect"),
     (4, "worker-changes: {draft: {pass: 3ms}}", "unknown key \"draft\" in sites.1.worker-changes"),
     (4, "worker-changes: {link: {rtt: 3ms}}", "link.rtt: how far apart"),
@@ -104,7 +129,11 @@ import Testing
   }
 
   @Test(arguments: [
-    (2, "sites: []", "2: a plan has sites"), (3, "- {region: us-est-1, controller: true}", "3: sites.0.region: unknown region \"us-est-1\"; did you mean"),
+    (2, "sites: []", "2: a plan has sites"),
+    (
+      3, "- {region: us-est-1, controller: true}",
+      "3: sites.0.region: unknown region \"us-est-1\"; did you mean"
+    ),
     (3, "- {controller: true}", "3: sites.0 needs \"region\""),
     (3, "- {region: us-east-1}", "3: the site us-east-1 has neither a target nor a worker"),
     (3, "- {region: us-east-1, worker: true}", "2: no site has a target"),
@@ -112,7 +141,10 @@ import Testing
     (4, "- {region: us-east-1, worker: true}", "4: the site us-east-1 is there twice"),
     (5, "", "none of it"), (6, "", "3: nothing says how long a pass of the target takes at us-east-1"),
     (7, "", "3: nothing says how long a pass of the draft takes at us-east-1"),
-    (8, "controller: {mode: local-parallel}", "8: controller.mode: a plan compares with local-parallel anyway"),
+    (
+      8, "controller: {mode: local-parallel}",
+      "8: controller.mode: a plan compares with local-parallel anyway"
+    ),
   ])
   func errorsInTheRestSayWhere(line: Int, replacement: String, expected: String) {
     var lines = Self.lines
@@ -128,10 +160,13 @@ import Testing
 
   @Test func namesAreFileNames() {
     #expect(throws: YAMLError.self) {
-      try PlanFile(try YAMLDocument(parsing: "name: a/b\n" + Self.lines.joined(separator: "\n"), name: "x"), folder: Plans.scenarios)
+      try PlanFile(
+        try YAMLDocument(parsing: "name: a/b\n" + Self.lines.joined(separator: "\n"), name: "x"),
+        folder: Plans.scenarios)
     }
     #expect(throws: YAMLError.self) {
-      try PlanFile(try YAMLDocument(parsing: Self.lines.joined(separator: "\n"), name: "x"), folder: Plans.scenarios)
+      try PlanFile(
+        try YAMLDocument(parsing: Self.lines.joined(separator: "\n"), name: "x"), folder: Plans.scenarios)
     }
     #expect(throws: YAMLError.self) { try PlanFile.read("/nowhere/plan.yaml") }
   }

@@ -24,7 +24,8 @@ import Testing
   ) -> StudyData {
     let slots = first * perHour..<(first + 24 * days) * perHour
     var data = StudyData(
-      name: "known", fingerprint: "", slotLength: 3600 / Double(perHour), slots: slots, emulated: nil, timeout: 60,
+      name: "known", fingerprint: "", slotLength: 3600 / Double(perHour), slots: slots, emulated: nil,
+      timeout: 60,
       sources: [Region.known[source]!], targets: [.init(name: "model", region: Region.known[target]!)])
     var pair = StudyData.Pair(source: 0, target: 0)
     for slot in slots {
@@ -75,7 +76,8 @@ import Testing
 
   @Test func whatIsGivenGoesAhead() async throws {
     let result = try await Plans.result(
-      Self.sites + "rtt: {eu-west-2: {us-east-1: 70ms}}", study: Self.study("us-east-1", "eu-west-2") { _ in 0.02 })
+      Self.sites + "rtt: {eu-west-2: {us-east-1: 70ms}}",
+      study: Self.study("us-east-1", "eu-west-2") { _ in 0.02 })
     let pair = try #require(result.pair("us-east-1", "eu-west-2"))
     #expect(pair.origin == .given && pair.roundTripMilliseconds == 70)
   }

@@ -65,7 +65,9 @@ import Testing
   /// Sessions side by side share what is paid for.
   @Test func sessionsShareTheCost() async throws {
     let (one, two) = (try await Self.plan("1"), try await Self.plan("1", extra: "sessions: 2"))
-    let (a, b) = (try #require(one.pair("us-east-1", "us-east-2")), try #require(two.pair("us-east-1", "us-east-2")))
+    let (a, b) = (
+      try #require(one.pair("us-east-1", "us-east-2")), try #require(two.pair("us-east-1", "us-east-2"))
+    )
     func expected(_ pair: PlanResult.Pair, _ sessions: Double) -> Double {
       (24 * pair.localMillisecondsPerToken - 21 * pair.millisecondsPerToken) / 3.6 / sessions
     }

@@ -6,7 +6,10 @@ import StrictYAML
 import Testing
 
 /// A sky in which nothing waits for another.
-func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers: 500, load: 0, prefill: 5ms, per-token: 1ms}")
+func sky(
+  _ extra: String = "",
+  regions: String = "- {region: us-east-1, servers: 500, load: 0, prefill: 5ms, per-token: 1ms}"
+)
   throws -> Sky
 {
   let text = "name: test\nsources: [eu-west-2]\nregions:\n\(regions)\n\(extra)"
@@ -34,10 +37,15 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
 
   @Test(
     arguments: [
-      ("- {region: us-east-9}", "did you mean"), ("- {region: us-east-1, load: 120%}", "regions.0.load: must be"),
+      ("- {region: us-east-9}", "did you mean"),
+      ("- {region: us-east-1, load: 120%}", "regions.0.load: must be"),
       ("- {region: us-east-1, faults: [{kind: fire, share: 1%}]}", "regions.0.faults.0.kind"),
-      ("- {region: us-east-1, faults: [{kind: stall, share: 60%}, {kind: reset, share: 60%}]}", "more than 100%"),
-      ("- {region: us-east-1}\n- {region: us-east-1}", "us-east-1 is there twice"), ("  []", "a region at least"),
+      (
+        "- {region: us-east-1, faults: [{kind: stall, share: 60%}, {kind: reset, share: 60%}]}",
+        "more than 100%"
+      ),
+      ("- {region: us-east-1}\n- {region: us-east-1}", "us-east-1 is there twice"),
+      ("  []", "a region at least"),
     ])
   func badRegionsAreRefused(regions: String, message: String) {
     #expect(refusal(regions: regions).contains(message), "\(refusal(regions: regions))")
@@ -45,12 +53,16 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
 
   @Test func linksMustLeadSomewhere() {
     #expect(
-      (try? Sky(YAMLDocument(parsing: "name: a\nsources: [eu-west-2]\nregions: [{region: us-east-1}]\nlinks: {us-west-2: {}}", name: "s")))
+      (try? Sky(
+        YAMLDocument(
+          parsing: "name: a\nsources: [eu-west-2]\nregions: [{region: us-east-1}]\nlinks: {us-west-2: {}}",
+          name: "s")))
         == nil)
   }
 
   @Test func theLoadFollowsTheLocalDay() throws {
-    let sky = try sky(regions: "- {region: ap-northeast-1, load: 50%, diurnal: 50%, peak-hour: 15}\n- {region: us-east-1}")
+    let sky = try sky(
+      regions: "- {region: ap-northeast-1, load: 50%, diurnal: 50%, peak-hour: 15}\n- {region: us-east-1}")
     let site = sky.sites[0]
     // Tokyo is nine hours ahead: 15:00 there is 6:00 UTC.
     let peak = site.load(at: sky.start + 6 * 3600, offset: 9)
@@ -62,7 +74,8 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
   /// The campaign that comes with a sky is one, and covers it.
   @Test func itsCampaignIsRead() throws {
     let sky = try sky(regions: "- {region: us-east-1}\n- {region: eu-west-1}\n- {region: ap-south-1}")
-    let text = sky.campaign(address: "127.0.0.1:1", days: 2, every: "30min", locals: ["eu-west-2": "10.77.1.1"])
+    let text = sky.campaign(
+      address: "127.0.0.1:1", days: 2, every: "30min", locals: ["eu-west-2": "10.77.1.1"])
     let campaign = try Campaign(YAMLDocument(parsing: text, name: "c"))
     #expect(campaign.targets.map(\.region.name) == ["us-east-1", "eu-west-1", "ap-south-1"])
     #expect(campaign.slots == 96)
@@ -75,7 +88,8 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
   /// Sigma 0 and a length that is drawn exponentially: M/M/c.
   private func site(servers: Int) throws -> Sky.Site {
     try sky(
-      regions: "- {region: us-east-1, servers: \(servers), prefill: 1us, per-token: 1ms, sigma: 0, tokens: 1000}"
+      regions:
+        "- {region: us-east-1, servers: \(servers), prefill: 1us, per-token: 1ms, sigma: 0, tokens: 1000}"
     ).sites[0]
   }
 
@@ -130,13 +144,15 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
 @Suite(.serialized) struct RegionEmulatorTests {
   /// Runs a script with the first Python that has boto3.
   private func bedrockClient(_ arguments: [String]) async throws -> (status: Int32, output: String)? {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     let script = root.appending(path: "Tests/RegionEmulatorTests/bedrock_client.py").path
     let python = root.appending(path: ".deps/venv/bin/python").path
     guard FileManager.default.isExecutableFile(atPath: python) else { return nil }
     func run(_ arguments: [String]) async throws -> (Int32, String) {
       let child = try await ChildProcess.start(
-        "python", program: python, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"], keptOutput: 1 << 16)
+        "python", program: python, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
+        keptOutput: 1 << 16)
       child.closeInput()
       let status: Int32 = if case .status(let status) = await child.exit() { status } else { -1 }
       return (status, child.output + child.errors)
@@ -153,7 +169,8 @@ func sky(_ extra: String = "", regions: String = "- {region: us-east-1, servers:
       - {region: ap-south-1, servers: 50, load: 0, faults: [{kind: throttle, share: 100%}]}
       """
     let keys = "keys: {access-key: AKIDEXAMPLE, secret-key: SECRET}"
-    let emulator = try await RegionEmulator.start(try sky(keys, regions: regions), host: "127.0.0.1", port: 0, log: nil)
+    let emulator = try await RegionEmulator.start(
+      try sky(keys, regions: regions), host: "127.0.0.1", port: 0, log: nil)
     let result = try await bedrockClient(["http://127.0.0.1:\(emulator.port)", "eu-west-2"])
     await emulator.stop()
     guard let result else { return print("skipped: boto3 is not installed (dev/bootstrap --tests)") }

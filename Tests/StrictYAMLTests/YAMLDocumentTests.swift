@@ -365,7 +365,10 @@ extension Result {
   @Test(arguments: [
     ("", "s.yaml: the file is empty"), ("# nothing\n", "s.yaml: the file is empty"),
     ("---\n", "s.yaml: the file is empty"),
-    ("- a", "s.yaml:1: a file of settings is a mapping, not a list\n  hint: write lines such as \"name: fast\""),
+    (
+      "- a",
+      "s.yaml:1: a file of settings is a mapping, not a list\n  hint: write lines such as \"name: fast\""
+    ),
     (
       "a: 1\nb: 2\na: 3",
       "s.yaml:3: the key \"a\" occurs twice in one mapping (first on line 1)\n  hint: keep one of them"

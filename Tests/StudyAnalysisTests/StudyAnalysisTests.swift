@@ -19,16 +19,23 @@ struct SimulatedStudy {
     let first = 2_920_000 * perHour / 6
     let slots = first..<first + days * 24 * perHour
     var data = StudyData(
-      name: "simulated", fingerprint: "", slotLength: 3600 / Double(perHour), slots: slots, emulated: nil, timeout: 60,
+      name: "simulated", fingerprint: "", slotLength: 3600 / Double(perHour), slots: slots, emulated: nil,
+      timeout: 60,
       sources: sources.compactMap { Region.known[$0] },
-      targets: targets.compactMap { name in Region.known[name].map { StudyData.Target(name: name, region: $0) } })
+      targets: targets.compactMap { name in
+        Region.known[name].map { StudyData.Target(name: name, region: $0) }
+      })
     var random = SplitMix64(seed: seed)
     func gaussian() -> Double {
-      let (a, b) = (Double.random(in: Double.leastNonzeroMagnitude...1, using: &random), Double.random(in: 0...1, using: &random))
+      let (a, b) = (
+        Double.random(in: Double.leastNonzeroMagnitude...1, using: &random),
+        Double.random(in: 0...1, using: &random)
+      )
       return (-2 * log(a)).squareRoot() * cos(2 * .pi * b)
     }
     for each in pairs {
-      var pair = StudyData.Pair(source: sources.firstIndex(of: each.source)!, target: targets.firstIndex(of: each.target)!)
+      var pair = StudyData.Pair(
+        source: sources.firstIndex(of: each.source)!, target: targets.firstIndex(of: each.target)!)
       let memory = exp(-1 / Double(perHour))
       var state = gaussian()
       for slot in slots {
@@ -57,15 +64,18 @@ struct SimulatedStudy {
 }
 
 @Suite struct StudyAnalysisTests {
-  private func summary(_ study: SimulatedStudy) async -> StudySummary { await StudySummary.make(study.data()) }
+  private func summary(_ study: SimulatedStudy) async -> StudySummary {
+    await StudySummary.make(study.data())
+  }
 
   /// A busy region beside a quiet one that is farther away: the tail, the day, and nothing else.
   @Test func whatIsThereIsFound() async throws {
     let summary = await summary(
-      SimulatedStudy(pairs: [
-        ("eu-west-2", "eu-west-2", 0.4, 0.7, 1, 0), ("eu-west-2", "ap-south-1", 0.35, 0, 1, 0),
-        ("us-east-1", "eu-west-2", 0.5, 0.7, 1, 0), ("us-east-1", "ap-south-1", 0.5, 0, 1, 0.1),
-      ], seed: 3))
+      SimulatedStudy(
+        pairs: [
+          ("eu-west-2", "eu-west-2", 0.4, 0.7, 1, 0), ("eu-west-2", "ap-south-1", 0.35, 0, 1, 0),
+          ("us-east-1", "eu-west-2", 0.5, 0.7, 1, 0), ("us-east-1", "ap-south-1", 0.5, 0, 1, 0.1),
+        ], seed: 3))
     let pair = try #require(summary.pair(source: 0, target: 0))
     #expect(pair.isIntra)
     #expect(pair.count == 1008)
@@ -85,7 +95,8 @@ struct SimulatedStudy {
 
     let findings = summary.findings
     #expect(findings.map(\.topic) == [.tails, .daily, .daily, .network, .failures], "\(findings)")
-    #expect(findings[0].sentence.hasPrefix("ap-south-1 from eu-west-2 has a lower p90 than eu-west-2 itself in "))
+    #expect(
+      findings[0].sentence.hasPrefix("ap-south-1 from eu-west-2 has a lower p90 than eu-west-2 itself in "))
     #expect(findings[1].sentence.hasPrefix("eu-west-2 breathes with the day, seen from 2 of 2 sources"))
     #expect(findings[2].sentence.hasPrefix("No daily pattern was found in ap-south-1"))
     #expect(findings[4].sentence.contains("of the probes of ap-south-1 from us-east-1 brought no text"))
@@ -112,7 +123,9 @@ struct SimulatedStudy {
     for seed in 1...12 as ClosedRange<UInt64> {
       let names = ["eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1"]
       let pairs = names.flatMap { source in names.map { (source, $0, 0.4, 0.0, 1.0, 0.0) } }
-      for finding in await summary(SimulatedStudy(pairs: pairs, seed: seed)).findings { topics[finding.topic, default: 0] += 1 }
+      for finding in await summary(SimulatedStudy(pairs: pairs, seed: seed)).findings {
+        topics[finding.topic, default: 0] += 1
+      }
     }
     #expect(topics[.tails, default: 0] <= 3, "\(topics)")
     #expect(topics[.changes, default: 0] == 0, "\(topics)")
@@ -121,7 +134,9 @@ struct SimulatedStudy {
   }
 
   @Test func theSameStudyGivesTheSameSummary() async {
-    let study = SimulatedStudy(days: 5, pairs: [("eu-west-2", "eu-west-2", 0.4, 0.2, 1, 0.01), ("eu-west-2", "us-east-1", 0.5, 0, 1, 0)])
+    let study = SimulatedStudy(
+      days: 5,
+      pairs: [("eu-west-2", "eu-west-2", 0.4, 0.2, 1, 0.01), ("eu-west-2", "us-east-1", 0.5, 0, 1, 0)])
     let (first, second) = (await summary(study), await summary(study))
     #expect(first.findings == second.findings)
     #expect(first.pairs.map(\.p95) == second.pairs.map(\.p95))
@@ -157,6 +172,8 @@ struct SimulatedStudy {
     #expect(london.utcOffset(at: Date(timeIntervalSince1970: 1_767_571_200)) == 0)
     #expect(london.utcOffset(at: Date(timeIntervalSince1970: 1_783_123_200)) == 1)
     #expect(mumbai.utcOffset(at: Date(timeIntervalSince1970: 1_767_571_200)) == 5.5)
-    for region in Region.known.values { #expect(TimeZone(identifier: region.timeZone) != nil, "\(region.name)") }
+    for region in Region.known.values {
+      #expect(TimeZone(identifier: region.timeZone) != nil, "\(region.name)")
+    }
   }
 }

@@ -12,7 +12,8 @@ import Testing
     let regions = names.compactMap { Region.known[$0] }
     let slots = 980_160..<980_160 + 7 * 48
     var data = StudyData(
-      name: "three", fingerprint: "", slotLength: 1800, slots: slots, emulated: emulated, timeout: 30, sources: regions,
+      name: "three", fingerprint: "", slotLength: 1800, slots: slots, emulated: emulated, timeout: 30,
+      sources: regions,
       targets: regions.map { StudyData.Target(name: $0.name, region: $0) })
     for source in 0..<3 {
       for target in 0..<3 {
@@ -21,7 +22,9 @@ import Testing
           var probe = StudyData.Probe()
           // Between 100 and 119 ms, 30 ms more for each step away, and a slow afternoon in the first region.
           let slow = target == 0 && (12..<18).contains(slot / 2 % 24) ? 1.0 + Double(slot % 7) / 20 : 0
-          probe.requestTTFT = 0.1 + 0.03 * Double(abs(source - target)) + Double((slot * 7 + source + target) % 20) / 1000 + slow
+          probe.requestTTFT =
+            0.1 + 0.03 * Double(abs(source - target)) + Double((slot * 7 + source + target) % 20) / 1000
+            + slow
           probe.coldTTFT = probe.requestTTFT + 0.02
           probe.connect = 0.005 + 0.05 * Double(abs(source - target)) + Double(slot % 5) / 10_000
           probe.timePerToken = 0.01
@@ -40,7 +43,8 @@ import Testing
 
   @Test func theTextSaysWhatWasFound() async {
     let text = await report().text
-    #expect(text.contains("us-east-1 from eu-west-2 has a lower p90 than eu-west-2 itself in 6 of 24"), "\(text)")
+    #expect(
+      text.contains("us-east-1 from eu-west-2 has a lower p90 than eu-west-2 itself in 6 of 24"), "\(text)")
     #expect(text.contains("(* the source's own region)"))
     #expect(text.contains("Not as they should be: 4 timeout."))
     #expect(text.split(separator: "\n").allSatisfy { $0.count <= 140 })

@@ -34,7 +34,8 @@ enum BedrockAnswer {
   ) throws(AnswerError) -> T {
     do { return try JSONDecoder().decode(T.self, from: Data(bytes)) } catch {
       throw AnswerError(
-        description: "\(what) is not as Bedrock has it: \(String(decoding: bytes.prefix(100), as: UTF8.self))")
+        description: "\(what) is not as Bedrock has it: \(String(decoding: bytes.prefix(100), as: UTF8.self))"
+      )
     }
   }
 
@@ -46,11 +47,21 @@ enum BedrockAnswer {
     struct Delta: Decodable {
       var text: String?
       var thinking: String?
-      var stop_reason: String?
+      var stopReason: String?
+
+      enum CodingKeys: String, CodingKey {
+        case text, thinking
+        case stopReason = "stop_reason"
+      }
     }
     struct Usage: Decodable {
-      var input_tokens: Int?
-      var output_tokens: Int?
+      var inputTokens: Int?
+      var outputTokens: Int?
+
+      enum CodingKeys: String, CodingKey {
+        case inputTokens = "input_tokens"
+        case outputTokens = "output_tokens"
+      }
     }
     struct Message: Decodable { var usage: Usage? }
     struct Failure: Decodable {
@@ -80,14 +91,16 @@ enum BedrockAnswer {
     switch event.type {
     case "message_start":
       let usage = event.message?.usage
-      return usage.map { [.usage(input: $0.input_tokens, output: nil)] } ?? [.other]
+      return usage.map { [.usage(input: $0.inputTokens, output: nil)] } ?? [.other]
     case "content_block_delta":
       let bytes = (event.delta?.text?.utf8.count ?? 0) + (event.delta?.thinking?.utf8.count ?? 0)
       return bytes > 0 ? [.content(bytes: bytes)] : [.other]
     case "message_delta":
       var events: [AnswerEvent] = []
-      if let reason = event.delta?.stop_reason { events.append(.finished(reason: reason)) }
-      if let usage = event.usage { events.append(.usage(input: usage.input_tokens, output: usage.output_tokens)) }
+      if let reason = event.delta?.stopReason { events.append(.finished(reason: reason)) }
+      if let usage = event.usage {
+        events.append(.usage(input: usage.inputTokens, output: usage.outputTokens))
+      }
       return events.isEmpty ? [.other] : events
     case "message_stop":
       var events: [AnswerEvent] = []
@@ -125,7 +138,8 @@ enum BedrockAnswer {
     let event = try decoded(Converse.self, payload, "an event \"\(name)\"")
     switch name {
     case "contentBlockDelta":
-      let bytes = (event.delta?.text?.utf8.count ?? 0) + (event.delta?.reasoningContent?.text?.utf8.count ?? 0)
+      let bytes =
+        (event.delta?.text?.utf8.count ?? 0) + (event.delta?.reasoningContent?.text?.utf8.count ?? 0)
       return bytes > 0 ? [.content(bytes: bytes)] : [.other]
     case "messageStop": return [.finished(reason: event.stopReason ?? ""), .endMark]
     case "metadata": return [.usage(input: event.usage?.inputTokens, output: event.usage?.outputTokens)]

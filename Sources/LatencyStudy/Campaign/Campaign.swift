@@ -1,7 +1,7 @@
 import Crypto
 import Foundation
-import StudyAnalysis
 import StrictYAML
+import StudyAnalysis
 
 /// What is measured: which targets, from which sources, how often, with what. One file for all sources.
 public struct Campaign: Sendable, Hashable {

@@ -1,7 +1,7 @@
 import Crypto
 import Foundation
-import StudyAnalysis
 import StrictYAML
+import StudyAnalysis
 
 extension Campaign {
   /// Keys of the file that say how far one source may go, and nothing of what is measured.
@@ -148,7 +148,8 @@ private struct CampaignReader {
       do { _ = try BedrockModelID(model) } catch { throw section.error("model", error.description) }
     }
     let url = try section.text("url", maxLength: 2048)
-    guard let url = url ?? (api.isBedrock ? "https://bedrock-runtime.\(region.name).amazonaws.com" : nil) else {
+    guard let url = url ?? (api.isBedrock ? "https://bedrock-runtime.\(region.name).amazonaws.com" : nil)
+    else {
       throw section.error(
         nil, "\(section.path) needs \"url\"", hint: "add \"url:\", for example https://api.example.com/v1")
     }
@@ -164,7 +165,8 @@ private struct CampaignReader {
   private func price(_ section: YAMLSection) throws(YAMLError) -> Target.Price {
     guard let price = try section.section("price") else { return Target.Price() }
     return Target.Price(
-      input: try price.number("input", in: 0...1e6) ?? 0, output: try price.number("output", in: 0...1e6) ?? 0)
+      input: try price.number("input", in: 0...1e6) ?? 0, output: try price.number("output", in: 0...1e6) ?? 0
+    )
   }
 
   private enum Kind: String, CaseIterable { case none, bearer, sigv4 }
@@ -174,7 +176,8 @@ private struct CampaignReader {
   ) throws(YAMLError) -> Target.Authentication {
     let variable = try section.text("key-variable", maxLength: 200)
     let profile = try section.text("profile", maxLength: 200)
-    let kind = try section.choice("auth", Kind.self) ?? (variable != nil ? .bearer : api.isBedrock ? .sigv4 : .none)
+    let kind =
+      try section.choice("auth", Kind.self) ?? (variable != nil ? .bearer : api.isBedrock ? .sigv4 : .none)
     if let variable, variable.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_]*/) == nil {
       throw section.error(
         "key-variable", "the key's environment variable has letters, digits and _ only",
@@ -184,9 +187,12 @@ private struct CampaignReader {
     if kind != .sigv4, profile != nil { throw section.error("profile", "only auth: sigv4 has a profile") }
     switch kind {
     case .none: return .none
-    case .bearer: return .bearer(variable: variable ?? (api.isBedrock ? "AWS_BEARER_TOKEN_BEDROCK" : "OPENAI_API_KEY"))
+    case .bearer:
+      return .bearer(variable: variable ?? (api.isBedrock ? "AWS_BEARER_TOKEN_BEDROCK" : "OPENAI_API_KEY"))
     case .sigv4:
-      guard api.isBedrock else { throw section.error("auth", "sigv4 is for bedrock-invoke and bedrock-converse") }
+      guard api.isBedrock else {
+        throw section.error("auth", "sigv4 is for bedrock-invoke and bedrock-converse")
+      }
       return .signature(profile: profile)
     }
   }

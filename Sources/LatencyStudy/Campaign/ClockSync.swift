@@ -14,7 +14,9 @@ public enum ClockSync {
       return withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { buffer in
         guard let base = buffer.baseAddress else { return nil }
         memset(base, 0, buffer.count)
-        guard adjtimex(base) >= 0, base.load(fromByteOffset: 40, as: Int32.self) & unsynchronised == 0 else { return nil }
+        guard adjtimex(base) >= 0, base.load(fromByteOffset: 40, as: Int32.self) & unsynchronised == 0 else {
+          return nil
+        }
         return Double(base.load(fromByteOffset: 24, as: Int.self)) / 500
       }
     #else

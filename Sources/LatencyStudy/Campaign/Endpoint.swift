@@ -17,10 +17,14 @@ public struct Endpoint: Sendable, Hashable {
       let scheme = parts.scheme?.lowercased(), scheme == "http" || scheme == "https",
       let host = parts.host, !host.isEmpty
     else {
-      throw Invalid(description: "\"\(text.prefix(200))\" is not an address; write http://HOST[:PORT][/PATH] or https://...")
+      throw Invalid(
+        description:
+          "\"\(text.prefix(200))\" is not an address; write http://HOST[:PORT][/PATH] or https://...")
     }
     guard parts.user == nil, parts.password == nil else {
-      throw Invalid(description: "an address has no user or password; put a key into an environment variable (key-variable)")
+      throw Invalid(
+        description:
+          "an address has no user or password; put a key into an environment variable (key-variable)")
     }
     guard parts.query == nil, parts.fragment == nil else {
       throw Invalid(description: "a base address has no ? and no #; the path of the API is added to its end")
@@ -29,7 +33,9 @@ public struct Endpoint: Sendable, Hashable {
     // An IPv6 address comes with its brackets.
     self.host = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
     port = parts.port ?? (isSecure ? 443 : 80)
-    guard (1...65_535).contains(port) else { throw Invalid(description: "port \(port) is not between 1 and 65535") }
+    guard (1...65_535).contains(port) else {
+      throw Invalid(description: "port \(port) is not between 1 and 65535")
+    }
     var path = parts.percentEncodedPath
     while path.hasSuffix("/") { path.removeLast() }
     self.path = path

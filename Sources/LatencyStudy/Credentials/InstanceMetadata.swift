@@ -9,10 +9,17 @@ struct InstanceMetadata: Sendable {
   }
 
   private struct Document: Decodable {
-    var AccessKeyId: String
-    var SecretAccessKey: String
-    var Token: String
-    var Expiration: String
+    var accessKeyID: String
+    var secretAccessKey: String
+    var token: String
+    var expiration: String
+
+    enum CodingKeys: String, CodingKey {
+      case accessKeyID = "AccessKeyId"
+      case secretAccessKey = "SecretAccessKey"
+      case token = "Token"
+      case expiration = "Expiration"
+    }
   }
 
   /// - Returns: nil where there is no such service, or the machine has no role
@@ -28,7 +35,8 @@ struct InstanceMetadata: Sendable {
       let document = try? JSONDecoder().decode(Document.self, from: Data(text.utf8))
     else { return nil }
     let keys = SigningKeys(
-      accessKeyID: document.AccessKeyId, secretAccessKey: document.SecretAccessKey, sessionToken: document.Token)
-    return (keys, try? Date(document.Expiration, strategy: .iso8601))
+      accessKeyID: document.accessKeyID, secretAccessKey: document.secretAccessKey,
+      sessionToken: document.token)
+    return (keys, try? Date(document.expiration, strategy: .iso8601))
   }
 }

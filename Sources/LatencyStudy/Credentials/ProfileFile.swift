@@ -22,9 +22,12 @@ enum ProfileFile {
       for name in names {
         guard let section = sections[name] else { continue }
         if let id = section["aws_access_key_id"], let secret = section["aws_secret_access_key"] {
-          return SigningKeys(accessKeyID: id, secretAccessKey: secret, sessionToken: section["aws_session_token"])
+          return SigningKeys(
+            accessKeyID: id, secretAccessKey: secret, sessionToken: section["aws_session_token"])
         }
-        let foreign = ["credential_process", "sso_session", "sso_start_url", "role_arn"].first { section[$0] != nil }
+        let foreign = ["credential_process", "sso_session", "sso_start_url", "role_arn"].first {
+          section[$0] != nil
+        }
         if let foreign {
           throw CredentialError(
             "\(path): the profile \"\(profile)\" gets its keys by \(foreign), which wanspec does not do",

@@ -66,9 +66,11 @@ package struct AnswerReader: Sendable {
   /// Reads a small answer of each API. Foundation takes tens of milliseconds to decode the first JSON of a type, which
   /// would hold up an event loop, and with it what other probes measure.
   static func warmUp() {
-    let text = #"data: {"choices":[{"delta":{"content":"a"},"text":"a","finish_reason":"b"}],"usage":{},"error":{}}"#
+    let text =
+      #"data: {"choices":[{"delta":{"content":"a"},"text":"a","finish_reason":"b"}],"usage":{},"error":{}}"#
     let converse = EventStreamMessage(
-      event: "contentBlockDelta", json: Array(#"{"delta":{"text":"a","reasoningContent":{}},"usage":{}}"#.utf8))
+      event: "contentBlockDelta",
+      json: Array(#"{"delta":{"text":"a","reasoningContent":{}},"usage":{}}"#.utf8))
     // {"type":"message_stop","delta":{},"usage":{},"amazon-bedrock-invocationMetrics":{}}
     let bytes =
       "eyJ0eXBlIjoibWVzc2FnZV9zdG9wIiwiZGVsdGEiOnt9LCJ1c2FnZSI6e30sImFtYXpvbi1iZWRyb2NrLWludm9jYXRpb25NZXRyaWNzIjp7fX0="

@@ -27,7 +27,8 @@ final class Attempt: Sendable {
   }
 
   func run(
-    _ order: Prober.Order, _ request: ProbeRequest, record: ProbeRecord, context: NIOSSLContext?, lookup: NameLookup
+    _ order: Prober.Order, _ request: ProbeRequest, record: ProbeRecord, context: NIOSSLContext?,
+    lookup: NameLookup
   ) async throws -> ProbeHandler.Finished {
     let started = monotonicNow()
     let deadline = NIODeadline.uptimeNanoseconds(UInt64(started)) + TimeAmount(order.timeout)
@@ -51,14 +52,18 @@ final class Attempt: Sendable {
       do {
         return try await connect(address, order, request, tracker, context, deadline: deadline)
       } catch let error as ConnectFailed {
-        if error.isTimeout { return failed(tracker, .timeout, "no connection to \(address) in \(order.timeout)") }
+        if error.isTimeout {
+          return failed(tracker, .timeout, "no connection to \(address) in \(order.timeout)")
+        }
         lastError = "\(address): \(error.description)"
       }
     }
     return failed(tracker, .connect, lastError)
   }
 
-  private func failed(_ tracker: AnswerTracker, _ outcome: ProbeOutcome, _ detail: String) -> ProbeHandler.Finished {
+  private func failed(_ tracker: AnswerTracker, _ outcome: ProbeOutcome, _ detail: String)
+    -> ProbeHandler.Finished
+  {
     var tracker = tracker
     tracker.fail(outcome, detail)
     tracker.end(at: monotonicNow())
@@ -92,13 +97,17 @@ final class Attempt: Sendable {
           }
           let pipeline = channel.pipeline.syncOperations
           try pipeline.addHandler(arrivals)
-          if let context { try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: serverName)) }
+          if let context {
+            try pipeline.addHandler(NIOSSLClientHandler(context: context, serverHostname: serverName))
+          }
           try pipeline.addHTTPClientHandlers()
           try pipeline.addHandler(handler)
         }
       }
     do {
-      if let local = order.localAddress { bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: local, port: 0)) }
+      if let local = order.localAddress {
+        bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: local, port: 0))
+      }
       let channel = try await bootstrap.connect(to: address).get()
       if state.withLockedValue({ $0.isClosed }) { channel.close(promise: nil) }
     } catch {

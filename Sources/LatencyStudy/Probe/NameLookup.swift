@@ -13,7 +13,9 @@ struct NameLookup: Sendable {
   let threads: NIOThreadPool
 
   /// - Returns: nil for what is an address already
-  static func literal(_ host: String, port: Int) -> SocketAddress? { try? SocketAddress(ipAddress: host, port: port) }
+  static func literal(_ host: String, port: Int) -> SocketAddress? {
+    try? SocketAddress(ipAddress: host, port: port)
+  }
 
   func addresses(_ host: String, port: Int, on loop: any EventLoop) -> EventLoopFuture<[SocketAddress]> {
     threads.runIfActive(eventLoop: loop) { try Self.resolve(host, port: port) }
@@ -39,7 +41,9 @@ struct NameLookup: Sendable {
       guard let address = entry.pointee.ai_addr else { continue }
       switch entry.pointee.ai_family {
       case AF_INET:
-        address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { result.append(SocketAddress($0.pointee, host: host)) }
+        address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+          result.append(SocketAddress($0.pointee, host: host))
+        }
       case AF_INET6:
         address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
           result.append(SocketAddress($0.pointee, host: host))

@@ -7,16 +7,31 @@ enum OpenAIAnswer {
       struct Delta: Decodable {
         var content: String?
         // The two names in use for a text that the model writes to itself.
-        var reasoning_content: String?
+        var reasoningContent: String?
         var reasoning: String?
+
+        enum CodingKeys: String, CodingKey {
+          case content, reasoning
+          case reasoningContent = "reasoning_content"
+        }
       }
       var delta: Delta?
       var text: String?
-      var finish_reason: String?
+      var finishReason: String?
+
+      enum CodingKeys: String, CodingKey {
+        case delta, text
+        case finishReason = "finish_reason"
+      }
     }
     struct Usage: Decodable {
-      var prompt_tokens: Int?
-      var completion_tokens: Int?
+      var promptTokens: Int?
+      var completionTokens: Int?
+
+      enum CodingKeys: String, CodingKey {
+        case promptTokens = "prompt_tokens"
+        case completionTokens = "completion_tokens"
+      }
     }
     struct Failure: Decodable {
       var message: String?
@@ -53,13 +68,15 @@ enum OpenAIAnswer {
     }
     var events: [AnswerEvent] = []
     for choice in piece.choices ?? [] {
-      let texts = [choice.delta?.reasoning_content ?? choice.delta?.reasoning, choice.delta?.content, choice.text]
+      let texts = [
+        choice.delta?.reasoningContent ?? choice.delta?.reasoning, choice.delta?.content, choice.text,
+      ]
       let bytes = texts.reduce(0) { $0 + ($1?.utf8.count ?? 0) }
       if bytes > 0 { events.append(.content(bytes: bytes)) }
-      if let reason = choice.finish_reason { events.append(.finished(reason: reason)) }
+      if let reason = choice.finishReason { events.append(.finished(reason: reason)) }
     }
     if let usage = piece.usage {
-      events.append(.usage(input: usage.prompt_tokens, output: usage.completion_tokens))
+      events.append(.usage(input: usage.promptTokens, output: usage.completionTokens))
     }
     return events.isEmpty ? [.other] : events
   }

@@ -20,8 +20,10 @@ enum PlainHTTP {
       .connect(host: endpoint.host, port: endpoint.port) { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHTTPClientHandlers()
-          try channel.pipeline.syncOperations.addHandler(NIOHTTPClientResponseAggregator(maxContentLength: maxBytes))
-          return try NIOAsyncChannel<NIOHTTPClientResponseFull, HTTPClientRequestPart>(wrappingChannelSynchronously: channel)
+          try channel.pipeline.syncOperations.addHandler(
+            NIOHTTPClientResponseAggregator(maxContentLength: maxBytes))
+          return try NIOAsyncChannel<NIOHTTPClientResponseFull, HTTPClientRequestPart>(
+            wrappingChannelSynchronously: channel)
         }
       }
     let alarm = channel.channel.eventLoop.scheduleTask(in: timeout) { channel.channel.close(promise: nil) }

@@ -56,7 +56,8 @@ final class ProbeHandler: ChannelInboundHandler {
 
   func channelActive(context: ChannelHandlerContext) {
     tracker.stamp(.connect, at: monotonicNow())
-    tracker.connected(peer: context.remoteAddress.map { "\($0.ipAddress ?? ""):\($0.port ?? 0)" }, tlsVersion: nil)
+    tracker.connected(
+      peer: context.remoteAddress.map { "\($0.ipAddress ?? ""):\($0.port ?? 0)" }, tlsVersion: nil)
     readKernelTimes(context.channel)
     if !isSecure { send(context) }
     context.fireChannelActive()
@@ -66,7 +67,8 @@ final class ProbeHandler: ChannelInboundHandler {
     if case TLSUserEvent.handshakeCompleted = event {
       tracker.stamp(.tls, at: arrivals.lastRead)
       tracker.connected(
-        peer: tracker.record.peer, tlsVersion: try? context.pipeline.syncOperations.nioSSL_tlsVersion().map { "\($0)" })
+        peer: tracker.record.peer,
+        tlsVersion: try? context.pipeline.syncOperations.nioSSL_tlsVersion().map { "\($0)" })
       send(context)
     }
     context.fireUserInboundEventTriggered(event)
@@ -74,7 +76,9 @@ final class ProbeHandler: ChannelInboundHandler {
 
   private func readKernelTimes(_ channel: any Channel) {
     let this = NIOLoopBound(self, eventLoop: channel.eventLoop)
-    TCPInfo.read(channel).whenSuccess { this.value.tracker.kernelTimes(roundTrip: $0.roundTrip, smallest: $0.smallest) }
+    TCPInfo.read(channel).whenSuccess {
+      this.value.tracker.kernelTimes(roundTrip: $0.roundTrip, smallest: $0.smallest)
+    }
   }
 
   private func send(_ context: ChannelHandlerContext) {
@@ -93,7 +97,8 @@ final class ProbeHandler: ChannelInboundHandler {
 
   /// Sends another request on the same connection. Its phases begin with writing.
   func again(
-    _ request: ProbeRequest, tracker: AnswerTracker, channel: any Channel, finished: EventLoopPromise<Finished>
+    _ request: ProbeRequest, tracker: AnswerTracker, channel: any Channel,
+    finished: EventLoopPromise<Finished>
   ) {
     guard let context = try? channel.pipeline.syncOperations.context(handler: self), channel.isActive else {
       var tracker = tracker
@@ -122,7 +127,9 @@ final class ProbeHandler: ChannelInboundHandler {
       keepsAlive = head.isKeepAlive
       tracker.head(head, at: arrivals.lastRead)
     case .body(let buffer):
-      if tracker.body(buffer.readableBytesView, at: arrivals.lastRead) { end(context.channel, reusable: false) }
+      if tracker.body(buffer.readableBytesView, at: arrivals.lastRead) {
+        end(context.channel, reusable: false)
+      }
     case .end: end(context.channel, reusable: keepsAlive, at: arrivals.lastRead)
     }
   }

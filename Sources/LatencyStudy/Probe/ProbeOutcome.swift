@@ -28,7 +28,9 @@ public enum ProbeOutcome: String, Sendable, CaseIterable, Codable {
   public var isCensored: Bool {
     switch self {
     case .ok, .missed, .credentials: false
-    case .dns, .connect, .tls, .reset, .timeout, .throttled, .status, .malformed, .exception, .empty, .truncated: true
+    case .dns, .connect, .tls, .reset, .timeout, .throttled, .status, .malformed, .exception, .empty,
+      .truncated:
+      true
     }
   }
 

@@ -67,7 +67,9 @@ public struct ProbeRecord: Sendable, Hashable {
 
   /// Time per output token after the first: (last content - first content) / (tokens - 1), ns.
   public var timePerToken: Double? {
-    guard let phases, let tokens = outputTokens, tokens > 1, let span = phases[.lastContent] else { return nil }
+    guard let phases, let tokens = outputTokens, tokens > 1, let span = phases[.lastContent] else {
+      return nil
+    }
     return Double(span) / Double(tokens - 1)
   }
 

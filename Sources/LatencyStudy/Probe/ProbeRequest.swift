@@ -11,7 +11,8 @@ struct ProbeRequest: Sendable {
   /// - Parameters:
   ///   - nonce: a text that no other request has; nil where the prompt is to be the same each time
   init(
-    target: Target, endpoint: Endpoint, prompt: Campaign.Prompt, nonce: String?, credential: Credential, date: Date,
+    target: Target, endpoint: Endpoint, prompt: Campaign.Prompt, nonce: String?, credential: Credential,
+    date: Date,
     version: String
   ) throws {
     let text = nonce.map { "[\($0)] \(prompt.text)" } ?? prompt.text
@@ -42,7 +43,8 @@ struct ProbeRequest: Sendable {
       ]
       tail = try BedrockModelID(target.model).path("converse-stream")
     }
-    body = Array(try JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes]))
+    body = Array(
+      try JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys, .withoutEscapingSlashes]))
     path = endpoint.path + tail
     headers = [(name: "host", value: endpoint.authority)]
     switch credential {
@@ -55,7 +57,10 @@ struct ProbeRequest: Sendable {
     headers += [
       (name: "content-type", value: "application/json"),
       (name: "content-length", value: "\(body.count)"),
-      (name: "accept", value: target.api.isBedrock ? "application/vnd.amazon.eventstream" : "text/event-stream"),
+      (
+        name: "accept",
+        value: target.api.isBedrock ? "application/vnd.amazon.eventstream" : "text/event-stream"
+      ),
       (name: "user-agent", value: "wanspec/\(version)"),
     ]
   }

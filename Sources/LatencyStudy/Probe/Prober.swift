@@ -22,7 +22,8 @@ public final class Prober: Sendable {
     public var credential: Credential
 
     public init(
-      key: ProbeKey, scheduled: Int64, target: Target, endpoint: Endpoint, localAddress: String?, prompt: Campaign.Prompt,
+      key: ProbeKey, scheduled: Int64, target: Target, endpoint: Endpoint, localAddress: String?,
+      prompt: Campaign.Prompt,
       timeout: Duration, warm: Bool, credential: Credential
     ) {
       self.key = key
@@ -65,7 +66,8 @@ public final class Prober: Sendable {
   /// - Throws: `CancellationError`, and what makes a request impossible whatever the network does (a file of
   ///   certificates that cannot be read)
   public func probe(_ order: Order) async throws -> Answer {
-    let context = order.endpoint.isSecure ? try secureContexts.context(order.target.certificateAuthority) : nil
+    let context =
+      order.endpoint.isSecure ? try secureContexts.context(order.target.certificateAuthority) : nil
     let request = try request(order)
     let loop = group.next()
     let attempt = Attempt(loop: loop)
@@ -76,7 +78,8 @@ public final class Prober: Sendable {
       var answer = Answer(records: [priced(first.record, order)], retryAfter: first.retryAfter)
       if order.warm, first.isReusable, first.record.outcome == .ok {
         let again = try await attempt.again(
-          try self.request(order), record: record(order, ordinal: 1), api: order.target.api, timeout: order.timeout)
+          try self.request(order), record: record(order, ordinal: 1), api: order.target.api,
+          timeout: order.timeout)
         try Task.checkCancellation()
         answer.records.append(priced(again.record, order))
         answer.retryAfter = again.retryAfter

@@ -60,7 +60,8 @@ public actor StudyRunner {
     let now = clock.now()
     // The slot that has begun already would lack the probes that are due before now.
     let handle = try store.begin(
-      source: settings.source, firstSlot: schedule.slot(at: now) + 1, started: now, version: version, host: host,
+      source: settings.source, firstSlot: schedule.slot(at: now) + 1, started: now, version: version,
+      host: host,
       clockAge: store.emulated == nil ? ClockSync.age() : nil, acceleration: clock.acceleration)
     slots = handle.slots
     writer = ProbeWriter(store, handle)
@@ -69,7 +70,9 @@ public actor StudyRunner {
     budget = RunBudget(
       maxRequests: settings.maxRequests, maxUSD: settings.maxUSD, sent: progress.sent, usd: progress.usd)
     localAddress = store.campaign.source(named: settings.source)?.localAddress
-    for target in store.campaign.targets { endpoints[target.name] = try target.endpoint(from: settings.source) }
+    for target in store.campaign.targets {
+      endpoints[target.name] = try target.endpoint(from: settings.source)
+    }
   }
 
   /// - Throws: `StoreError`, and what makes probes impossible whatever the network does
@@ -149,7 +152,8 @@ public actor StudyRunner {
       }
       let answer = try await prober.probe(
         Prober.Order(
-          key: ProbeKey(source: settings.source, target: target.name, slot: slot), scheduled: time, target: target,
+          key: ProbeKey(source: settings.source, target: target.name, slot: slot), scheduled: time,
+          target: target,
           endpoint: endpoint, localAddress: localAddress, prompt: campaign.prompt, timeout: campaign.timeout,
           warm: campaign.warm, credential: credential))
       records = answer.records
@@ -190,7 +194,11 @@ public actor StudyRunner {
   private func store(_ records: [ProbeRecord], missed reason: String?) async {
     do {
       try await writer.add(records)
-      if let reason { report(.missed(count: records.count, reason: reason)) } else { records.forEach { report(.stored($0)) } }
+      if let reason {
+        report(.missed(count: records.count, reason: reason))
+      } else {
+        records.forEach { report(.stored($0)) }
+      }
     } catch {
       failure = failure ?? error
     }

@@ -30,7 +30,8 @@ public struct StoreError: Error, CustomStringConvertible {
     }
     switch error.resultCode {
     case .SQLITE_FULL:
-      self.init(.diskFull, path, "the disk is full", hint: "free some space, then: wanspec study resume \(path)")
+      self.init(
+        .diskFull, path, "the disk is full", hint: "free some space, then: wanspec study resume \(path)")
     case .SQLITE_NOTADB:
       self.init(.notAStore, path, "not a study's store", hint: "name a file that `wanspec study run` made")
     case .SQLITE_CORRUPT:
@@ -42,7 +43,8 @@ public struct StoreError: Error, CustomStringConvertible {
     case .SQLITE_READONLY: self.init(.failed, path, "cannot be written: it is read-only")
     case .SQLITE_IOERR:
       // A quota, or a file system that is full, shows up as this too.
-      self.init(.diskFull, path, "cannot be written: \(error.message ?? "I/O error")", hint: "is the disk full?")
+      self.init(
+        .diskFull, path, "cannot be written: \(error.message ?? "I/O error")", hint: "is the disk full?")
     default: self.init(.failed, path, error.message ?? "\(error.resultCode)")
     }
   }

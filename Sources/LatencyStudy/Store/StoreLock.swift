@@ -18,7 +18,8 @@ public final class StoreLock: Sendable {
       guard problem == EWOULDBLOCK else {
         throw StoreError(.failed, path, "cannot be locked: \(name): \(String(cString: strerror(problem)))")
       }
-      throw StoreError(.busy, path, "another process runs on it", hint: "one run for each store; name another with --store")
+      throw StoreError(
+        .busy, path, "another process runs on it", hint: "one run for each store; name another with --store")
     }
   }
 

@@ -70,13 +70,17 @@ extension StudyStore {
     let bounds = try Row.fetchOne(database, sql: "SELECT min(begin_slot), max(end_slot) FROM source")
     let begin: Int? = bounds?[0]
     let end: Int? = bounds?[1]
-    guard let begin, let end else { throw StoreError(.failed, path, "no source has begun: there is nothing to read") }
+    guard let begin, let end else {
+      throw StoreError(.failed, path, "no source has begun: there is nothing to read")
+    }
     var data = StudyData(
-      name: campaign.name, fingerprint: campaign.fingerprint, slotLength: campaign.every.inSeconds, slots: begin..<end,
+      name: campaign.name, fingerprint: campaign.fingerprint, slotLength: campaign.every.inSeconds,
+      slots: begin..<end,
       emulated: emulated, timeout: campaign.timeout.inSeconds, sources: campaign.sources.map(\.region),
       targets: campaign.targets.map { StudyData.Target(name: $0.name, region: $0.region) })
     data.clockAge = try Double.fetchOne(
-      database, sql: "SELECT max(clock_age) FROM run WHERE NOT EXISTS (SELECT 1 FROM run WHERE clock_age IS NULL)")
+      database,
+      sql: "SELECT max(clock_age) FROM run WHERE NOT EXISTS (SELECT 1 FROM run WHERE clock_age IS NULL)")
     let sums = try Row.fetchOne(
       database,
       sql: """

@@ -41,7 +41,8 @@ public final class StudyStore: Sendable {
           sql: "INSERT OR IGNORE INTO campaign VALUES (1, ?, ?, ?)",
           arguments: [campaign.text, campaign.fingerprint, emulated])
         for target in campaign.targets {
-          try database.execute(sql: "INSERT OR IGNORE INTO target (name) VALUES (?)", arguments: [target.name])
+          try database.execute(
+            sql: "INSERT OR IGNORE INTO target (name) VALUES (?)", arguments: [target.name])
         }
       }
       let store = try StudyStore(path: path, pool)
@@ -50,7 +51,8 @@ public final class StudyStore: Sendable {
           .otherCampaign, path,
           "holds another campaign (\(store.campaign.name), \(store.campaign.fingerprint); "
             + "this one is \(campaign.name), \(campaign.fingerprint))",
-          hint: "name another file with --store, or continue the other campaign: wanspec study resume \(path)")
+          hint: "name another file with --store, or continue the other campaign: wanspec study resume \(path)"
+        )
       }
       guard store.emulated == emulated else {
         throw StoreError(.otherCampaign, path, "measured and emulated data do not go into one file")
@@ -77,9 +79,11 @@ public final class StudyStore: Sendable {
     try pool.read { database in
       if try StoreSchema.migrator.hasBeenSuperseded(database) {
         throw StoreError(
-          .newer, path, "was written by a newer wanspec", hint: "use that version, or a newer one, to read it")
+          .newer, path, "was written by a newer wanspec", hint: "use that version, or a newer one, to read it"
+        )
       }
-      let tables = try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master WHERE type = 'table'") ?? 0
+      let tables =
+        try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master WHERE type = 'table'") ?? 0
       if try tables > 0 && !database.tableExists("grdb_migrations") {
         throw StoreError(.notAStore, path, "a database, but not a study's", hint: "name another file")
       }
@@ -90,7 +94,9 @@ public final class StudyStore: Sendable {
     self.path = path
     database = pool
     let row = try pool.read { try Row.fetchOne($0, sql: "SELECT text, emulated FROM campaign") }
-    guard let row else { throw StoreError(.notAStore, path, "has no campaign: its making was cut short", hint: "remove it") }
+    guard let row else {
+      throw StoreError(.notAStore, path, "has no campaign: its making was cut short", hint: "remove it")
+    }
     do {
       campaign = try Campaign(try YAMLDocument(parsing: row["text"], name: path))
     } catch {
@@ -130,7 +136,8 @@ public final class StudyStore: Sendable {
             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """,
           arguments: [
-            UUID().uuidString, id, started, version, host, campaign.prompt.text.fingerprint, clockAge, acceleration,
+            UUID().uuidString, id, started, version, host, campaign.prompt.text.fingerprint, clockAge,
+            acceleration,
           ])
         let run = database.lastInsertedRowID
         var targets: [String: Int64] = [:]
@@ -185,8 +192,10 @@ public final class StudyStore: Sendable {
     values += [writer.run, record.scheduled, record.started, record.outcome.rawValue, record.detail]
     values += (0..<Phase.allCases.count).map { record.phases?.durations[$0] }
     values += [
-      record.total, record.status, record.peer, record.tlsVersion, record.tcpRTT, record.tcpMinRTT, record.requestID,
-      record.finishReason, record.inputTokens, record.outputTokens, record.serverFirstByte, record.chunks.count,
+      record.total, record.status, record.peer, record.tlsVersion, record.tcpRTT, record.tcpMinRTT,
+      record.requestID,
+      record.finishReason, record.inputTokens, record.outputTokens, record.serverFirstByte,
+      record.chunks.count,
       record.usd,
     ]
     try database.cachedStatement(sql: insertion).execute(arguments: StatementArguments(values))

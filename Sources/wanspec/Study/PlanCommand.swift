@@ -24,7 +24,8 @@ struct PlanCommand: AsyncParsableCommand {
   var file: String
 
   @Option(
-    help: ArgumentHelp("Take round trips by hour from this study's file.", valueName: "store"), completion: .file())
+    help: ArgumentHelp("Take round trips by hour from this study's file.", valueName: "store"),
+    completion: .file())
   var study: String?
 
   @Option(
@@ -34,7 +35,8 @@ struct PlanCommand: AsyncParsableCommand {
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("Simulations at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
+    help: ArgumentHelp(
+      "Simulations at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
   var jobs: Int?
 
   @Flag(help: "One JSON object instead of text. (env: WANSPEC_JSON)")

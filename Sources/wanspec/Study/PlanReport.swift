@@ -35,7 +35,9 @@ struct PlanReport {
       }
       let reason = best.reason
       var text = "\(controller): put its worker at \(best.worker) (\(reason))"
-      if let saved = best.usdSavedPerMillionTokens { text += "; saves \(saved.fixed(2)) USD for a million tokens" }
+      if let saved = best.usdSavedPerMillionTokens {
+        text += "; saves \(saved.fixed(2)) USD for a million tokens"
+      }
       if let year = best.usdSavedPerYear { text += ", \(year.fixed(0)) USD a year" }
       let poor = own.filter { $0.verdict == .notWorthIt }.map(\.worker)
       return text + (poor.isEmpty ? "." : "; do not bother with \(poor.joined(separator: ", ")).")
@@ -63,7 +65,8 @@ struct PlanReport {
     ])
     for pair in result.pairs {
       table.add([
-        pair.controller, pair.worker, (pair.origin == .distance ? "~" : "") + pair.roundTripMilliseconds.fixed(0),
+        pair.controller, pair.worker,
+        (pair.origin == .distance ? "~" : "") + pair.roundTripMilliseconds.fixed(0),
         pair.millisecondsPerToken.fixed(2), pair.localMillisecondsPerToken.fixed(2),
         pair.plainMillisecondsPerToken.fixed(2), pair.ratio.fixed(2), "\((pair.moved * 100).fixed(0))%",
         pair.verdict.rawValue,
@@ -77,7 +80,8 @@ struct PlanReport {
   private var pairTable: DataTable {
     var table = DataTable([
       "controller", "worker", DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
-      DataTable.Column("origin", title: "known from"), DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
+      DataTable.Column("origin", title: "known from"),
+      DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
       DataTable.Column("local", title: "drafting at home", unit: "ms", decimals: 2),
       DataTable.Column("plain", title: "plain", unit: "ms", decimals: 2),
       DataTable.Column("ratio", title: "speed against drafting at home", decimals: 2),
@@ -87,10 +91,12 @@ struct PlanReport {
     ])
     for pair in result.pairs {
       table.append([
-        .text(pair.controller), .text(pair.worker), .number(pair.roundTripMilliseconds), .text(pair.origin.rawValue),
+        .text(pair.controller), .text(pair.worker), .number(pair.roundTripMilliseconds),
+        .text(pair.origin.rawValue),
         .number(pair.millisecondsPerToken), .number(pair.localMillisecondsPerToken),
         .number(pair.plainMillisecondsPerToken), .number(pair.ratio), .number(pair.moved * 100),
-        DataTable.Cell(pair.usdSavedPerMillionTokens), DataTable.Cell(pair.usdSavedPerYear), .text(pair.verdict.rawValue),
+        DataTable.Cell(pair.usdSavedPerMillionTokens), DataTable.Cell(pair.usdSavedPerYear),
+        .text(pair.verdict.rawValue),
         .text(pair.reason),
       ])
     }
@@ -100,7 +106,8 @@ struct PlanReport {
   private var hourTable: DataTable {
     var table = DataTable([
       DataTable.Column("hour", title: "hour of the day (UTC)", decimals: 0),
-      DataTable.Column("ratio", title: "speed against drafting at home", decimals: 2), DataTable.Column("pair"),
+      DataTable.Column("ratio", title: "speed against drafting at home", decimals: 2),
+      DataTable.Column("pair"),
       DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
       DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
       DataTable.Column("moved", title: "draft work moved", unit: "%", decimals: 0),
@@ -121,7 +128,8 @@ struct PlanReport {
     func map(_ column: String, _ title: String) -> ReportPage.Block {
       .chart(
         Chart.heatMap(
-          pairTable, title: title, x: "worker", y: "controller", value: Chart.Axis(column), tooltip: ["rtt", "verdict"],
+          pairTable, title: title, x: "worker", y: "controller", value: Chart.Axis(column),
+          tooltip: ["rtt", "verdict"],
           size: Chart.Size(width: 700, height: max(120, 40 * result.controllers.count))))
     }
     var sections = [
@@ -132,7 +140,8 @@ struct PlanReport {
           map("moved", "Share of the draft work that leaves the controller's site"),
           .table(
             pairTable,
-            caption: "Not worth it: slower than drafting at home by more than \((tolerance * 100).fixed(0))%, no faster than "
+            caption:
+              "Not worth it: slower than drafting at home by more than \((tolerance * 100).fixed(0))%, no faster than "
               + "plain decoding, or dearer.", rows: 500),
         ])
     ]
@@ -143,14 +152,16 @@ struct PlanReport {
           [
             .chart(
               Chart.line(
-                hourTable, title: "Speed against drafting at home over the day", x: "hour", y: "ratio", series: "pair",
+                hourTable, title: "Speed against drafting at home over the day", x: "hour", y: "ratio",
+                series: "pair",
                 tooltip: ["rtt"])), .table(hourTable, rows: 100),
           ]))
     }
     var provenance = Provenance(version: "wanspec \(BuildInformation.version)", command: command)
     if let emulated { provenance.lines.append("round trips made by the emulator \"\(emulated)\"") }
     return ReportPage(
-      title: "Plan: \(result.name)", subtitle: "\(result.simulations) simulations of \(result.pairs.count) pairs of sites",
+      title: "Plan: \(result.name)",
+      subtitle: "\(result.simulations) simulations of \(result.pairs.count) pairs of sites",
       findings: advice.map { ReportPage.Finding(nil, $0) }, sections: sections, provenance: provenance)
   }
 }

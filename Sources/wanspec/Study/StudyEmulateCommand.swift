@@ -5,7 +5,8 @@ import RegionEmulator
 struct StudyEmulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "emulate",
-    abstract: "Serve model APIs of many regions from this machine, with queues, days and faults that are known.",
+    abstract:
+      "Serve model APIs of many regions from this machine, with queues, days and faults that are known.",
     discussion: """
       A sky's file says how each region is: servers, service times, load over the day, faults. Answers come in OpenAI's \
       form at /SOURCE/REGION/v1 and in Bedrock's at /SOURCE/REGION/model/ID. The time of day may run faster than real \
@@ -39,7 +40,8 @@ struct StudyEmulateCommand: AsyncParsableCommand {
   var every = "15min"
 
   @Option(
-    help: ArgumentHelp("Write a JSON line for each request here: what is true.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("Write a JSON line for each request here: what is true.", valueName: "file"),
+    completion: .file())
   var log: String?
 
   @Flag(help: "Delay packets with a network device. Linux, as root.")
@@ -55,7 +57,9 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     let twins = EnvironmentTwins()
     listen = try twins("WANSPEC_LISTEN", listen)
     json = try twins("WANSPEC_JSON", json)
-    guard days > 0, days <= 366 else { throw ValidationError("--days must be above 0 and at most 366, not \(days).") }
+    guard days > 0, days <= 366 else {
+      throw ValidationError("--days must be above 0 and at most 366, not \(days).")
+    }
   }
 
   func run() async throws {
@@ -66,7 +70,8 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     let emulator: RegionEmulator
     do {
       emulator = try await RegionEmulator.start(
-        sky, host: network ? "0.0.0.0" : address.host, port: address.port, log: log, isDelayedOutside: network)
+        sky, host: network ? "0.0.0.0" : address.host, port: address.port, log: log, isDelayedOutside: network
+      )
     } catch {
       await delayed?.stop()
       throw error
@@ -84,7 +89,8 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     lines.say(
       "ready",
       "\(sky.name): \(sky.sites.count) regions for \(sky.sources.count) sources at http://\(place), "
-        + "time runs \(sky.acceleration.fixed(0)) times as fast" + (campaign.map { "; campaign: \($0)" } ?? ""),
+        + "time runs \(sky.acceleration.fixed(0)) times as fast"
+        + (campaign.map { "; campaign: \($0)" } ?? ""),
       ["name": sky.name, "port": emulator.port, "acceleration": sky.acceleration, "campaign": campaign ?? ""])
     await TerminationSignals.first(exitWithParent: exitWithParent)
     let requests = emulator.requests

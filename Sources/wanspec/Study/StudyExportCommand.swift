@@ -26,13 +26,16 @@ struct StudyExportCommand: AsyncParsableCommand {
 
   @Option(
     name: [.short, .customLong("output")],
-    help: ArgumentHelp("The file to write. (default: standard output)", valueName: "file"), completion: .file())
+    help: ArgumentHelp("The file to write. (default: standard output)", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() async throws {
     let opened = try StudyStore.open(store)
     defer { opened.close() }
-    let byName = output.map { $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") ? StudyStore.ExportFormat.jsonl : .csv }
+    let byName = output.map {
+      $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") ? StudyStore.ExportFormat.jsonl : .csv
+    }
     let format = format ?? byName ?? .csv
     var buffer = Data()
     guard let output else {

@@ -18,7 +18,8 @@ struct StudyMergeCommand: AsyncParsableCommand {
 
   @Option(
     name: [.short, .customLong("output")],
-    help: ArgumentHelp("The file that takes them in; made, or added to.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("The file that takes them in; made, or added to.", valueName: "file"),
+    completion: .file())
   var output: String
 
   @Flag(help: "One JSON object a line. (env: WANSPEC_JSON)")

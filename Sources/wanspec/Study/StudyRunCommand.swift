@@ -70,7 +70,8 @@ struct StudyRunCommand: AsyncParsableCommand {
     guard names.contains(name) else {
       let near = NearestName.of(name, among: names).map { "; did you mean \($0)?" } ?? ""
       throw CommandFailure(
-        "the campaign has no source \"\(name)\"\(near)", hint: "its sources: \(names.joined(separator: ", "))")
+        "the campaign has no source \"\(name)\"\(near)", hint: "its sources: \(names.joined(separator: ", "))"
+      )
     }
     return name
   }

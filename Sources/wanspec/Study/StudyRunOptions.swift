@@ -6,17 +6,20 @@ struct StudyRunOptions: ParsableArguments {
   @Option(
     name: .customLong("max-usd"), parsing: .unconditional,
     help: ArgumentHelp(
-      "Stop before a request could bring the cost of this source above it. (env: WANSPEC_MAX_USD)", valueName: "usd"))
+      "Stop before a request could bring the cost of this source above it. (env: WANSPEC_MAX_USD)",
+      valueName: "usd"))
   var maxUSD: Double?
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("Stop after so many requests of this source. (env: WANSPEC_MAX_REQUESTS)", valueName: "n"))
+    help: ArgumentHelp(
+      "Stop after so many requests of this source. (env: WANSPEC_MAX_REQUESTS)", valueName: "n"))
   var maxRequests: Int?
 
   @Option(
     parsing: .unconditional,
-    help: ArgumentHelp("Probes at once; others are missed. (env: WANSPEC_CONCURRENCY; default: 32)", valueName: "n"))
+    help: ArgumentHelp(
+      "Probes at once; others are missed. (env: WANSPEC_CONCURRENCY; default: 32)", valueName: "n"))
   var concurrency: Int?
 
   @Flag(help: "Say what would be sent and what it may cost, and send nothing.")
@@ -47,6 +50,7 @@ struct StudyRunOptions: ParsableArguments {
     func smaller<T: Comparable>(_ a: T?, _ b: T?) -> T? { [a, b].compactMap { $0 }.min() }
     return Campaign.Limits(
       concurrency: concurrency ?? campaign.limits.concurrency,
-      maxRequests: smaller(maxRequests, campaign.limits.maxRequests), maxUSD: smaller(maxUSD, campaign.limits.maxUSD))
+      maxRequests: smaller(maxRequests, campaign.limits.maxRequests),
+      maxUSD: smaller(maxUSD, campaign.limits.maxUSD))
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import LatencyStudy
 import NIOPosix
+import StrictYAML
 import Synchronization
 
 /// A run of one source, from the estimate to the last probe.
@@ -28,7 +29,8 @@ struct StudySession {
     }
     do { (clock, sky) = try await CampaignClock.emulated(url) } catch {
       throw CommandFailure(
-        "the emulator's clock cannot be read: \(url): \(error)", hint: "start it: wanspec study emulate SKY.yaml")
+        "the emulator's clock cannot be read: \(url): \(error)",
+        hint: "start it: wanspec study emulate SKY.yaml")
     }
   }
 
@@ -48,13 +50,16 @@ struct StudySession {
     let runner = try StudyRunner(
       store: store,
       settings: StudyRunner.Settings(
-        source: source, maxRequests: limits.maxRequests, maxUSD: limits.maxUSD, concurrency: limits.concurrency),
+        source: source, maxRequests: limits.maxRequests, maxUSD: limits.maxUSD,
+        concurrency: limits.concurrency),
       clock: clock,
       prober: Prober(group: group, threads: threads, clock: clock, version: BuildInformation.version),
       credentials: chain, version: BuildInformation.version, host: ProcessInfo.processInfo.hostName,
       report: { output.take($0) })
     let ended: Result<StudyEnding, any Error>
-    do { ended = .success(try await orInterrupted { try await runner.run() }) } catch { ended = .failure(error) }
+    do { ended = .success(try await orInterrupted { try await runner.run() }) } catch {
+      ended = .failure(error)
+    }
     try? await group.shutdownGracefully()
     try? await threads.shutdownGracefully()
     output.finish()
@@ -68,7 +73,8 @@ struct StudySession {
       lines.say("end", "complete: \(store.path)", ["reason": "complete"])
     case .limit(let limit):
       lines.say(
-        "end", "the limit of \(limit) is reached; go on with a higher one: wanspec study resume \(store.path)",
+        "end",
+        "the limit of \(limit) is reached; go on with a higher one: wanspec study resume \(store.path)",
         ["reason": "limit", "limit": limit])
       throw ExitCode(3)
     case .allTargetsStopped:
@@ -93,16 +99,18 @@ struct StudySession {
   private func estimate() {
     let requests = min(campaign.requestsPerSource, limits.maxRequests ?? .max)
     let cost = min(campaign.highestCostPerSource, limits.maxUSD ?? .infinity)
-    let days = campaign.days == campaign.days.rounded() ? "\(Int(campaign.days))" : campaign.days.fixed(3)
+    let span =
+      campaign.days >= 1 ? "\(campaign.days) days" : YAMLDuration.text(.seconds(Int(campaign.days * 86_400)))
     let unpriced = campaign.targets.filter { $0.price == Target.Price() }.count
     var text = "\(campaign.name) from \(source): \(campaign.targets.count) targets, one probe every "
-    text += "\(DurationArgument.describe(milliseconds: campaign.every / .milliseconds(1))) for \(days) days: "
+    text += "\(YAMLDuration.text(campaign.every)) for \(span): "
     text += "\(requests) requests, at most \(cost.fixed(2)) USD"
     if unpriced > 0 { text += " (\(unpriced) of the targets have no price)" }
     lines.say(
       "estimate", text,
       [
-        "campaign": campaign.name, "source": source, "targets": campaign.targets.count, "slots": campaign.slots,
+        "campaign": campaign.name, "source": source, "targets": campaign.targets.count,
+        "slots": campaign.slots,
         "requests": requests, "max_usd": cost, "targets_without_price": unpriced, "dry_run": options.dryRun,
       ])
   }
@@ -139,7 +147,10 @@ private final class StudyRunOutput: Sendable {
       state.withLock { $0 = State(slots: slots, stored: stored, sent: sent, usd: usd) }
       lines.say(
         "begin", "into \(path)\(stored > 0 ? ", which holds \(stored) probes" : "")",
-        ["store": path, "first_slot": slots.lowerBound, "slots": slots.count, "stored": stored, "sent": sent, "usd": usd])
+        [
+          "store": path, "first_slot": slots.lowerBound, "slots": slots.count, "stored": stored, "sent": sent,
+          "usd": usd,
+        ])
     case .stored(let record):
       state.withLock {
         $0.sent += 1
@@ -154,7 +165,9 @@ private final class StudyRunOutput: Sendable {
     case .stopped(let target, let reason):
       say("stopped", "\(target) is not asked again: \(reason)", ["target": target, "reason": reason])
     case .paused(let target, let seconds):
-      say("paused", "\(target) asked for a pause of \(seconds.fixed(1)) s", ["target": target, "seconds": seconds])
+      say(
+        "paused", "\(target) asked for a pause of \(seconds.fixed(1)) s",
+        ["target": target, "seconds": seconds])
     }
     draw()
   }
