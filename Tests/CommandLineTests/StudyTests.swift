@@ -207,7 +207,7 @@ import Testing
       days: \(4.0 / 86_400)
       every: 1s
       warm: true
-      prompt: {max-tokens: 8}
+      prompt: {text: "One, two, three, four,", max-tokens: 8, nonce: false}
       sources: [eu-west-2]
       targets:
       - {name: chat, region: us-east-1, api: openai-chat, url: '\(base)', model: m}

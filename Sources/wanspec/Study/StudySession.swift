@@ -63,6 +63,9 @@ struct StudySession {
     try? await group.shutdownGracefully()
     try? await threads.shutdownGracefully()
     output.finish()
+    if case .failure(let error as ExitCode) = ended, error == Interrupted.exitCode {
+      lines.say("end", "interrupted; go on with: wanspec study resume \(path)", ["reason": "interrupted"])
+    }
     try end(try ended.get(), store)
   }
 
