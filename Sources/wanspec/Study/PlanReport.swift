@@ -61,14 +61,17 @@ struct PlanReport {
 
   private var pairs: String {
     var table = TextTable([
-      "controller", "worker", "RTT ms", "ms/token", "at home", "plain", "ratio", "moved", "verdict",
+      "controller", "worker", "RTT ms", "ms/token", "at home", "plain", "ratio", "95%", "moved", "slow hours",
+      "verdict",
     ])
     for pair in result.pairs {
       table.add([
         pair.controller, pair.worker,
         (pair.origin == .distance ? "~" : "") + pair.roundTripMilliseconds.fixed(0),
         pair.millisecondsPerToken.fixed(2), pair.localMillisecondsPerToken.fixed(2),
-        pair.plainMillisecondsPerToken.fixed(2), pair.ratio.fixed(2), "\((pair.moved * 100).fixed(0))%",
+        pair.plainMillisecondsPerToken.fixed(2), pair.ratio.fixed(2),
+        pair.ratioInterval.map { "\($0.low.fixed(2))..\($0.high.fixed(2))" } ?? "-",
+        "\((pair.moved * 100).fixed(0))%", pair.hours.count == 1 ? "-" : "\(pair.slowHours.count)",
         pair.verdict.rawValue,
       ])
     }
@@ -85,19 +88,31 @@ struct PlanReport {
       DataTable.Column("local", title: "drafting at home", unit: "ms", decimals: 2),
       DataTable.Column("plain", title: "plain", unit: "ms", decimals: 2),
       DataTable.Column("ratio", title: "speed against drafting at home", decimals: 2),
+      DataTable.Column("ratio_low", title: "from", decimals: 2),
+      DataTable.Column("ratio_high", title: "to", decimals: 2),
       DataTable.Column("moved", title: "draft work moved", unit: "%", decimals: 0),
       DataTable.Column("saved", title: "saved for a million tokens", unit: "USD", decimals: 2),
-      DataTable.Column("year", title: "saved in a year", unit: "USD", decimals: 0), "verdict", "reason",
+      DataTable.Column("year", title: "saved in a year", unit: "USD", decimals: 0), "verdict",
     ])
     for pair in result.pairs {
       table.append([
         .text(pair.controller), .text(pair.worker), .number(pair.roundTripMilliseconds),
         .text(pair.origin.rawValue),
         .number(pair.millisecondsPerToken), .number(pair.localMillisecondsPerToken),
-        .number(pair.plainMillisecondsPerToken), .number(pair.ratio), .number(pair.moved * 100),
+        .number(pair.plainMillisecondsPerToken), .number(pair.ratio), DataTable.Cell(pair.ratioInterval?.low),
+        DataTable.Cell(pair.ratioInterval?.high), .number(pair.moved * 100),
         DataTable.Cell(pair.usdSavedPerMillionTokens), DataTable.Cell(pair.usdSavedPerYear),
         .text(pair.verdict.rawValue),
-        .text(pair.reason),
+      ])
+    }
+    return table
+  }
+
+  private var reasonTable: DataTable {
+    var table = DataTable(["controller", "worker", "verdict", "reason"])
+    for pair in result.pairs {
+      table.append([
+        .text(pair.controller), .text(pair.worker), .text(pair.verdict.rawValue), .text(pair.reason),
       ])
     }
     return table
@@ -142,7 +157,8 @@ struct PlanReport {
             pairTable,
             caption:
               "Not worth it: slower than drafting at home by more than \((tolerance * 100).fixed(0))%, no faster than "
-              + "plain decoding, or dearer.", rows: 500),
+              + "plain decoding, or dearer. Intervals: 95%, over texts.", rows: 500),
+          .table(reasonTable, caption: "Why.", rows: 500),
         ])
     ]
     if !hourTable.rows.isEmpty {
