@@ -183,6 +183,15 @@ extension StudySummary {
             tokens mean little.
             """))
     }
+    if data.emulated == nil, data.sent > 0, (data.clockAge ?? .infinity) > 86_400 {
+      let age = data.clockAge.map { "was last set right up to \(Int($0 / 3600)) hours before a run" } ?? "is kept by nobody"
+      findings.append(
+        Finding(
+          topic: .quality, figure: "clock",
+          sentence: """
+            A source's clock \(age): its times of day may be off (durations are not: they come from a monotonic clock).
+            """))
+    }
     let long = pairs.count { $0.p50.hasLongDependence }
     if long > 0 {
       findings.append(

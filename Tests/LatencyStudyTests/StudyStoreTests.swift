@@ -64,7 +64,8 @@ final class TemporaryFolder {
       [record(102), record(100), record(101, outcome: .timeout), record(103, outcome: .missed)], writer)
     try await store.add([record(100, ordinal: 1)], writer)
     let data = try store.data()
-    #expect(data.slots == 100..<2116)
+    // As far as it has come.
+    #expect(data.slots == 100..<104)
     #expect(data.sent == 4)
     #expect(data.usd == 0.75)
     #expect(data.clockAge == 3)

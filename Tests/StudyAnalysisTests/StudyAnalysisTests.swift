@@ -25,6 +25,7 @@ struct SimulatedStudy {
       targets: targets.compactMap { name in
         Region.known[name].map { StudyData.Target(name: name, region: $0) }
       })
+    data.clockAge = 60
     var random = SplitMix64(seed: seed)
     func gaussian() -> Double {
       let (a, b) = (
@@ -157,6 +158,9 @@ struct SimulatedStudy {
     #expect(summary.pairs[0].p50.value == 0.5)
     #expect(summary.pairs[0].p50.interval == nil)
     #expect(summary.pairs[0].daily == nil)
+    // Who does not know whether a clock is right says so.
+    data.clockAge = nil
+    #expect(await StudySummary.make(data).findings.contains { $0.topic == .quality && $0.figure == "clock" })
     // All failed.
     study.pairs[0].failures = 1.1
     let failed = await StudySummary.make(study.data())

@@ -69,7 +69,9 @@ extension StudyStore {
   private func read(_ database: Database) throws -> StudyData {
     let bounds = try Row.fetchOne(database, sql: "SELECT min(begin_slot), max(end_slot) FROM source")
     let begin: Int? = bounds?[0]
-    let end: Int? = bounds?[1]
+    // A campaign that goes on has come this far.
+    let last = try Int.fetchOne(database, sql: "SELECT max(slot) FROM probe")
+    let end = (bounds?[1] as Int?).map { min($0, (last ?? $0) + 1) }
     guard let begin, let end else {
       throw StoreError(.failed, path, "no source has begun: there is nothing to read")
     }
