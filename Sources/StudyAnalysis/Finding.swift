@@ -184,7 +184,9 @@ extension StudySummary {
             """))
     }
     if data.emulated == nil, data.sent > 0, (data.clockAge ?? .infinity) > 86_400 {
-      let age = data.clockAge.map { "was last set right up to \(Int($0 / 3600)) hours before a run" } ?? "is kept by nobody"
+      let age =
+        data.clockAge.map { "was last set right up to \(Int($0 / 3600)) hours before a run" }
+        ?? "is kept by nobody"
       findings.append(
         Finding(
           topic: .quality, figure: "clock",
