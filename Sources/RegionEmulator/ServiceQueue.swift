@@ -1,3 +1,5 @@
+import StudyAnalysis
+
 /// A queue in front of equal servers (G/G/c, first come first served), with background requests that come at random
 /// (a Poisson process whose rate follows the time of day). Pure: time is given.
 ///
@@ -17,7 +19,7 @@ public struct ServiceQueue: Sendable {
   private let site: Sky.Site
   /// Utilisation at a real time.
   private let load: @Sendable (Double) -> Double
-  private var random: SkyRandom
+  private var random: SeededRandom
   /// When each server is free.
   private var free: [Double]
   /// The end of each request that may still be there, in no order.
@@ -35,7 +37,7 @@ public struct ServiceQueue: Sendable {
   public init(_ site: Sky.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double) {
     self.site = site
     self.load = load
-    random = SkyRandom(seed: seed)
+    random = SeededRandom(seed: seed)
     free = Array(repeating: 0, count: site.servers)
     now = start - Self.warmUp * site.meanService
     nextArrival = now

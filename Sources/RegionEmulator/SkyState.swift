@@ -1,6 +1,7 @@
 import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
+import StudyAnalysis
 
 /// The queues of a sky, moved by requests from all connections.
 final class SkyState: Sendable {
@@ -12,7 +13,7 @@ final class SkyState: Sendable {
 
   private struct Queues {
     var queues: [String: ServiceQueue]
-    var random: SkyRandom
+    var random: SeededRandom
     var requests = 0
   }
   private let state: NIOLockedValueBox<Queues>
@@ -23,7 +24,7 @@ final class SkyState: Sendable {
     keys = KeyCheck(keys: sky.keys)
     let origin = Self.monotonicNow()
     self.origin = origin
-    var random = SkyRandom(seed: sky.seed)
+    var random = SeededRandom(seed: sky.seed)
     var queues: [String: ServiceQueue] = [:]
     for site in sky.sites {
       queues[site.region.name] = ServiceQueue(site, seed: random.next(), start: 0) { seconds in

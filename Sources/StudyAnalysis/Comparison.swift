@@ -25,8 +25,8 @@ extension Comparison {
     source = own.source
     self.own = own.target
     self.other = other.target
-    var random = PairRandom(
-      UInt64(own.source) << 42 | UInt64(own.target) << 21 | UInt64(other.target) | 1 << 63)
+    var random = SeededRandom(
+      numbered: UInt64(own.source) << 42 | UInt64(own.target) << 21 | UInt64(other.target) | 1 << 63)
     let (mine, theirs) = Self.aligned(own, other)
     let (a, b) = (theirs.series(of: data), mine.series(of: data))
     p50 = bootstrap.difference(0.5, of: a, less: b, using: &random)

@@ -75,7 +75,7 @@ extension PairSummary {
     censored = values.count { $0 == .infinity }
     let series = pair.series(of: data)
     // Each pair draws its own numbers, and the same ones on every run.
-    var random = PairRandom(UInt64(pair.source) << 32 | UInt64(pair.target))
+    var random = SeededRandom(numbered: UInt64(pair.source) << 32 | UInt64(pair.target))
     guard let p50 = bootstrap.quantile(0.5, of: series, using: &random),
       let p90 = bootstrap.quantile(0.9, of: series, using: &random),
       let p95 = bootstrap.quantile(0.95, of: series, using: &random)
@@ -130,20 +130,5 @@ extension StudyData.Pair {
         nameLookup: seconds(nameLookup[index]), connect: connect[index], handshake: seconds(handshake[index]),
         request: requestTTFT[index], roundTrip: roundTrip[index].isFinite ? roundTrip[index] : nil)
     }
-  }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct PairRandom: RandomNumberGenerator, Sendable {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -194,16 +194,46 @@ import Testing
     #expect((object?["pairs"] as? [Any])?.count == 21)
   }
 
-  /// A target that is real: our own server with a real model.
+  /// Targets that are real: our own server with a real model.
   @Test(.enabled(if: Models.arePresent, "run `make test` once: it fetches the models"))
   func ourOwnServerIsMeasured() async throws {
     try await Models.makeTarget()
     let (server, port, _) = try await ServeTests.start(["--alias", "m"])
+    try await measure("http://localhost:\(port)/v1")
+    server.signal(SIGTERM)
+    #expect(await server.result().status == 0)
+  }
+
+  private static let llamaServer = ProcessInfo.processInfo.environment["WANSPEC_LLAMA_SERVER"]
+
+  /// llama.cpp's server, where somebody has built it (`dev/build-llama-programs` prints its folder).
+  @Test(
+    .enabled(
+      if: llamaServer != nil && Models.arePresent, "set WANSPEC_LLAMA_SERVER to the path of llama-server"))
+  func llamaServerIsMeasured() async throws {
+    try await Models.makeTarget()
+    let port = try UnheardPort().port
+    let server = try await ChildProcess.start(
+      "llama-server", program: try #require(Self.llamaServer),
+      arguments: [
+        "-m", Models.target, "--alias", "m", "--host", "127.0.0.1", "--port", "\(port)", "-c", "512", "-t",
+        "1", "--no-webui",
+      ], environment: ProcessInfo.processInfo.environment, keptOutput: 1 << 20)
+    let deadline = ContinuousClock.now + .seconds(60)
+    while !(server.errors + server.output).contains("server is listening"), ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    try await measure("http://127.0.0.1:\(port)/v1")
+    server.signal(SIGTERM)
+    _ = await server.exit()
+  }
+
+  /// Probes both of OpenAI's APIs there, and wants every answer whole.
+  private func measure(_ base: String) async throws {
     let folder = try Folder()
-    let base = "http://localhost:\(port)/v1"
     let campaign = try folder.write(
       """
-      name: ours
+      name: real
       days: \(4.0 / 86_400)
       every: 1s
       warm: true
@@ -224,7 +254,5 @@ import Testing
       #expect(probe["outcome"] as? String == "ok", "\(probe)")
       #expect((probe["output_tokens"] as? Int ?? 0) > 0 && (probe["ttft_ms"] as? Double ?? 0) > 0, "\(probe)")
     }
-    server.signal(SIGTERM)
-    #expect(await server.result().status == 0)
   }
 }

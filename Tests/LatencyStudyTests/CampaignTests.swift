@@ -144,6 +144,13 @@ func campaign(_ extra: String = "", target: String = "", sources: String = "[eu-
     #expect(endpoint.port == 443)
   }
 
+  @Test func theShippedCampaignIsOne() throws {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let campaign = try Campaign.read(root.appending(path: "Scenarios/study/campaign.yaml").path)
+    #expect(campaign.targets.count == 3 && campaign.sources.count == 3)
+    #expect(campaign.highestCostPerSource < 5)
+  }
+
   // MARK: Schedule
 
   @Test func aSlotHasOneProbeWithinIt() throws {
