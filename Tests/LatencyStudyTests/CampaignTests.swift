@@ -145,7 +145,8 @@ func campaign(_ extra: String = "", target: String = "", sources: String = "[eu-
   }
 
   @Test func theShippedCampaignIsOne() throws {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
     let campaign = try Campaign.read(root.appending(path: "Scenarios/study/campaign.yaml").path)
     #expect(campaign.targets.count == 3 && campaign.sources.count == 3)
     #expect(campaign.highestCostPerSource < 5)

@@ -36,7 +36,7 @@ import Testing
 
   private func probe(
     _ url: String, _ api: Target.API = .openAIChat, timeout: Duration = .seconds(5), warm: Bool = false,
-    credential: Credential = .none
+    credential: Credential = .none, from local: String? = nil
   ) async throws -> Prober.Answer {
     let campaign = try campaign(
       "prompt: {max-tokens: 8}",
@@ -48,7 +48,7 @@ import Testing
     return try await prober.probe(
       Prober.Order(
         key: ProbeKey(source: "eu-west-2", target: "t", slot: 1), scheduled: 0, target: target,
-        endpoint: target.endpoint(from: "eu-west-2"), localAddress: nil, prompt: campaign.prompt,
+        endpoint: target.endpoint(from: "eu-west-2"), localAddress: local, prompt: campaign.prompt,
         timeout: timeout,
         warm: warm, credential: credential))
   }
@@ -180,5 +180,34 @@ import Testing
     task.cancel()
     await #expect(throws: CancellationError.self) { _ = try await task.value }
     await emulator.stop()
+  }
+
+  /// A network whose packets are late: the kernel's handshake and its round trip are what the sky says. Needs root.
+  @Test func delaysOfANetworkAreReal() async throws {
+    let sky = try Sky(
+      YAMLDocument(
+        parsing: """
+          name: far
+          sources: [eu-west-2]
+          links: {eu-west-2: {us-east-1: 40ms}}
+          regions: [{region: us-east-1, servers: 500, load: 0, prefill: 20ms, per-token: 1ms, sigma: 0}]
+          """, name: "s"))
+    let network: DelayedNetwork
+    do { network = try DelayedNetwork.start(sky) } catch { return print("skipped: \(error)") }
+    let emulator = try await RegionEmulator.start(
+      sky, host: "0.0.0.0", port: 0, log: nil, isDelayedOutside: true)
+    let host = try #require(network.regionAddresses["us-east-1"])
+    let answer = try await probe(
+      "http://\(host):\(emulator.port)/eu-west-2/us-east-1/v1",
+      from: network.sourceAddresses["eu-west-2"])
+    await emulator.stop()
+    await network.stop()
+    let record = answer.records[0]
+    #expect(record.outcome == .ok, "\(record.detail ?? "")")
+    // Never sooner; how much later is the machine's affair.
+    #expect(try #require(record.phases?[.connect]) >= 39_900_000)
+    let smallest = try #require(record.tcpMinRTT)
+    #expect(smallest >= 39_000 && smallest < 120_000)
+    #expect(try #require(record.phases?.requestTTFT) >= 58_000_000)
   }
 }
