@@ -111,17 +111,23 @@ struct SecurityCommandTests {
       let two = "\(folder)/two"
       try Data("wsj_verysecret wsj_other\n".utf8).write(to: URL(filePath: two))
       let pair = ["--tls-cert", "\(certs)/main.pem", "--tls-key"]
+      // Keys are looked at before models: any file stands for one, so that none has to be here.
       let cases: [([String], String)] = [
         (["worker", "--certs", "\(folder)/nowhere"], "no authority in"),
         (["worker", "--tls-ca", "\(folder)/none.pem"], "none.pem: No such file"),
         (["worker", "--tls-ca", "\(certs)/ca.key"], "holds no certificate"),
         (["worker", "--tls-ca", "\(certs)/ca.pem", "--token-file", two], "one join token"),
-        (["generate", "hi", "--certs", folder], "no authority in"),
+        (["generate", "hi", "--target", tokens, "--certs", folder], "no authority in"),
         (
-          ["generate", "hi", "--worker-ca", "\(certs)/ca.pem"] + pair + ["\(certs)/w1.key"],
+          ["generate", "hi", "--target", tokens, "--worker-ca", "\(certs)/ca.pem"] + pair + [
+            "\(certs)/w1.key"
+          ],
           "is not the key of"
         ),
-        (["generate", "hi", "--join-tokens", tokens] + pair + ["\(certs)/main.key"], "line 1"),
+        (
+          ["generate", "hi", "--target", tokens, "--join-tokens", tokens] + pair + ["\(certs)/main.key"],
+          "line 1"
+        ),
         (["certs", "issue", "worker", "a/b", "--certs", certs], "cannot be a name"),
         (["certs", "issue", "worker", "w2", "--site", "a b", "--certs", certs], "cannot be a site"),
         (
