@@ -20,6 +20,8 @@ struct AnswerScript: Sendable, Equatable {
     var step: Step
     /// Whether it brings the first text.
     var isFirstContent = false
+    /// That it brings.
+    var tokens = 0
   }
 
   var entries: [Entry] = []
@@ -47,17 +49,19 @@ struct AnswerScript: Sendable, Equatable {
         entries.append(Entry(time: time, step: broken.end))
         return
       }
-      add(time, format.token(" " + Self.words[index % Self.words.count]), isFirstContent: index == 0)
+      add(
+        time, format.token(" " + Self.words[index % Self.words.count]), isFirstContent: index == 0, tokens: 1)
     }
     add(time, format.closing)
     entries.append(Entry(time: time, step: .end))
     if fault == .atOnce { putTogether() }
   }
 
-  private mutating func add(_ time: Double, _ bytes: [UInt8], isFirstContent: Bool = false) {
-    if !bytes.isEmpty {
-      entries.append(Entry(time: time, step: .bytes(bytes), isFirstContent: isFirstContent))
-    }
+  private mutating func add(
+    _ time: Double, _ bytes: [UInt8], isFirstContent: Bool = false, tokens: Int = 0
+  ) {
+    guard !bytes.isEmpty else { return }
+    entries.append(Entry(time: time, step: .bytes(bytes), isFirstContent: isFirstContent, tokens: tokens))
   }
 
   /// As behind a buffer.
@@ -66,7 +70,8 @@ struct AnswerScript: Sendable, Equatable {
     let bytes = entries.flatMap { entry -> [UInt8] in
       if case .bytes(let bytes) = entry.step { bytes } else { [] }
     }
-    entries = [Entry(time: last.time, step: .bytes(bytes), isFirstContent: true), last]
+    let tokens = entries.reduce(0) { $0 + $1.tokens }
+    entries = [Entry(time: last.time, step: .bytes(bytes), isFirstContent: true, tokens: tokens), last]
   }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import NIOConcurrencyHelpers
+import StudyAnalysis
 
 #if canImport(Glibc)
   import Glibc
@@ -47,7 +48,9 @@ public final class DelayedNetwork: Sendable {
         delays[s * sky.sites.count + r] = Int64(seconds / 2 * 1e9)
       }
     }
-    return DelayedNetwork(sky, device, PacketRelay(device, delays: delays, regions: sky.sites.count))
+    let relay = PacketRelay(
+      device, delays: delays, regions: sky.sites.count, jitter: sky.jitter, seed: sky.seed)
+    return DelayedNetwork(sky, device, relay)
   }
 
   private init(_ sky: Sky, _ device: TunDevice, _ relay: PacketRelay) {
@@ -67,6 +70,9 @@ public final class DelayedNetwork: Sendable {
   }
 }
 
+/// Where a method of the same name is in the way.
+private func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }
+
 /// A TUN device: packets that the kernel sends through it are read from a file, and what is written there arrives.
 final class TunDevice: Sendable {
   let descriptor: Int32
@@ -84,14 +90,18 @@ final class TunDevice: Sendable {
       let tunSetInterface: UInt = 0x4004_54CA
       guard ioctl(descriptor, tunSetInterface, &request) == 0 else {
         let error = Self.error("cannot make a network device")
-        Glibc.close(descriptor)
+        closeDescriptor(descriptor)
         throw error
       }
       name = String(decoding: request.prefix { $0 != 0 }, as: UTF8.self)
-      try ip(["link", "set", name, "up", "mtu", "1500"])
+      do { try ip(["link", "set", name, "up", "mtu", "1500"]) } catch {
+        // The device lives as long as its descriptor.
+        closeDescriptor(descriptor)
+        throw error
+      }
     }
 
-    func close() { Glibc.close(descriptor) }
+    func close() { closeDescriptor(descriptor) }
   #else
     init() throws {
       throw EmulatorError("a delaying network needs Linux; without --network, answers are held back")
@@ -132,17 +142,46 @@ final class PacketRelay: Sendable {
     var bytes: [UInt8]
   }
 
+  /// Packets of one pair in one direction, in the order in which they came and go.
+  private struct Lane {
+    private var packets: [Packet] = []
+    private var sent = 0
+    private var lastDue = Int64.min
+
+    var next: Packet? { sent < packets.count ? packets[sent] : nil }
+
+    /// - Parameter due: put off where the packet before is later, so that none overtakes
+    mutating func add(due: Int64, _ bytes: [UInt8]) {
+      lastDue = max(due, lastDue)
+      packets.append(Packet(due: lastDue, bytes: bytes))
+    }
+
+    mutating func removeFirst() {
+      sent += 1
+      // In a steady stream it is never empty, so what went is dropped now and then: each packet is moved once, at most.
+      if sent == packets.count || sent >= 1024 && sent * 2 >= packets.count {
+        packets.removeFirst(sent)
+        sent = 0
+      }
+    }
+  }
+
   private let device: TunDevice
   /// One way, ns, for source × regions + region.
   private let delays: [Int64]
   private let regions: Int
+  /// Mean of what a packet is late beyond its delay, seconds.
+  private let jitter: Double
+  private let seed: UInt64
   private let isStopping = NIOLockedValueBox(false)
   private let stopped = DispatchSemaphore(value: 0)
 
-  init(_ device: TunDevice, delays: [Int64], regions: Int) {
+  init(_ device: TunDevice, delays: [Int64], regions: Int, jitter: Double, seed: UInt64) {
     self.device = device
     self.delays = delays
     self.regions = regions
+    self.jitter = jitter
+    self.seed = seed
   }
 
   func start() {
@@ -166,36 +205,30 @@ final class PacketRelay: Sendable {
   }
 
   private func run() {
-    // One queue for each delay would do; pairs are few, and within one the order stays.
-    var queues = [[Packet]](repeating: [], count: delays.count * 2)
-    var heads = [Int](repeating: 0, count: queues.count)
-    var waiting = 0
+    // One lane for each delay would do; pairs are few, and within one the order stays.
+    var lanes = [Lane](repeating: Lane(), count: delays.count * 2)
+    var random = SeededRandom(seed: seed)
     var buffer = [UInt8](repeating: 0, count: 2048)
     while !isStopping.withLockedValue({ $0 }) {
       var next = Int64.max
       let now = SkyState.monotonicNow()
-      if waiting > 0 {
-        for index in queues.indices where heads[index] < queues[index].count {
-          while heads[index] < queues[index].count, queues[index][heads[index]].due <= now {
-            put(queues[index][heads[index]].bytes)
-            heads[index] += 1
-            waiting -= 1
+      for index in lanes.indices {
+        while let packet = lanes[index].next {
+          guard packet.due <= now else {
+            next = min(next, packet.due)
+            break
           }
-          if heads[index] == queues[index].count {
-            queues[index].removeAll(keepingCapacity: true)
-            heads[index] = 0
-          } else {
-            next = min(next, queues[index][heads[index]].due)
-          }
+          put(packet.bytes)
+          lanes[index].removeFirst()
         }
       }
       wait(until: next)
       while true {
         let count = read(device.descriptor, &buffer, buffer.count)
         guard count > 0 else { break }
-        guard let (queue, delay) = readdress(&buffer, count: count) else { continue }
-        queues[queue].append(Packet(due: SkyState.monotonicNow() + delay, bytes: Array(buffer[..<count])))
-        waiting += 1
+        guard let (lane, delay) = readdress(&buffer, count: count) else { continue }
+        let late = jitter > 0 ? Int64(random.exponential(mean: jitter) * 1e9) : 0
+        lanes[lane].add(due: SkyState.monotonicNow() + delay + late, Array(buffer[..<count]))
       }
     }
   }
@@ -208,7 +241,8 @@ final class PacketRelay: Sendable {
       var ready = pollfd(fd: device.descriptor, events: Int16(POLLIN), revents: 0)
       _ = poll(&ready, 1, Int32(left / 1_000_000))
     } else if left > 0 {
-      // `poll` knows whole milliseconds only. A packet that comes meanwhile waits for 50 us at most.
+      // `poll` knows whole milliseconds only, and Swift's Glibc has no `ppoll`. A packet that comes meanwhile waits for 50 us
+      // at most.
       var time = timespec(tv_sec: 0, tv_nsec: Int(min(left, 50_000)))
       nanosleep(&time, nil)
     }
@@ -216,8 +250,8 @@ final class PacketRelay: Sendable {
 
   private func put(_ bytes: [UInt8]) { _ = write(device.descriptor, bytes, bytes.count) }
 
-  /// - Returns: the packet's queue and its delay; nil for what does not belong here
-  private func readdress(_ packet: inout [UInt8], count: Int) -> (queue: Int, delay: Int64)? {
+  /// - Returns: the packet's lane and its delay; nil for what does not belong here
+  private func readdress(_ packet: inout [UInt8], count: Int) -> (lane: Int, delay: Int64)? {
     // IPv4, with addresses at 12 and 16: [10, 77 or 78, 1 for a source or 2 for a region, number].
     guard count >= 20, packet[0] >> 4 == 4, packet[12] == 10, packet[13] == 77, packet[16] == 10,
       packet[17] == 78
@@ -236,6 +270,6 @@ final class PacketRelay: Sendable {
     packet[13] = 78
     packet[17] = 77
     let pair = source * regions + region
-    return (2 * pair + (isRequest ? 0 : 1), delays[pair])
+    return (lane: 2 * pair + (isRequest ? 0 : 1), delays[pair])
   }
 }

@@ -8,11 +8,18 @@ struct EmulatedRequest: Sendable, Equatable {
     case completion(Target.API)
   }
 
-  /// What is wrong with a request: a status, and a word and a sentence for its body.
+  /// What is wrong with a request.
   struct Refusal: Error, Equatable {
     var status: Int
-    var type: String
+    /// In AWS's words; nil stands for the usual one of the status.
+    var exception: String?
     var message: String
+
+    init(status: Int, exception: String? = nil, message: String) {
+      self.status = status
+      self.exception = exception
+      self.message = message
+    }
   }
 
   var kind: Kind
@@ -49,12 +56,11 @@ struct EmulatedRequest: Sendable, Equatable {
     }
     guard case .completion(let api) = kind else { return }
     guard method == "POST" else {
-      throw Refusal(
-        status: 405, type: "invalid_request_error", message: "\(method) is not allowed here; use POST")
+      throw Refusal(status: 405, message: "\(method) is not allowed here; use POST")
     }
     let object = (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any]
     guard let object else {
-      throw Refusal(status: 400, type: "invalid_request_error", message: "the body is no JSON object")
+      throw Self.invalid("the body is no JSON object")
     }
     try read(object, api)
     model = api.isBedrock ? parts[3] : (object["model"] as? String ?? "")
@@ -65,46 +71,101 @@ struct EmulatedRequest: Sendable, Equatable {
     switch api {
     case .openAIChat, .openAICompletions:
       guard object["stream"] as? Bool == true else {
-        throw Refusal(
-          status: 400, type: "invalid_request_error", message: "only streams are emulated: set stream to true"
-        )
+        throw Self.invalid("only streams are emulated: set stream to true")
       }
       guard object[api == .openAIChat ? "messages" : "prompt"] != nil else {
-        throw Refusal(status: 400, type: "invalid_request_error", message: "messages or prompt is missing")
+        throw Self.invalid("\(api == .openAIChat ? "messages" : "prompt") is missing")
       }
       includesUsage = (object["stream_options"] as? [String: Any])?["include_usage"] as? Bool ?? false
-      asked = object["max_tokens"] as? Int ?? object["max_completion_tokens"] as? Int
+      let older = try Self.count(object["max_tokens"], "max_tokens")
+      let newer = try Self.count(object["max_completion_tokens"], "max_completion_tokens")
+      asked = older ?? newer
     case .bedrockConverse:
       guard object["messages"] != nil else { throw Self.invalid("messages is missing") }
-      asked = (object["inferenceConfig"] as? [String: Any])?["maxTokens"] as? Int
+      asked = try Self.count((object["inferenceConfig"] as? [String: Any])?["maxTokens"], "maxTokens")
     case .bedrockInvoke:
       guard object["anthropic_version"] as? String == "bedrock-2023-05-31" else {
         throw Self.invalid("anthropic_version must be bedrock-2023-05-31")
       }
-      asked = object["max_tokens"] as? Int
+      guard object["messages"] != nil else { throw Self.invalid("messages is missing") }
+      asked = try Self.count(object["max_tokens"], "max_tokens")
     }
     tokens = asked ?? 16
     guard (1...4096).contains(tokens) else { throw Self.invalid("max_tokens must be between 1 and 4096") }
   }
 
-  private static func invalid(_ message: String) -> Refusal {
-    Refusal(status: 400, type: "ValidationException", message: message)
+  /// - Returns: nil where it is absent
+  private static func count(_ value: Any?, _ name: String) throws(Refusal) -> Int? {
+    guard let value, !(value is NSNull) else { return nil }
+    guard let count = value as? Int else { throw invalid("\(name) must be a whole number") }
+    return count
   }
+
+  private static func invalid(_ message: String) -> Refusal { Refusal(status: 400, message: message) }
 
   private static func unknown(_ path: some StringProtocol) -> Refusal {
     Refusal(
-      status: 404, type: "not_found_error",
+      status: 404,
       message:
         "nothing at \(path.prefix(200)); paths are /SOURCE/REGION/v1/... and /SOURCE/REGION/model/ID/...")
   }
 
-  /// The JSON of a refusal: OpenAI's form, with the `message` that AWS's clients look for.
-  static func body(_ refusal: Refusal) -> [UInt8] {
-    let object: [String: Any] = [
-      "error": ["type": refusal.type, "message": refusal.message], "message": refusal.message,
-    ]
+  /// Whether a path belongs to Bedrock, for errors in its form.
+  static func isBedrock(path: String) -> Bool {
+    let parts = path.split(separator: "/")
+    return parts.count > 2 && parts[2] == "model"
+  }
+}
+
+extension EmulatedRequest.Refusal {
+  /// As AWS names it in `x-amzn-errortype`.
+  var exceptionName: String {
+    if let exception { return exception }
+    return switch status {
+    case 401, 403: "AccessDeniedException"
+    case 404: "ResourceNotFoundException"
+    case 429: "ThrottlingException"
+    case 500: "InternalServerException"
+    case 503: "ServiceUnavailableException"
+    default: "ValidationException"
+    }
+  }
+
+  /// As OpenAI names it in `error.type`.
+  var openAIType: String {
+    switch status {
+    case 401: "authentication_error"
+    case 403: "permission_error"
+    case 404: "not_found_error"
+    case 429: "rate_limit_error"
+    case 500...: "server_error"
+    default: "invalid_request_error"
+    }
+  }
+
+  /// JSON in the form of the API that was asked.
+  func body(isBedrock: Bool) -> [UInt8] {
+    let object: [String: Any] =
+      isBedrock ? ["message": message] : ["error": ["type": openAIType, "message": message]]
     let data = try? JSONSerialization.data(
       withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
     return Array(data ?? Data())
+  }
+
+  func headers(isBedrock: Bool) -> [(String, String)] {
+    (isBedrock ? [("x-amzn-errortype", exceptionName)] : []) + (status == 429 ? [("retry-after", "1")] : [])
+  }
+}
+
+extension Sky.FaultKind {
+  /// What is answered instead of a stream; nil for faults that begin with status 200.
+  var refusal: EmulatedRequest.Refusal? {
+    switch self {
+    case .throttle: .init(status: 429, message: "Too many requests, please wait.")
+    case .error: .init(status: 500, message: "An emulated failure.")
+    case .unavailable: .init(status: 503, message: "Not available.")
+    case .forbidden: .init(status: 403, message: "You may not use this model.")
+    case .nothing, .atOnce, .stall, .reset, .truncate, .malformed, .crc, .exception: nil
+    }
   }
 }

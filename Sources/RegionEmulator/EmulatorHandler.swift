@@ -1,4 +1,5 @@
 import Foundation
+import LatencyStudy
 import NIOCore
 import NIOHTTP1
 
@@ -16,6 +17,19 @@ final class EmulatorHandler: ChannelInboundHandler {
   private var isTooLarge = false
   /// Of the answer that is being written; nil between answers.
   private var running: Running?
+  /// Whether the last answer stopped and will never end: nothing but the client ends this connection.
+  private var isStalled = false
+
+  /// A request that is being looked at.
+  private struct Call {
+    var head: HTTPRequestHead
+    /// Without a query.
+    var path: String
+    var isBedrock: Bool
+    var entry: RequestLog.Entry
+    /// Seconds to hold a short answer back.
+    var delay = 0.0
+  }
 
   private struct Running {
     var entries: ArraySlice<AnswerScript.Entry>
@@ -45,79 +59,79 @@ final class EmulatorHandler: ChannelInboundHandler {
       let received = SkyState.monotonicNow()
       guard let head else { return }
       self.head = nil
-      if isTooLarge {
-        return refuse(
-          context, head,
-          .init(status: 413, type: "invalid_request_error", message: "the body is larger than 1 MiB"))
-      }
-      do {
-        try answer(
-          context, head, try EmulatedRequest(method: head.method.rawValue, path: head.uri, body: body),
-          received)
-      } catch { refuse(context, head, error) }
+      let path = String(head.uri.prefix { $0 != "?" })
+      var call = Call(
+        head: head, path: path, isBedrock: EmulatedRequest.isBedrock(path: path),
+        entry: RequestLog.Entry(id: state.nextID(), source: "", region: "", api: "", received: received))
+      do throws(EmulatedRequest.Refusal) {
+        if isTooLarge { throw .init(status: 413, message: "the body is larger than 1 MiB") }
+        try answer(context, &call)
+      } catch { refuse(context, call, error) }
     }
   }
 
   private func answer(
-    _ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ request: EmulatedRequest, _ received: Int64
+    _ context: ChannelHandlerContext, _ call: inout Call
   ) throws(EmulatedRequest.Refusal) {
+    let request = try EmulatedRequest(method: call.head.method.rawValue, path: call.head.uri, body: body)
     if request.kind == .clock {
       let sky = state.sky
       return respond(
-        context, head, 200,
+        context, call, 200,
         Array("{\"acceleration\":\(sky.acceleration),\"name\":\"\(sky.name)\",\"time\":\(state.time)}".utf8))
     }
     guard let roundTrip = state.sky.roundTrip(request.source, request.region),
       let site = state.site(request.region)
     else {
       throw .init(
-        status: 404, type: "not_found_error",
+        status: 404,
         message:
           "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" in this sky"
       )
     }
-    let headers = head.headers.map { (name: $0.name.lowercased(), value: $0.value) }
-    let path = String(head.uri.prefix { $0 != "?" })
+    call.entry.source = request.source
+    call.entry.region = request.region
+    call.entry.roundTrip = roundTrip
+    call.delay = state.isDelayedOutside ? 0 : roundTrip
+    let headers = call.head.headers.map { (name: $0.name.lowercased(), value: $0.value) }
     if let refusal = state.keys.refusal(
-      request, method: head.method.rawValue, path: path, headers: headers, body: body)
+      request, method: call.head.method.rawValue, path: call.path, headers: headers, body: body)
     {
       throw refusal
     }
     guard case .completion(let api) = request.kind else {
       return respond(
-        context, head, 200, Array(#"{"object":"list","data":[{"id":"emulated","object":"model"}]}"#.utf8))
+        context, call, 200, Array(#"{"object":"list","data":[{"id":"emulated","object":"model"}]}"#.utf8))
     }
-    let (number, visit, fault) = state.arrive(request, site: site, at: received)
-    let id = "\(state.sky.name)-\(number)"
-    let refusal: EmulatedRequest.Refusal? =
-      switch fault {
-      case .throttle:
-        .init(status: 429, type: "ThrottlingException", message: "Too many requests, please wait.")
-      case .error: .init(status: 500, type: "InternalServerException", message: "An emulated failure.")
-      case .unavailable: .init(status: 503, type: "ServiceUnavailableException", message: "Not available.")
-      case .forbidden:
-        .init(status: 403, type: "AccessDeniedException", message: "You may not use this model.")
-      default: nil
-      }
-    let outside = state.isDelayedOutside ? 0 : roundTrip
-    var entry = RequestLog.Entry(
-      id: id, source: request.source, region: request.region, api: api.rawValue, tokens: request.tokens,
-      received: received, wait: visit.wait, service: visit.prefill, roundTrip: roundTrip, ahead: visit.ahead,
-      fault: fault?.rawValue)
-    if let refusal {
-      entry.ended = SkyState.monotonicNow()
-      log.write(entry)
-      return refuse(context, head, refusal, id: id, after: outside)
+    let arrival = state.arrive(request, site: site, roundTrip: roundTrip, at: call.entry.received)
+    call.delay = arrival.delay
+    call.entry.api = api.rawValue
+    call.entry.tokens = request.tokens
+    call.entry.fault = arrival.fault?.rawValue
+    if let refusal = arrival.fault?.refusal { throw refusal }
+    guard let visit = arrival.visit else {
+      throw .init(status: 503, message: "\(site.room) requests wait already; try again later")
     }
-    let script = AnswerScript(request, api, visit: visit, start: visit.wait + outside, fault: fault)
+    call.entry.wait = visit.wait
+    call.entry.service = visit.prefill
+    call.entry.ahead = visit.ahead
+    stream(
+      context, call, api,
+      AnswerScript(request, api, visit: visit, start: visit.wait + call.delay, fault: arrival.fault))
+  }
+
+  private func stream(
+    _ context: ChannelHandlerContext, _ call: Call, _ api: Target.API, _ script: AnswerScript
+  ) {
     running = Running(
-      entries: script.entries[...], entry: entry, started: .uptimeNanoseconds(UInt64(received)),
-      keepsAlive: head.isKeepAlive)
+      entries: script.entries[...], entry: call.entry,
+      started: .uptimeNanoseconds(UInt64(call.entry.received)), keepsAlive: call.head.isKeepAlive)
     var fields = HTTPHeaders([
       ("content-type", api.isBedrock ? "application/vnd.amazon.eventstream" : "text/event-stream"),
-      ("transfer-encoding", "chunked"), ("x-request-id", id), ("x-amzn-requestid", id),
+      ("transfer-encoding", "chunked"), ("x-request-id", call.entry.id),
+      ("x-amzn-requestid", call.entry.id),
     ])
-    if !head.isKeepAlive { fields.add(name: "connection", value: "close") }
+    if !call.head.isKeepAlive { fields.add(name: "connection", value: "close") }
     // It goes out with the first piece.
     context.write(
       wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: fields))), promise: nil)
@@ -145,6 +159,7 @@ final class EmulatorHandler: ChannelInboundHandler {
     case .bytes(let bytes):
       let buffer = context.channel.allocator.buffer(bytes: bytes)
       if entry.isFirstContent { running?.entry.firstContent = SkyState.monotonicNow() }
+      running?.entry.written += entry.tokens
       context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: nil)
     case .end:
       let keepsAlive = running?.keepsAlive ?? false
@@ -160,7 +175,9 @@ final class EmulatorHandler: ChannelInboundHandler {
       } else {
         context.close(promise: nil)
       }
-    case .stall: finish(context)
+    case .stall:
+      isStalled = true
+      finish(context)
     }
   }
 
@@ -178,7 +195,7 @@ final class EmulatorHandler: ChannelInboundHandler {
 
   /// A connection that says nothing, and waits for nothing.
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is IdleStateHandler.IdleStateEvent, running == nil { context.close(promise: nil) }
+    if event is IdleStateHandler.IdleStateEvent, running == nil, !isStalled { context.close(promise: nil) }
     context.fireUserInboundEventTriggered(event)
   }
 
@@ -186,32 +203,36 @@ final class EmulatorHandler: ChannelInboundHandler {
 
   // MARK: Short answers
 
-  private func refuse(
-    _ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ refusal: EmulatedRequest.Refusal,
-    id: String = "",
-    after delay: Double = 0
-  ) {
-    var headers = [("x-amzn-errortype", refusal.type), ("x-request-id", id), ("x-amzn-requestid", id)]
-    if refusal.status == 429 { headers.append(("retry-after", "1")) }
-    let answer = { (this: EmulatorHandler, context: ChannelHandlerContext) in
-      this.respond(context, head, refusal.status, EmulatedRequest.body(refusal), headers)
-    }
-    guard delay > 0 else { return answer(self, context) }
-    let bound = NIOLoopBound((self, context, answer), eventLoop: context.eventLoop)
-    context.eventLoop.scheduleTask(in: .nanoseconds(Int64(delay * 1e9))) {
-      let (this, context, answer) = bound.value
-      answer(this, context)
+  /// Logged when it goes out, which is after the round trip.
+  private func refuse(_ context: ChannelHandlerContext, _ call: Call, _ refusal: EmulatedRequest.Refusal) {
+    state.noteRefusal()
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    let answer = NIOLoopBound(call, eventLoop: context.eventLoop)
+    let due =
+      NIODeadline.uptimeNanoseconds(UInt64(call.entry.received)) + .nanoseconds(Int64(call.delay * 1e9))
+    context.eventLoop.scheduleTask(deadline: due) {
+      let (this, context) = bound.value
+      var call = answer.value
+      this.respond(
+        context, call, refusal.status, refusal.body(isBedrock: call.isBedrock),
+        refusal.headers(isBedrock: call.isBedrock))
+      call.entry.status = refusal.status
+      call.entry.ended = SkyState.monotonicNow()
+      this.log.write(call.entry)
     }
   }
 
   private func respond(
-    _ context: ChannelHandlerContext, _ head: HTTPRequestHead, _ status: Int, _ body: [UInt8],
+    _ context: ChannelHandlerContext, _ call: Call, _ status: Int, _ body: [UInt8],
     _ more: [(String, String)] = []
   ) {
     guard context.channel.isActive else { return }
-    var headers = HTTPHeaders([("content-type", "application/json"), ("content-length", "\(body.count)")])
-    for (name, value) in more where !value.isEmpty { headers.add(name: name, value: value) }
-    if !head.isKeepAlive { headers.add(name: "connection", value: "close") }
+    var headers = HTTPHeaders(
+      [
+        ("content-type", "application/json"), ("content-length", "\(body.count)"),
+        ("x-request-id", call.entry.id), ("x-amzn-requestid", call.entry.id),
+      ] + more)
+    if !call.head.isKeepAlive { headers.add(name: "connection", value: "close") }
     context.write(
       wrapOutboundOut(
         .head(
@@ -221,6 +242,6 @@ final class EmulatorHandler: ChannelInboundHandler {
     context.write(
       wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(bytes: body)))), promise: nil)
     context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-    if !head.isKeepAlive { context.close(promise: nil) }
+    if !call.head.isKeepAlive { context.close(promise: nil) }
   }
 }

@@ -15,23 +15,24 @@ struct KeyCheck: Sendable {
     let shown = headers.first { $0.name == "authorization" }?.value ?? ""
     if let bearer = keys.bearer, shown == "Bearer \(bearer)" { return nil }
     guard case .completion(let api) = request.kind, api.isBedrock else {
-      return .init(status: 401, type: "invalid_api_key", message: "a wrong API key")
+      return .init(status: 401, message: "a wrong API key")
     }
     guard let id = keys.accessKeyID, let secret = keys.secretAccessKey, shown.hasPrefix("AWS4-HMAC-SHA256 ")
     else {
       return .init(
-        status: 403, type: "MissingAuthenticationTokenException", message: "Missing Authentication Token")
+        status: 403, exception: "MissingAuthenticationTokenException", message: "Missing Authentication Token"
+      )
     }
     guard let time = headers.first(where: { $0.name == "x-amz-date" })?.value, let date = Self.date(time),
       abs(date.timeIntervalSince(now)) < 300
     else {
       return .init(
-        status: 403, type: "ExpiredTokenException",
+        status: 403, exception: "ExpiredTokenException",
         message: "The security token included in the request is expired")
     }
     guard shown.contains("Credential=\(id)/") else {
       return .init(
-        status: 403, type: "UnrecognizedClientException",
+        status: 403, exception: "UnrecognizedClientException",
         message: "The security token included in the request is invalid.")
     }
     let names = shown.split(separator: ", ").first { $0.hasPrefix("SignedHeaders=") }?.dropFirst(14).split(
@@ -49,7 +50,7 @@ struct KeyCheck: Sendable {
       ).headers(method: method, path: path, headers: signed, body: body, date: date) : []
     guard again.contains(where: { $0.name == "authorization" && $0.value == shown }) else {
       return .init(
-        status: 403, type: "InvalidSignatureException",
+        status: 403, exception: "InvalidSignatureException",
         message: "The request signature we calculated does not match the signature you provided.")
     }
     return nil

@@ -9,6 +9,21 @@ import NIOPosix
 /// each answer is delayed by the whole round trip, so times to first token are right and handshakes are those of this
 /// machine.
 public final class RegionEmulator: Sendable {
+  /// Counts since the start.
+  public struct Statistics: Sendable, Equatable {
+    /// For tokens, from those who may ask.
+    public var requests: Int
+    /// Answers with a status other than 200, emulated ones among them.
+    public var refusals: Int
+    /// Requests that met one.
+    public var faults: Int
+    /// Open now, and not let in.
+    public var connections: Int
+    public var connectionsRefused: Int
+    /// Lines of the log that the disk did not take.
+    public var logLinesLost: Int
+  }
+
   public let port: Int
   private let channel: any Channel
   private let group: MultiThreadedEventLoopGroup
@@ -22,9 +37,11 @@ public final class RegionEmulator: Sendable {
   ///   - port: 0 takes a free one
   ///   - log: a file that gets a JSON line for each request
   ///   - isDelayedOutside: whether a `DelayedNetwork` stands between
+  ///   - maxConnections: at one time; more are closed at once
   /// - Throws: `EmulatorError`
   public static func start(
-    _ sky: Sky, host: String, port: Int, log path: String?, isDelayedOutside: Bool = false
+    _ sky: Sky, host: String, port: Int, log path: String?, isDelayedOutside: Bool = false,
+    maxConnections: Int = 10_000
   ) async throws -> RegionEmulator {
     let log = try RequestLog(path)
     let state = SkyState(sky, isDelayedOutside: isDelayedOutside)
@@ -35,7 +52,9 @@ public final class RegionEmulator: Sendable {
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
         .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         .childChannelInitializer { channel in
-          channel.eventLoop.makeCompletedFuture {
+          guard state.connected(limit: maxConnections) else { return channel.close() }
+          channel.closeFuture.whenComplete { _ in state.disconnected() }
+          return channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
             try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
             try pipeline.addHandler(IdleStateHandler(allTimeout: idle))
@@ -61,8 +80,14 @@ public final class RegionEmulator: Sendable {
     port = channel.localAddress?.port ?? 0
   }
 
-  /// Requests that queued so far.
-  public var requests: Int { state.requests }
+  /// Requests for tokens so far.
+  public var requests: Int { statistics.requests }
+
+  public var statistics: Statistics {
+    var statistics = state.statistics
+    statistics.logLinesLost = log.lost
+    return statistics
+  }
 
   /// Ends all connections; returns when the log is complete.
   public func stop() async {

@@ -1,47 +1,106 @@
 import Foundation
 import NIOConcurrencyHelpers
 
-/// One JSON line for each request, written by a thread of its own: event loops never wait for a disk.
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// One JSON line for each request, written by a queue of its own: event loops never wait for a disk.
+///
+/// Lines that find no place, on a full disk or behind a disk that is too slow, are lost and counted.
 final class RequestLog: Sendable {
   struct Entry: Encodable, Sendable {
     var id: String
     var source: String
     var region: String
+    /// Empty where the request was refused before it was known.
     var api: String
-    var tokens: Int
+    /// HTTP's.
+    var status = 200
+    /// Asked for, and written.
+    var tokens = 0
+    var written = 0
     /// Monotonic, ns: the request's last byte was read; the first text was handed to the kernel; the last byte.
     var received: Int64
     var firstContent: Int64?
     var ended: Int64?
-    /// Seconds.
-    var wait: Double
-    var service: Double
-    var roundTrip: Double
-    var ahead: Int
+    /// Seconds: until service started, from there to the first token, and for the way there and back.
+    var wait = 0.0
+    var service = 0.0
+    var roundTrip = 0.0
+    /// Requests that were in service or waited when it came.
+    var ahead = 0
     var fault: String?
   }
 
-  private let queue = DispatchQueue(label: "wanspec.emulator.log")
-  private let file: NIOLockedValueBox<FileHandle?>
+  private struct Lines {
+    var waiting = 0
+    var lost = 0
+  }
 
+  /// Lines that wait for the disk, at most: some 30 MB.
+  private static let maxWaiting = 100_000
+
+  private let queue = DispatchQueue(label: "wanspec.emulator.log")
+  /// Touched by `queue` only. Event loops never hold a lock that is held while the disk writes.
+  private let file: NIOLockedValueBox<FileHandle?>
+  private let isOn: Bool
+  private let lines = NIOLockedValueBox(Lines())
+
+  /// - Throws: `EmulatorError`
   init(_ path: String?) throws {
+    isOn = path != nil
     guard let path else {
       file = NIOLockedValueBox(nil)
       return
     }
-    guard FileManager.default.createFile(atPath: path, contents: nil),
-      let handle = FileHandle(forWritingAtPath: path)
-    else { throw EmulatorError("the log \(path) cannot be written: \(String(cString: strerror(errno)))") }
-    file = NIOLockedValueBox(handle)
+    // Not `FileManager.createFile`, which puts a new file in the place of whatever was there: as root, of a device too.
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw EmulatorError(
+        "the log \(path) cannot be written: \(String(cString: strerror(errno)))\n"
+          + "  hint: check that its folder exists and may be written to")
+    }
+    file = NIOLockedValueBox(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true))
   }
 
+  /// Lines that were not written.
+  var lost: Int { lines.withLockedValue { $0.lost } }
+
   func write(_ entry: Entry) {
-    guard file.withLockedValue({ $0 }) != nil else { return }
-    queue.async { [file] in
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = .sortedKeys
-      guard let data = try? encoder.encode(entry) else { return }
-      file.withLockedValue { try? $0?.write(contentsOf: data + Data("\n".utf8)) }
+    guard isOn else { return }
+    let hasPlace = lines.withLockedValue { lines in
+      guard lines.waiting < Self.maxWaiting else {
+        lines.lost += 1
+        return false
+      }
+      lines.waiting += 1
+      return true
+    }
+    guard hasPlace else { return }
+    queue.async { [self] in
+      let isWritten = append(entry)
+      lines.withLockedValue {
+        $0.waiting -= 1
+        if !isWritten { $0.lost += 1 }
+      }
+    }
+  }
+
+  private func append(_ entry: Entry) -> Bool {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    guard let data = try? encoder.encode(entry) else { return false }
+    return file.withLockedValue { file in
+      guard let file else { return false }
+      do {
+        try file.write(contentsOf: data + Data("\n".utf8))
+        return true
+      } catch { return false }
     }
   }
 

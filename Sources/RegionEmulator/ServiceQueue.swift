@@ -3,7 +3,8 @@ import StudyAnalysis
 /// A queue in front of equal servers (G/G/c, first come first served), with background requests that come at random
 /// (a Poisson process whose rate follows the time of day). Pure: time is given.
 ///
-/// It moves only when somebody asks, to the time at which they ask.
+/// It moves only when somebody asks, to the time at which they ask. Where as many wait as the site has room for, nobody
+/// else is let in: requests in the background are lost, others learn it.
 public struct ServiceQueue: Sendable {
   /// What a request gets. Times in seconds.
   public struct Visit: Sendable, Equatable {
@@ -24,6 +25,10 @@ public struct ServiceQueue: Sendable {
   private var free: [Double]
   /// The end of each request that may still be there, in no order.
   private var ends: [Double] = []
+  /// When the service of each request that had to wait starts, in order of arrival: first come, first served.
+  private var starts: [Double] = []
+  /// Those of `starts` that are over.
+  private var startsPassed = 0
   private var now: Double
   private var nextArrival: Double
 
@@ -58,36 +63,54 @@ public struct ServiceQueue: Sendable {
     let earliest = time - Self.warmUp * site.meanService
     if nextArrival < earliest { nextArrival = earliest }
     while nextArrival <= time {
-      if random.unit() < load(nextArrival) { _ = serve(at: nextArrival, tokens: drawTokens()) }
+      if random.unit() < load(nextArrival) {
+        // Drawn in any case, so that what is drawn later does not depend on who was let in.
+        let tokens = random.geometric(mean: Double(site.tokens))
+        let factor = random.factor(sigma: site.sigma)
+        if hasRoom(at: nextArrival) { _ = serve(at: nextArrival, tokens: tokens, factor: factor) }
+      }
       nextArrival += drawGap()
     }
     now = time
   }
 
-  private mutating func drawTokens() -> Int {
-    max(1, Int(random.exponential(mean: Double(site.tokens)).rounded()))
-  }
-
   /// - Parameter time: not before the last one
-  public mutating func arrive(at time: Double, tokens: Int) -> Visit {
+  /// - Returns: nil where as many wait already as there is room for
+  public mutating func arrive(at time: Double, tokens: Int) -> Visit? {
     advance(to: max(time, now))
+    let factor = random.factor(sigma: site.sigma)
+    guard hasRoom(at: now) else { return nil }
     ends.removeAll { $0 <= now }
     let ahead = ends.count
-    var visit = serve(at: now, tokens: tokens)
-    visit.ahead = ahead
-    return visit
+    let wait = serve(at: now, tokens: tokens, factor: factor)
+    return Visit(
+      wait: wait, prefill: site.prefill * factor,
+      gaps: Array(repeating: site.perToken * factor, count: max(0, tokens - 1)), ahead: ahead)
   }
 
-  private mutating func serve(at time: Double, tokens: Int) -> Visit {
-    let factor = random.factor(sigma: site.sigma)
-    let prefill = site.prefill * factor
-    let gaps = (1..<max(2, tokens)).map { _ in site.perToken * factor }
+  private mutating func hasRoom(at time: Double) -> Bool {
+    waiting(at: time) < site.room || free.contains { $0 <= time }
+  }
+
+  /// Requests whose service has not started. Those who come first start first, so the starts are in order.
+  private mutating func waiting(at time: Double) -> Int {
+    while startsPassed < starts.count, starts[startsPassed] <= time { startsPassed += 1 }
+    if startsPassed == starts.count || startsPassed > 1000 {
+      starts.removeFirst(startsPassed)
+      startsPassed = 0
+    }
+    return starts.count - startsPassed
+  }
+
+  /// - Returns: seconds until its service starts
+  private mutating func serve(at time: Double, tokens: Int, factor: Double) -> Double {
     var server = 0
     for index in free.indices where free[index] < free[server] { server = index }
     let start = max(time, free[server])
-    free[server] = start + prefill + site.perToken * factor * Double(tokens)
+    free[server] = start + (site.prefill + site.perToken * Double(tokens)) * factor
+    if start > time { starts.append(start) }
     if ends.count > 4 * site.servers { ends.removeAll { $0 <= time } }
     ends.append(free[server])
-    return Visit(wait: start - time, prefill: prefill, gaps: tokens > 1 ? gaps : [], ahead: 0)
+    return start - time
   }
 }

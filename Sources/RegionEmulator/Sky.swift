@@ -30,6 +30,8 @@ public struct Sky: Sendable, Hashable {
   public struct Site: Sendable, Hashable {
     public var region: Region
     public var servers: Int
+    /// Requests that may wait for a server; more are answered with status 503.
+    public var room: Int
     /// Seconds, on average: to the first token, and for each.
     public var prefill: Double
     public var perToken: Double
@@ -63,6 +65,8 @@ public struct Sky: Sendable, Hashable {
   public var sites: [Site]
   /// Round trips, seconds, by source and region.
   public var roundTrips: [String: [String: Double]]
+  /// By how much a packet comes later than its half of the round trip, on average, seconds (exponential).
+  public var jitter: Double
   public var keys: Keys
 
   public func roundTrip(_ source: String, _ region: String) -> Double? { roundTrips[source]?[region] }

@@ -21,6 +21,7 @@ extension Sky {
     sources = try reader.sources()
     sites = try reader.sites()
     roundTrips = try reader.roundTrips(sources, sites)
+    jitter = try reader.jitter()
     keys = try reader.keys()
     try root.finish()
   }
@@ -78,6 +79,7 @@ private struct SkyReader {
     }
     let site = Sky.Site(
       region: region, servers: try section.integer("servers", in: 1...1000) ?? 8,
+      room: try section.integer("room", in: 0...100_000) ?? 1000,
       prefill: try seconds("prefill", 0.15), perToken: try seconds("per-token", 0.015),
       sigma: try section.number("sigma", in: 0...3) ?? 0.3,
       tokens: try section.integer("tokens", in: 1...10_000) ?? 100,
@@ -101,11 +103,17 @@ private struct SkyReader {
     return faults
   }
 
+  /// A key beside the sources of `links`.
+  func jitter() throws(YAMLError) -> Double {
+    let duration = try root.section("links")?.duration("jitter", in: .zero ... .seconds(1))
+    return (duration ?? .zero) / .seconds(1)
+  }
+
   /// Given ones both ways; typical ones elsewhere.
   func roundTrips(_ sources: [Region], _ sites: [Sky.Site]) throws(YAMLError) -> [String: [String: Double]] {
     var given: [String: [String: Double]] = [:]
     if let links = try root.section("links") {
-      for source in links.keys {
+      for source in links.keys where source != "jitter" {
         guard sources.contains(where: { $0.name == source }) else {
           throw links.error(source, "links: there is no source \"\(source)\"")
         }

@@ -14,7 +14,13 @@ final class SkyState: Sendable {
   private struct Queues {
     var queues: [String: ServiceQueue]
     var random: SeededRandom
+    /// For answers of all kinds.
+    var lastNumber = 0
     var requests = 0
+    var faults = 0
+    var refusals = 0
+    var connections = 0
+    var connectionsRefused = 0
   }
   private let state: NIOLockedValueBox<Queues>
 
@@ -42,10 +48,16 @@ final class SkyState: Sendable {
 
   func site(_ region: String) -> Sky.Site? { sky.sites.first { $0.region.name == region } }
 
-  /// - Returns: what the request gets, and the fault that it meets
-  func arrive(_ request: EmulatedRequest, site: Sky.Site, at time: Int64) -> (
-    number: Int, visit: ServiceQueue.Visit, fault: Sky.FaultKind?
-  ) {
+  /// What a request meets.
+  struct Arrival {
+    /// Nil where it does not get into the queue: for a fault that refuses it, or for want of room.
+    var visit: ServiceQueue.Visit?
+    var fault: Sky.FaultKind?
+    /// Seconds to hold the answer back, which is what a network would take.
+    var delay: Double
+  }
+
+  func arrive(_ request: EmulatedRequest, site: Sky.Site, roundTrip: Double, at time: Int64) -> Arrival {
     state.withLockedValue { state in
       state.requests += 1
       var draw = state.random.unit()
@@ -53,14 +65,52 @@ final class SkyState: Sendable {
         draw -= fault.share
         return draw < 0
       }?.kind
+      if fault != nil { state.faults += 1 }
+      var arrival = Arrival(visit: nil, fault: fault, delay: isDelayedOutside ? 0 : roundTrip)
+      if sky.jitter > 0, !isDelayedOutside {
+        arrival.delay +=
+          state.random.exponential(mean: sky.jitter) + state.random.exponential(mean: sky.jitter)
+      }
+      guard fault?.refusal == nil else { return arrival }
       guard var queue = state.queues.removeValue(forKey: request.region) else {
         preconditionFailure("every site has a queue")
       }
-      let visit = queue.arrive(at: Double(time - origin) * 1e-9, tokens: request.tokens)
+      arrival.visit = queue.arrive(at: Double(time - origin) * 1e-9, tokens: request.tokens)
       state.queues[request.region] = queue
-      return (state.requests, visit, fault)
+      return arrival
     }
   }
 
-  var requests: Int { state.withLockedValue { $0.requests } }
+  /// The id of the next answer, which its headers and the log tell.
+  func nextID() -> String {
+    let number = state.withLockedValue { state in
+      state.lastNumber += 1
+      return state.lastNumber
+    }
+    return "\(sky.name)-\(number)"
+  }
+
+  func noteRefusal() { state.withLockedValue { $0.refusals += 1 } }
+
+  /// - Returns: whether there is room for another connection; then `disconnected` is to be called when it ends
+  func connected(limit: Int) -> Bool {
+    state.withLockedValue { state in
+      guard state.connections < limit else {
+        state.connectionsRefused += 1
+        return false
+      }
+      state.connections += 1
+      return true
+    }
+  }
+
+  func disconnected() { state.withLockedValue { $0.connections -= 1 } }
+
+  var statistics: RegionEmulator.Statistics {
+    state.withLockedValue {
+      RegionEmulator.Statistics(
+        requests: $0.requests, refusals: $0.refusals, faults: $0.faults, connections: $0.connections,
+        connectionsRefused: $0.connectionsRefused, logLinesLost: 0)
+    }
+  }
 }

@@ -28,6 +28,8 @@ func sky(
     arguments: [
       ("seed: -1", "s.yaml:5: seed: must be"), ("acceleration: 0.5", "s.yaml:5: acceleration: must be"),
       ("start: yesterday", "s.yaml:5: \"yesterday\" is no time"), ("sead: 1", "unknown key \"sead\""),
+      ("links: {jitter: 2}", "s.yaml:5: links.jitter"), ("links: {jitter: 2s}", "links.jitter: must be"),
+      ("links: {eu-west-2: {us-east-1: fast}}", "links.eu-west-2.us-east-1"),
       ("keys: {access-key: A}", "access-key and secret-key belong together"),
       ("describe: {moon: {latitude: 1}}", "needs \"longitude\""),
     ])
@@ -39,6 +41,7 @@ func sky(
     arguments: [
       ("- {region: us-east-9}", "did you mean"),
       ("- {region: us-east-1, load: 120%}", "regions.0.load: must be"),
+      ("- {region: us-east-1, room: -1}", "regions.0.room: must be"),
       ("- {region: us-east-1, faults: [{kind: fire, share: 1%}]}", "regions.0.faults.0.kind"),
       (
         "- {region: us-east-1, faults: [{kind: stall, share: 60%}, {kind: reset, share: 60%}]}",
@@ -112,7 +115,7 @@ func sky(
     var queue = try ServiceQueue(site(servers: servers), seed: 5, start: 0) { _ in rho }
     var sum = 0.0
     let count = 40_000
-    for index in 1...count { sum += queue.arrive(at: Double(index) * 0.7, tokens: 1).wait }
+    for index in 1...count { sum += queue.arrive(at: Double(index) * 0.7, tokens: 1)?.wait ?? 0 }
     let expected = erlangC(servers, rho) / (Double(servers) * (1 - rho))
     #expect(abs(sum / Double(count) / expected - 1) < 0.15, "\(sum / Double(count)) against \(expected)")
   }
@@ -120,7 +123,7 @@ func sky(
   @Test func theSameSeedGivesTheSameWaits() throws {
     func waits(_ seed: UInt64) throws -> [Double] {
       var queue = try ServiceQueue(site(servers: 2), seed: seed, start: 0) { _ in 0.8 }
-      return (1...50).map { queue.arrive(at: Double($0), tokens: 10).wait }
+      return (1...50).compactMap { queue.arrive(at: Double($0), tokens: 10)?.wait }
     }
     #expect(try waits(1) == waits(1))
     #expect(try waits(1) != waits(2))
@@ -129,15 +132,69 @@ func sky(
   /// One server, nobody else: each waits until those before it are done.
   @Test func firstComeFirstServed() throws {
     var queue = try ServiceQueue(site(servers: 1), seed: 1, start: 0) { _ in 0 }
-    let first = queue.arrive(at: 0, tokens: 100)
-    let second = queue.arrive(at: 0.01, tokens: 100)
-    let third = queue.arrive(at: 0.02, tokens: 100)
+    let visits = [0, 0.01, 0.02].compactMap { queue.arrive(at: $0, tokens: 100) }
+    try #require(visits.count == 3)
+    let (first, second, third) = (visits[0], visits[1], visits[2])
     #expect(first.wait == 0 && first.ahead == 0)
     #expect(abs(second.wait - 0.09) < 1e-4 && second.ahead == 1)
     #expect(abs(third.wait - 0.18) < 1e-4 && third.ahead == 2)
     #expect(first.gaps.count == 99)
     // After a long silence it is empty.
-    #expect(queue.arrive(at: 1e6, tokens: 1).wait == 0)
+    #expect(queue.arrive(at: 1e6, tokens: 1)?.wait == 0)
+  }
+
+  /// M/M/c/K: with room for so many, the shares of time in each state by the balance of flows; an arrival is turned away
+  /// with the probability of the last one, and waits else for the queue that it finds.
+  @Test(arguments: [(2, 0, 0.8), (2, 3, 0.9), (4, 2, 0.9)])
+  func fullQueuesTurnAwayAsTheorySays(servers: Int, room: Int, rho: Double) throws {
+    let places = servers + room
+    var weights = [1.0]
+    for k in 1...places { weights.append(weights[k - 1] * rho * Double(servers) / Double(min(k, servers))) }
+    let total = weights.reduce(0, +)
+    let blocked = weights[places] / total
+    // Mean service is a second; who finds k >= c ahead waits for k - c + 1 of them to end, c at work.
+    var wait = 0.0
+    for k in servers..<max(servers, places) {
+      wait += weights[k] / (total - weights[places]) * Double(k - servers + 1) / Double(servers)
+    }
+    let site = try sky(
+      regions:
+        "- {region: us-east-1, servers: \(servers), room: \(room), prefill: 1us, per-token: 1ms, sigma: 0, "
+        + "tokens: 1000}"
+    ).sites[0]
+    var queue = ServiceQueue(site, seed: 9, start: 0) { _ in rho }
+    let count = 40_000
+    var waits: [Double] = []
+    for index in 1...count {
+      // Rare, since a probe that waits takes a place, and turns others away.
+      if let visit = queue.arrive(at: Double(index) * 40.3, tokens: 1) { waits.append(visit.wait) }
+    }
+    let refused = 1 - Double(waits.count) / Double(count)
+    #expect(abs(refused - blocked) < 0.01, "\(refused) against \(blocked)")
+    let mean = waits.reduce(0, +) / Double(waits.count)
+    #expect(abs(mean - wait) < max(0.01, 0.05 * wait), "\(mean) against \(wait)")
+  }
+
+  /// The load is what the sky says for short requests too: where a request is one to a few tokens, the mean of what is
+  /// drawn must be the stated one. Erlang's B of the load, M/G/c/c knows nothing of the distribution.
+  @Test(arguments: [1, 2, 5])
+  func shortRequestsMakeTheStatedLoad(tokens: Int) throws {
+    let (servers, rho) = (3, 0.7)
+    var inverse = 1.0
+    for k in 1...servers { inverse = 1 + inverse * Double(k) / (rho * Double(servers)) }
+    let site = try sky(
+      regions: "- {region: us-east-1, servers: \(servers), room: 0, prefill: 1us, per-token: 1s, sigma: 0, "
+        + "tokens: \(tokens)}"
+    ).sites[0]
+    var queue = ServiceQueue(site, seed: 3, start: 0) { _ in rho }
+    let count = 30_000
+    var refused = 0
+    // Probes are rare beside the background: they add nothing to the load that is seen.
+    for index in 1...count where queue.arrive(at: Double(index) * 20.3 * Double(tokens), tokens: 1) == nil {
+      refused += 1
+    }
+    let share = Double(refused) / Double(count)
+    #expect(abs(share - 1 / inverse) < 0.015, "\(share) against \(1 / inverse)")
   }
 }
 
@@ -147,9 +204,7 @@ func sky(
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
     let script = root.appending(path: "Tests/RegionEmulatorTests/bedrock_client.py").path
-    let python = root.appending(path: ".deps/venv/bin/python").path
-    guard FileManager.default.isExecutableFile(atPath: python) else { return nil }
-    func run(_ arguments: [String]) async throws -> (Int32, String) {
+    func run(_ python: String, _ arguments: [String]) async throws -> (Int32, String) {
       let child = try await ChildProcess.start(
         "python", program: python, arguments: arguments, environment: ["PATH": "/usr/bin:/bin"],
         keptOutput: 1 << 16)
@@ -157,8 +212,12 @@ func sky(
       let status: Int32 = if case .status(let status) = await child.exit() { status } else { -1 }
       return (status, child.output + child.errors)
     }
-    guard try await run(["-c", "import boto3"]).0 == 0 else { return nil }
-    return try await run([script] + arguments)
+    for python in [root.appending(path: ".deps/venv/bin/python").path, "/usr/bin/python3"]
+    where FileManager.default.isExecutableFile(atPath: python) {
+      guard try await run(python, ["-c", "import boto3"]).0 == 0 else { continue }
+      return try await run(python, [script] + arguments)
+    }
+    return nil
   }
 
   /// AWS's own client reads our frames, finds our errors, and signs as we check.

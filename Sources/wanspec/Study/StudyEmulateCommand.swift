@@ -93,9 +93,16 @@ struct StudyEmulateCommand: AsyncParsableCommand {
         + (campaign.map { "; campaign: \($0)" } ?? ""),
       ["name": sky.name, "port": emulator.port, "acceleration": sky.acceleration, "campaign": campaign ?? ""])
     await TerminationSignals.first(exitWithParent: exitWithParent)
-    let requests = emulator.requests
     await emulator.stop()
     await delayed?.stop()
-    lines.say("end", "\(requests) requests", ["requests": requests])
+    let counts = emulator.statistics
+    lines.say(
+      "end", "\(counts.requests) requests, \(counts.refusals) refused",
+      ["requests": counts.requests, "refusals": counts.refusals, "log_lines_lost": counts.logLinesLost])
+    guard counts.logLinesLost == 0 else {
+      throw CommandFailure(
+        "the log lacks \(counts.logLinesLost) lines: the disk did not take them",
+        hint: "make room, or write it elsewhere, and begin anew")
+    }
   }
 }
