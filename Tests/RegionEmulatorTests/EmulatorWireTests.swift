@@ -253,7 +253,7 @@ import Testing
   /// One server and one place to wait: the third of three is turned away.
   @Test func fullQueuesSaySo() async throws {
     try await running(servers: "servers: 1, room: 1, load: 0") { emulator in
-      let body = #"{"stream":true,"prompt":"","max_tokens":200}"#
+      let body = #"{"stream":true,"prompt":"","max_tokens":600}"#
       let connections = try (0..<3).map { _ in try RawConnection(port: emulator.port) }
       for connection in connections { connection.post("\(Self.home)/v1/completions", body) }
       // Their order is the kernel's affair.
