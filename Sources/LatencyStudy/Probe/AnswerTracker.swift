@@ -98,6 +98,11 @@ struct AnswerTracker: Sendable {
 
   /// Ends the probe: `record` is complete after this.
   mutating func end(at time: Int64) {
+    if let failure, failure.outcome == .missed {
+      // Nothing was measured.
+      (record.outcome, record.detail) = (.missed, failure.detail)
+      return
+    }
     stamp(.end, at: time)
     record.phases = phases
     record.total = time - phases.start

@@ -31,6 +31,9 @@ final class ProbeHandler: ChannelInboundHandler {
   private let isSecure: Bool
   private var finished: EventLoopPromise<Finished>?
   private var sent = false
+  /// Why a second request has no answer, where its connection ends without a word: a server may close a connection that
+  /// rests, and a client that finds it closed opens another and asks again. That says nothing of the server's speed.
+  static let closed = "the server closed the connection after the first answer"
 
   /// A probe that ended, and whether its connection can carry another.
   struct Finished: Sendable {
@@ -102,7 +105,7 @@ final class ProbeHandler: ChannelInboundHandler {
   ) {
     guard let context = try? channel.pipeline.syncOperations.context(handler: self), channel.isActive else {
       var tracker = tracker
-      tracker.fail(.reset, "the server closed the connection after the first answer")
+      tracker.fail(.missed, Self.closed)
       tracker.end(at: monotonicNow())
       finished.succeed(Finished(record: tracker.record, retryAfter: nil, isReusable: false))
       return
@@ -139,6 +142,7 @@ final class ProbeHandler: ChannelInboundHandler {
     // The connection ended within the body, which is the connection's fault.
     case HTTPParserError.invalidEOFState: failForEnd()
     case is HTTPParserError: tracker.fail(.malformed, "no HTTP: \(error)")
+    case _ where isStale: tracker.fail(.missed, Self.closed)
     case is NIOSSLError, is BoringSSLError: tracker.fail(sent ? .reset : .tls, "TLS: \(error)")
     default: tracker.fail(.reset, "\(error)")
     }
@@ -155,7 +159,9 @@ final class ProbeHandler: ChannelInboundHandler {
 
   /// What it means that the connection ends now.
   private func failForEnd() {
-    if isSecure, !sent {
+    if isStale {
+      tracker.fail(.missed, Self.closed)
+    } else if isSecure, !sent {
       tracker.fail(.tls, "the connection ended within the TLS handshake")
     } else if tracker.record.status == 200, tracker.phases[.firstEvent] != nil {
       tracker.fail(.truncated, "the connection ended within the answer")
@@ -163,6 +169,9 @@ final class ProbeHandler: ChannelInboundHandler {
       tracker.fail(.reset, "the connection ended before the answer")
     }
   }
+
+  /// Whether this is a second request without a byte of an answer.
+  private var isStale: Bool { tracker.record.key.ordinal > 0 && tracker.phases[.headers] == nil }
 
   /// Ends the probe from outside: too late, or not wanted any more.
   func abandon(_ outcome: ProbeOutcome, _ detail: String, channel: any Channel) {

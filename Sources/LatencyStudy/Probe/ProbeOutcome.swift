@@ -1,7 +1,8 @@
 /// How a probe ended.
 public enum ProbeOutcome: String, Sendable, CaseIterable, Codable {
   case ok
-  /// Not sent: nobody ran, too many were under way, the target had asked for a pause or was stopped.
+  /// Not sent: nobody ran, too many were under way, the target had asked for a pause or was stopped. Of a second request:
+  /// the server had closed the connection.
   case missed
   case dns, connect, tls
   /// The connection broke.

@@ -72,19 +72,24 @@ public final class Prober: Sendable {
     let loop = group.next()
     let attempt = Attempt(loop: loop)
     return try await withTaskCancellationHandler {
+      defer { attempt.close() }
       let first = try await attempt.run(
         order, request, record: record(order, ordinal: 0), context: context, lookup: lookup)
       try Task.checkCancellation()
       var answer = Answer(records: [priced(first.record, order)], retryAfter: first.retryAfter)
-      if order.warm, first.isReusable, first.record.outcome == .ok {
+      guard order.warm, first.record.outcome == .ok else { return answer }
+      if first.isReusable {
         let again = try await attempt.again(
           try self.request(order), record: record(order, ordinal: 1), api: order.target.api,
           timeout: order.timeout)
         try Task.checkCancellation()
         answer.records.append(priced(again.record, order))
         answer.retryAfter = again.retryAfter
+      } else {
+        var missed = record(order, ordinal: 1)
+        (missed.outcome, missed.detail) = (.missed, ProbeHandler.closed)
+        answer.records.append(missed)
       }
-      attempt.close()
       return answer
     } onCancel: {
       attempt.close()

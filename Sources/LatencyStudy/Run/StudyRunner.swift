@@ -141,7 +141,8 @@ public actor StudyRunner {
     var records: [ProbeRecord] = []
     defer {
       budget.settle(
-        reserved: cost, requests: requests, sent: records.count, usd: records.reduce(0) { $0 + $1.usd })
+        reserved: cost, requests: requests, sent: records.count { $0.outcome.wasSent },
+        usd: records.reduce(0) { $0 + $1.usd })
     }
     do {
       guard let endpoint = endpoints[target.name] else { return }

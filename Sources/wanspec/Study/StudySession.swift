@@ -156,9 +156,9 @@ private final class StudyRunOutput: Sendable {
         ])
     case .stored(let record):
       state.withLock {
-        $0.sent += 1
         if record.key.ordinal == 0 { $0.stored += 1 }
-        if record.outcome != .ok { $0.failed += 1 }
+        if record.outcome.wasSent { $0.sent += 1 }
+        if record.outcome.wasSent, record.outcome != .ok { $0.failed += 1 }
         $0.usd += record.usd
       }
       if lines.json { JSONLine.print(fields(record)) }
