@@ -4,12 +4,12 @@ import SpeculationCore
 
 /// Where decisions become deeds.
 extension ControllerNode {
-  func perform(_ actions: [ControllerMachine.Action], for id: SessionID) {
+  func perform(_ actions: [SessionMachine.Action], for id: SessionID) {
     perform([(id, actions)])
   }
 
   /// Target passes begin before anything else is done, one for all sessions that have something to verify.
-  func perform(_ decisions: [(session: SessionID, actions: [ControllerMachine.Action])]) {
+  func perform(_ decisions: [(session: SessionID, actions: [SessionMachine.Action])]) {
     for (id, actions) in decisions {
       for case .verify(let prefix, let set) in actions { enqueue(prefix, set, for: id) }
     }
@@ -17,7 +17,7 @@ extension ControllerNode {
     for (id, actions) in decisions { carryOut(actions, for: id) }
   }
 
-  private func enqueue(_ prefix: [TokenID], _ set: ControllerMachine.VerificationSet, for id: SessionID) {
+  private func enqueue(_ prefix: [TokenID], _ set: SessionMachine.VerificationSet, for id: SessionID) {
     guard let session = sessions[id] else { return }
     let draft = DraftTree(tokens: set.tokens, parents: set.parents)
     let request = VerificationRequest(
@@ -47,7 +47,7 @@ extension ControllerNode {
     }
   }
 
-  private func carryOut(_ actions: [ControllerMachine.Action], for id: SessionID) {
+  private func carryOut(_ actions: [SessionMachine.Action], for id: SessionID) {
     for action in actions {
       switch action {
       case .verify: break
@@ -60,7 +60,7 @@ extension ControllerNode {
     }
   }
 
-  private func emit(_ tokens: [ControllerMachine.CommittedToken], for id: SessionID) {
+  private func emit(_ tokens: [SessionMachine.CommittedToken], for id: SessionID) {
     guard sessions[id] != nil else { return }
     let now = MonotonicClock.now()
     if sessions[id]!.firstToken == nil { sessions[id]!.firstToken = now }

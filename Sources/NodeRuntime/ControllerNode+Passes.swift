@@ -47,7 +47,7 @@ extension ControllerNode {
     engineFailure = nil
     let now = MonotonicClock.now()
     observePass(requests, pass, at: now)
-    var decisions: [(session: SessionID, actions: [ControllerMachine.Action])] = []
+    var decisions: [(session: SessionID, actions: [SessionMachine.Action])] = []
     for (request, result) in zip(requests, pass.results) {
       let id = result.session
       // Not taken out into a constant: a copy beside the machine would make it copy its tree on the next change.
@@ -62,7 +62,7 @@ extension ControllerNode {
         sessions[id]!.stepOverheads.append(before.duration(to: now) - pass.duration)
       }
       sessions[id]!.passEnded = now
-      let verdicts = result.choices.map { ControllerMachine.Verdict(token: $0.token, margin: $0.margin) }
+      let verdicts = result.choices.map { SessionMachine.Verdict(token: $0.token, margin: $0.margin) }
       if request.logprobs != nil {
         sessions[id]!.newLogprobs = CommittedLogprobs.along(result.choices, of: request.draft)
       }
@@ -103,7 +103,7 @@ extension ControllerNode {
     }
     log.error("target pass failed", metadata: ["error": "\(error)"])
     if failedPasses >= Self.failuresOfABrokenEngine { engineFailure = "\(error)" }
-    var decisions: [(session: SessionID, actions: [ControllerMachine.Action])] = []
+    var decisions: [(session: SessionID, actions: [SessionMachine.Action])] = []
     for request in requests where sessions[request.session] != nil {
       let actions = sessions[request.session]!.machine.verificationFailed(reason: "\(error)")
       decisions.append((request.session, actions))
@@ -126,7 +126,7 @@ extension ControllerNode {
     sessions[id]!.planned.expected = expected
   }
 
-  private func replan(_ actions: [ControllerMachine.Action], for id: SessionID) {
+  private func replan(_ actions: [SessionMachine.Action], for id: SessionID) {
     for case .verify(_, let set) in actions {
       plan(1 + set.tokens.count, expected: sessions[id]!.machine.expectedCommits, for: id)
     }
@@ -144,7 +144,7 @@ extension ControllerNode {
 
   // MARK: Drafting at home
 
-  func draftAtHome(_ tasks: [DraftTask<ControllerMachine.NodeID>], for id: SessionID) {
+  func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>], for id: SessionID) {
     guard let home else { preconditionFailure("drafting at home without a draft model") }
     let nodes = tasks.map(\.node)
     let requests = tasks.map(ExpansionRequest.init)

@@ -120,9 +120,9 @@ public actor ControllerNode {
       return stream
     }
     sessions[id] = Running(
-      machine: ControllerMachine(
+      machine: SessionMachine(
         session: id, prompt: request.prompt, sampling: request.sampling,
-        configuration: ControllerMachine.Configuration(
+        configuration: SessionMachine.Configuration(
           request.speculation, vocabularySize: target.model.vocabulary.size,
           contextLength: target.model.contextLength, maxTokens: request.maxTokens,
           endTokens: request.ignoresEnd ? [] : target.model.endTokens),
@@ -207,7 +207,7 @@ public actor ControllerNode {
     perform(sessions[id]!.machine.cancel(), for: id)
   }
 
-  func finish(_ id: SessionID, _ reason: ControllerMachine.FinishReason) {
+  func finish(_ id: SessionID, _ reason: SessionMachine.FinishReason) {
     guard sessions[id] != nil else { return }
     reportTallies(of: id, tokens: 0)
     plan(0, expected: 0, for: id)

@@ -33,7 +33,7 @@ public struct GenerationRequest: Sendable {
 
 public enum GenerationEvent: Sendable {
   /// Tokens of one step, decided and final. `logprobs` has one entry for each where they were asked for.
-  case tokens([ControllerMachine.CommittedToken], logprobs: [TokenLogprobs], GenerationProgress)
+  case tokens([SessionMachine.CommittedToken], logprobs: [TokenLogprobs], GenerationProgress)
   /// Something an operator would want to know: a worker joined, left, was disconnected.
   case note(String)
   /// The last event.
@@ -49,7 +49,7 @@ public struct GenerationProgress: Sendable {
 
 /// Figures of one finished generation.
 public struct GenerationSummary: Sendable {
-  public var reason: ControllerMachine.FinishReason
+  public var reason: SessionMachine.FinishReason
   public var statistics: SessionStatistics
   public var promptTokens: Int
   /// Tokens of the prompt that the engine still had in its cache.

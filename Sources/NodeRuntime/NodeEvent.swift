@@ -12,7 +12,7 @@ public enum NodeEvent: Sendable {
   case homeDraftPass(SessionID, ended: Timestamp, duration: Duration, nodes: Int)
   /// A worker's frame brought an expansion of a session.
   case expansion(SessionID, from: WorkerID, at: Timestamp)
-  case committed(SessionID, at: Timestamp, tokens: [ControllerMachine.CommittedToken])
+  case committed(SessionID, at: Timestamp, tokens: [SessionMachine.CommittedToken])
   case finished(SessionID, at: Timestamp, GenerationSummary)
   case workerAttached(WorkerID, at: Timestamp, name: String)
   case workerDetached(WorkerID, at: Timestamp, name: String, reason: String)

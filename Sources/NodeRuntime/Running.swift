@@ -3,7 +3,7 @@ import SpeculationCore
 
 /// One generation at a controller, from its request to its end.
 struct Running {
-  var machine: ControllerMachine
+  var machine: SessionMachine
   let output: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
   let usesWorkers: Bool
   let requested: Timestamp
@@ -27,7 +27,7 @@ struct Running {
   var cachedPromptTokens = 0
 
   init(
-    machine: ControllerMachine, output: AsyncThrowingStream<GenerationEvent, any Error>.Continuation,
+    machine: SessionMachine, output: AsyncThrowingStream<GenerationEvent, any Error>.Continuation,
     usesWorkers: Bool, requested: Timestamp, grammar: Grammar?, logprobs: Int?
   ) {
     self.machine = machine
@@ -38,7 +38,7 @@ struct Running {
     self.logprobs = logprobs
   }
 
-  func summary(_ reason: ControllerMachine.FinishReason) -> GenerationSummary {
+  func summary(_ reason: SessionMachine.FinishReason) -> GenerationSummary {
     GenerationSummary(
       reason: reason, statistics: machine.statistics,
       promptTokens: machine.tokens.count - machine.statistics.tokens,

@@ -10,10 +10,10 @@ import Collections
 /// are forgotten once the worker has said that its own root has moved past them. How many ids a worker announces
 /// without a place for them does not matter.
 struct RemoteMirror: Sendable {
-  typealias Tree = TokenTree<ControllerMachine.Note>
+  typealias Tree = TokenTree<SessionMachine.Note>
 
   enum Place: Sendable {
-    case live(ControllerMachine.NodeID)
+    case live(SessionMachine.NodeID)
     /// On the committed path, behind the root: children of the committed token may still be of use.
     case behind(position: Int)
   }

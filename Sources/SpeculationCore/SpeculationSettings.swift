@@ -61,19 +61,3 @@ public struct SpeculationSettings: Sendable {
       minGain: minGain, usesWorkers: true)
   }
 }
-
-extension ControllerMachine.Configuration {
-  /// - Parameters:
-  ///   - vocabularySize: of the target
-  ///   - contextLength: of the target
-  public init(
-    _ settings: SpeculationSettings, vocabularySize: Int, contextLength: Int, maxTokens: Int,
-    endTokens: [TokenID]
-  ) {
-    self.init(
-      verification: settings.verification, homePolicy: settings.homePolicy,
-      homeSchedule: settings.homeSchedule, homeLimits: settings.homeLimits,
-      lookupLength: settings.lookupLength, minGain: settings.minGain, vocabularySize: vocabularySize,
-      contextLength: contextLength, maxTokens: maxTokens, endTokens: endTokens)
-  }
-}

@@ -6,17 +6,17 @@ func configuration(
   verification: VerificationPolicy = VerificationPolicy(
     rule: .everything, maxNodes: 8, minPathProbability: 0),
   maxTokens: Int = 50, contextLength: Int = 100, maxTreeNodes: Int = 2048
-) -> ControllerMachine.Configuration {
-  ControllerMachine.Configuration(
+) -> SessionMachine.Configuration {
+  SessionMachine.Configuration(
     verification: verification, homePolicy: homePolicy, homeSchedule: schedule, maxTreeNodes: maxTreeNodes,
     maxCandidates: 4, vocabularySize: 100, contextLength: contextLength, maxTokens: maxTokens, endTokens: [0])
 }
 
 func controller(
   prompt: [TokenID] = [10, 11], hasHome: Bool = false, targetCost: CostCurve = CostCurve(),
-  _ configuration: ControllerMachine.Configuration = configuration()
-) -> ControllerMachine {
-  ControllerMachine(
+  _ configuration: SessionMachine.Configuration = configuration()
+) -> SessionMachine {
+  SessionMachine(
     session: SessionID(1), prompt: prompt, sampling: .greedy, configuration: configuration,
     targetCost: targetCost, homeCost: hasHome ? CostCurve() : nil)
 }
@@ -26,11 +26,11 @@ func guesses(_ entropy: Float, _ candidates: KeyValuePairs<TokenID, Float>) -> D
     entropy: entropy, candidates: candidates.map { Candidate(token: $0.key, probability: $0.value) })
 }
 
-func verdicts(_ tokens: TokenID...) -> [ControllerMachine.Verdict] {
-  tokens.map { ControllerMachine.Verdict(token: $0, margin: 1) }
+func verdicts(_ tokens: TokenID...) -> [SessionMachine.Verdict] {
+  tokens.map { SessionMachine.Verdict(token: $0, margin: 1) }
 }
 
-extension ControllerMachine.Action {
+extension SessionMachine.Action {
   /// The action in a word or two.
   var kind: String {
     switch self {
@@ -49,16 +49,16 @@ extension ControllerMachine.Action {
     }
   }
 
-  var set: ControllerMachine.VerificationSet? {
+  var set: SessionMachine.VerificationSet? {
     if case .verify(_, let set) = self { set } else { nil }
   }
-  var homeTasks: [DraftTask<ControllerMachine.NodeID>]? {
+  var homeTasks: [DraftTask<SessionMachine.NodeID>]? {
     if case .draftAtHome(let tasks) = self { tasks } else { nil }
   }
   var violation: String? {
     if case .disconnect(_, let violation) = self { violation.description } else { nil }
   }
-  var committed: [ControllerMachine.CommittedToken]? {
+  var committed: [SessionMachine.CommittedToken]? {
     if case .emit(let tokens) = self { tokens } else { nil }
   }
 }

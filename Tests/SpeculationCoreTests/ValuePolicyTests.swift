@@ -6,7 +6,7 @@ import Testing
 struct ValuePolicyTests {
   private let worker = WorkerID(1)
 
-  private func machine(price: Duration) -> ControllerMachine {
+  private func machine(price: Duration) -> SessionMachine {
     controller(
       hasHome: true, targetCost: CostCurve(measured: [1: .milliseconds(30)]),
       configuration(homePolicy: .value(price: price)))
@@ -76,7 +76,7 @@ struct ValuePolicyTests {
           tasks.map(\.node), tasks.map { _ in guesses(0, [:]) }, duration: .milliseconds(5))
       }
       machine.advance(to: began.advanced(by: .milliseconds(30)))
-      let verdict = ControllerMachine.Verdict(token: 60, margin: 1)
+      let verdict = SessionMachine.Verdict(token: 60, margin: 1)
       actions = machine.verified(
         Array(repeating: verdict, count: set.tokens.count + 1), duration: .milliseconds(30), passTokens: 1)
     }

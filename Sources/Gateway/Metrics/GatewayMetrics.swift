@@ -8,7 +8,7 @@ import Synchronization
 public final class GatewayMetrics: NodeObserver {
   struct NodeState {
     var promptTokens = 0
-    var committed: [ControllerMachine.Origin: Int] = [:]
+    var committed: [SessionMachine.Origin: Int] = [:]
     var queueTime = Histogram(Histogram.firstTokenBounds)
     var firstToken = Histogram(Histogram.firstTokenBounds)
     var interToken = Histogram(Histogram.tokenBounds)

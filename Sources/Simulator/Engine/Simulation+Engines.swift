@@ -2,7 +2,7 @@ import SpeculationCore
 
 /// The controller's engines: target passes and home draft passes.
 extension Simulation {
-  mutating func verify(_ set: ControllerMachine.VerificationSet, slot: Int) {
+  mutating func verify(_ set: SessionMachine.VerificationSet, slot: Int) {
     let engine = plan.sharesTarget ? 0 : slot
     targets[engine].waiting.append((slot, set))
     guard !targets[engine].isBusy else { return }
@@ -37,7 +37,7 @@ extension Simulation {
   }
 
   mutating func targetDone(_ engine: Int) {
-    var pass: [(slot: Int, id: SessionID, set: ControllerMachine.VerificationSet)] = []
+    var pass: [(slot: Int, id: SessionID, set: SessionMachine.VerificationSet)] = []
     swap(&pass, &targets[engine].underWay)
     // What follows starts no pass at once, so the memory is free for the next one.
     defer { if targets[engine].underWay.isEmpty { swap(&pass, &targets[engine].underWay) } }
@@ -59,7 +59,7 @@ extension Simulation {
     }
   }
 
-  mutating func draftAtHome(_ tasks: [DraftTask<ControllerMachine.NodeID>], slot: Int) {
+  mutating func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>], slot: Int) {
     let text = slots[slot]!.text
     let prompt = source.texts[text].prompt.count
     homeQueue.append(
@@ -107,7 +107,7 @@ extension Simulation {
   }
 
   private mutating func record(
-    verified set: ControllerMachine.VerificationSet, _ committed: Int, _ duration: Duration
+    verified set: SessionMachine.VerificationSet, _ committed: Int, _ duration: Duration
   ) {
     result.timeline.append(
       TimelineSpan(

@@ -31,7 +31,7 @@ public struct Simulation {
   /// A generation under way.
   struct Session {
     let text: Int
-    var machine: ControllerMachine
+    var machine: SessionMachine
     let requested: Int64
     var firstToken: Int64?
     var lastToken: Int64 = 0
@@ -39,8 +39,8 @@ public struct Simulation {
 
   struct TargetEngine {
     /// Slots whose verification waits, and those of the pass under way.
-    var waiting: [(slot: Int, set: ControllerMachine.VerificationSet)] = []
-    var underWay: [(slot: Int, id: SessionID, set: ControllerMachine.VerificationSet)] = []
+    var waiting: [(slot: Int, set: SessionMachine.VerificationSet)] = []
+    var underWay: [(slot: Int, id: SessionID, set: SessionMachine.VerificationSet)] = []
     var duration: Duration = .zero
     var tokens = 0
     var isBusy = false
@@ -51,7 +51,7 @@ public struct Simulation {
   struct HomeTask {
     var slot: Int
     var id: SessionID
-    var nodes: [ControllerMachine.NodeID]
+    var nodes: [SessionMachine.NodeID]
     var distributions: [Distribution]
   }
 
@@ -175,9 +175,9 @@ public struct Simulation {
     nextText += 1
     let id = SessionID(UInt64(slotOf.count))
     slotOf.append(slot)
-    let machine = ControllerMachine(
+    let machine = SessionMachine(
       session: id, prompt: source.texts[text].prompt, sampling: .greedy,
-      configuration: ControllerMachine.Configuration(
+      configuration: SessionMachine.Configuration(
         plan.settings, vocabularySize: source.vocabularySize, contextLength: 1 << 30,
         maxTokens: source.texts[text].answer.count, endTokens: []),
       targetCost: learned.targetCost, homeCost: plan.homeCost == nil ? nil : learned.homeCost,
@@ -195,7 +195,7 @@ public struct Simulation {
 
   /// The one place where the controller's decisions become events. As in the runtime, a verification goes
   /// ahead of what else a decision asks for.
-  mutating func perform(_ actions: [ControllerMachine.Action], slot: Int) {
+  mutating func perform(_ actions: [SessionMachine.Action], slot: Int) {
     if actions.isEmpty { return }
     for case .verify(_, let set) in actions { verify(set, slot: slot) }
     for action in actions {

@@ -3,8 +3,8 @@ import SpeculationCore
 /// Plans speak plainly; this is the one place that knows how the machines want to be told.
 extension FaultPlan {
   /// The controller's settings for a session.
-  func configuration(of session: Session) -> ControllerMachine.Configuration {
-    ControllerMachine.Configuration(
+  func configuration(of session: Session) -> SessionMachine.Configuration {
+    SessionMachine.Configuration(
       verification: VerificationPolicy(
         rule: session.isCostAware ? .costAware : .everything, maxNodes: session.maxVerified,
         minPathProbability: session.minPathProbability),
@@ -16,9 +16,9 @@ extension FaultPlan {
       maxTokens: session.maxTokens, endTokens: [ScriptedModel.endToken])
   }
 
-  func machine(for session: Session, id: SessionID) -> ControllerMachine {
+  func machine(for session: Session, id: SessionID) -> SessionMachine {
     let known = session.hasMeasuredCosts
-    return ControllerMachine(
+    return SessionMachine(
       session: id, prompt: session.prompt, sampling: session.samplingSettings,
       configuration: configuration(of: session), targetCost: known ? target.curve : CostCurve(),
       homeCost: session.hasHomeDraft ? known ? home.curve : CostCurve() : nil)

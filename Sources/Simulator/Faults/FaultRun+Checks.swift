@@ -6,7 +6,7 @@ extension FaultRun {
 
   /// What a target pass has to commit: the longest chain of choices through the set, then one choice more.
   func expectedCommit(
-    _ session: Session, _ set: ControllerMachine.VerificationSet, _ verdicts: [ControllerMachine.Verdict]
+    _ session: Session, _ set: SessionMachine.VerificationSet, _ verdicts: [SessionMachine.Verdict]
   ) -> [(token: TokenID, isGuess: Bool)] {
     let limit = session.plan.maxTokens - session.emitted
     var result: [(TokenID, Bool)] = []
@@ -22,10 +22,10 @@ extension FaultRun {
   }
 
   func checkCommit(
-    _ session: Session, _ actions: [ControllerMachine.Action],
+    _ session: Session, _ actions: [SessionMachine.Action],
     _ expected: [(token: TokenID, isGuess: Bool)]
   ) throws {
-    var emissions: [[ControllerMachine.CommittedToken]] = []
+    var emissions: [[SessionMachine.CommittedToken]] = []
     for case .emit(let tokens) in actions { emissions.append(tokens) }
     try Self.require(emissions.count == 1, .commit, "a step commits \(emissions.count) times")
     try Self.require(
@@ -55,7 +55,7 @@ extension FaultRun {
   }
 
   /// No position twice, none skipped, and the text so far is the plain text's beginning.
-  func checkText(_ session: Session, _ tokens: [ControllerMachine.CommittedToken]) throws {
+  func checkText(_ session: Session, _ tokens: [SessionMachine.CommittedToken]) throws {
     for token in tokens {
       let place = session.emitted
       try Self.require(
@@ -72,7 +72,7 @@ extension FaultRun {
       "the machine's tokens are not the prompt and what was emitted")
   }
 
-  func checkSet(_ session: Session, prefix: [TokenID], _ set: ControllerMachine.VerificationSet) throws {
+  func checkSet(_ session: Session, prefix: [TokenID], _ set: SessionMachine.VerificationSet) throws {
     try Self.require(session.underWay == nil, .verification, "\(session.id) verifies twice at once")
     if session.plan.draftsBefore != nil {
       try Self.require(session.homeUnderWay == nil, .homeDraft, "drafts at home beside a verification")
@@ -110,7 +110,7 @@ extension FaultRun {
 
   // MARK: Drafting
 
-  func checkHome(_ session: Session, _ tasks: [DraftTask<ControllerMachine.NodeID>]) throws {
+  func checkHome(_ session: Session, _ tasks: [DraftTask<SessionMachine.NodeID>]) throws {
     let limits = session.plan.homeLimits
     try Self.require(session.homeUnderWay == nil, .homeDraft, "\(session.id) drafts at home twice at once")
     try Self.require(session.plan.hasHomeDraft, .homeDraft, "drafts at home without a model")
@@ -168,8 +168,8 @@ extension FaultRun {
   // MARK: Ends
 
   /// A session is over: the text is complete, and the counts add up.
-  func checkEnd(_ session: Session, _ finish: ControllerMachine.FinishReason) throws {
-    let expected: ControllerMachine.FinishReason
+  func checkEnd(_ session: Session, _ finish: SessionMachine.FinishReason) throws {
+    let expected: SessionMachine.FinishReason
     if session.plan.prompt.count >= session.plan.contextLength {
       expected = .contextFull
     } else if session.plain.last == ScriptedModel.endToken {

@@ -182,7 +182,7 @@ extension FaultRun {
 
   /// A breach disconnects, and nothing else does.
   func checkAnswer(
-    _ actions: [ControllerMachine.Action], to expansion: Expansion, breach: String?, isHonest: Bool,
+    _ actions: [SessionMachine.Action], to expansion: Expansion, breach: String?, isHonest: Bool,
     mayHold capacity: Int, announced: Int
   ) throws {
     let isDisconnected = actions.contains { if case .disconnect = $0 { true } else { false } }

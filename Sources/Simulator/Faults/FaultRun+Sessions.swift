@@ -41,7 +41,7 @@ extension FaultRun {
 
   /// One event of a session: all calls that change its machine go through here.
   private func step(
-    _ session: Session, _ event: (inout ControllerMachine) -> [ControllerMachine.Action]
+    _ session: Session, _ event: (inout SessionMachine) -> [SessionMachine.Action]
   ) throws {
     try perform(event(&session.machine), of: session)
     try concludeEvent(session)
@@ -81,7 +81,7 @@ extension FaultRun {
       hashes.append(hash)
     }
     let verdicts = hashes.map {
-      ControllerMachine.Verdict(token: plan.script.choice($0), margin: plan.script.margin($0))
+      SessionMachine.Verdict(token: plan.script.choice($0), margin: plan.script.margin($0))
     }
     let expected = expectedCommit(session, set, verdicts)
     let actions = session.machine.verified(
@@ -202,7 +202,7 @@ extension FaultRun {
 
   // MARK: Actions
 
-  func perform(_ actions: [ControllerMachine.Action], of session: Session) throws {
+  func perform(_ actions: [SessionMachine.Action], of session: Session) throws {
     for action in actions {
       try Self.require(session.finish == nil, .ending, "\(session.id) acts after its end: \(action)")
       switch action {
@@ -238,7 +238,7 @@ extension FaultRun {
     }
   }
 
-  private func finish(_ session: Session, _ reason: ControllerMachine.FinishReason) throws {
+  private func finish(_ session: Session, _ reason: SessionMachine.FinishReason) throws {
     session.finish = reason
     session.ended = now
     try checkEnd(session, reason)

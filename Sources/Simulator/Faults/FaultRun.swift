@@ -39,13 +39,13 @@ final class FaultRun {
     /// What the target alone writes, and the longest that this may take.
     let plain: [TokenID]
     let limit: Duration
-    var machine: ControllerMachine
+    var machine: SessionMachine
     /// The prompt and what was emitted.
     var text: [TokenID]
     /// Hash of the first n tokens of the prompt and the plain text, at n.
     let hashes: [SequenceHash]
-    var underWay: ControllerMachine.VerificationSet?
-    var homeUnderWay: [DraftTask<ControllerMachine.NodeID>]?
+    var underWay: SessionMachine.VerificationSet?
+    var homeUnderWay: [DraftTask<SessionMachine.NodeID>]?
     var isStarted = false
     var events = 0
     var targetPasses = 0
@@ -61,7 +61,7 @@ final class FaultRun {
     var guessed: [SequenceHash: UInt8] = [:]
     var started = Timestamp.zero
     var ended = Timestamp.zero
-    var finish: ControllerMachine.FinishReason?
+    var finish: SessionMachine.FinishReason?
     /// The controller crashed: no more events.
     var isLost = false
     var isCancelledByPlan = false
@@ -280,7 +280,7 @@ public struct FaultOutcome: Sendable {
     public var index: Int
     public var text: [TokenID]
     /// nil: its controller crashed.
-    public var finish: ControllerMachine.FinishReason?
+    public var finish: SessionMachine.FinishReason?
     public var statistics: SessionStatistics
     public var elapsed: Duration
   }

@@ -41,13 +41,13 @@ public struct TokenSource: Sendable {
   /// After a node off the text the target chooses a token that no draft names: nobody commits it, since its
   /// parent is not the target's choice.
   func verdicts(
-    text index: Int, committed: Int, _ set: ControllerMachine.VerificationSet
-  ) -> [ControllerMachine.Verdict] {
+    text index: Int, committed: Int, _ set: SessionMachine.VerificationSet
+  ) -> [SessionMachine.Verdict] {
     let answer = texts[index].answer
-    func verdict(_ place: Int) -> ControllerMachine.Verdict {
-      ControllerMachine.Verdict(token: place < answer.count ? answer[place] : 0, margin: 1)
+    func verdict(_ place: Int) -> SessionMachine.Verdict {
+      SessionMachine.Verdict(token: place < answer.count ? answer[place] : 0, margin: 1)
     }
-    var verdicts: [ControllerMachine.Verdict] = []
+    var verdicts: [SessionMachine.Verdict] = []
     verdicts.reserveCapacity(set.tokens.count + 1)
     verdicts.append(verdict(committed))
     // Place in the answer of what follows each node; -1 off the text.
@@ -60,7 +60,7 @@ public struct TokenSource: Sendable {
         verdicts.append(verdict(place + 1))
       } else {
         places.append(-1)
-        verdicts.append(ControllerMachine.Verdict(token: 0, margin: 1))
+        verdicts.append(SessionMachine.Verdict(token: 0, margin: 1))
       }
     }
     return verdicts

@@ -28,7 +28,7 @@ struct BenchmarkConfiguration: Sendable, Hashable {
 struct BenchmarkRow: Sendable {
   var configuration: BenchmarkConfiguration
   var prompt: PromptRecord
-  var tokens: [ControllerMachine.CommittedToken]
+  var tokens: [SessionMachine.CommittedToken]
   var figures: GenerationFigures
   /// Which of the prompt's repeats it is, from 0.
   var round = 0
@@ -54,7 +54,7 @@ enum TextComparison: Sendable, Hashable {
   static let nearTieMargin: Float = 0.1
 
   static func compare(
-    _ tokens: [ControllerMachine.CommittedToken], plain: [ControllerMachine.CommittedToken]
+    _ tokens: [SessionMachine.CommittedToken], plain: [SessionMachine.CommittedToken]
   ) -> TextComparison {
     for (index, reference) in plain.enumerated() {
       if index < tokens.count, tokens[index].token == reference.token { continue }
@@ -82,7 +82,7 @@ struct Benchmark: Sendable {
     /// Models are loaded; the first prompt is about to start.
     case ready(any Tokenizer)
     case started(BenchmarkConfiguration, PromptRecord, index: Int, of: Int)
-    case tokens([ControllerMachine.CommittedToken])
+    case tokens([SessionMachine.CommittedToken])
     case finished(BenchmarkRow)
     case warning(String)
   }
@@ -96,7 +96,7 @@ struct Benchmark: Sendable {
     try report(.ready(host.target.tokenizer))
     for turn in 0..<prompts.count * repeats {
       let prompt = prompts[turn / repeats]
-      var plain: [ControllerMachine.CommittedToken]?
+      var plain: [SessionMachine.CommittedToken]?
       // Plain first, since it is the reference; the others begin elsewhere each time, so that no one
       // always follows the same neighbour.
       let others = configurations.filter { $0.mode != .plain }
@@ -150,7 +150,7 @@ struct Benchmark: Sendable {
       GenerationRequest(
         prompt: tokens, sampling: sampling, maxTokens: limit ?? maxTokens,
         speculation: configuration.settings))
-    var committed: [ControllerMachine.CommittedToken] = []
+    var committed: [SessionMachine.CommittedToken] = []
     for try await event in stream {
       switch event {
       case .tokens(let new, _, _):

@@ -1,5 +1,5 @@
 /// The tree of guesses: what workers and the draft model at home add, and what a commit leaves of it.
-extension ControllerMachine {
+extension SessionMachine {
   /// Forgets a worker and its names for nodes. Were they kept, they would be taken for new ones when the worker
   /// is given the session again and counts from 1 again.
   mutating func detach(_ worker: WorkerID) {
@@ -64,7 +64,7 @@ extension ControllerMachine {
   ///
   /// - Parameter index: the worker's, among `workers`
   mutating func attach(
-    _ expansion: Expansion, from worker: WorkerID, at index: Int
+    _ expansion: Expansion, from worker: WorkerID, at index: Int, match: MatchEstimator, now: Timestamp
   ) throws(ProtocolViolation) {
     let distribution = expansion.distribution
     try check(distribution)
@@ -92,7 +92,8 @@ extension ControllerMachine {
         return
       }
       let firstNew = tree.nextSerial
-      grow(node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote)
+      grow(
+        node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote, match: match)
       let areNew = tree.nextSerial - firstNew == distribution.candidates.count
       tree.annotate(node) { $0.isExpandedByWorker = true }
       for (offset, candidate) in distribution.candidates.enumerated() {
@@ -152,9 +153,10 @@ extension ControllerMachine {
 
   /// Attaches children with corrected probabilities. A node keeps at most `maxCandidates` children per source,
   /// so what several sources add stays bounded by the tree's limit.
-  mutating func grow(_ node: NodeID, entropy: Float, candidates: [Candidate], origin: Origin) {
+  mutating func grow(
+    _ node: NodeID, entropy: Float, candidates: [Candidate], origin: Origin, match: MatchEstimator
+  ) {
     let hadChildren = tree.hasChildren(node)
-    let match = self.match
     tree.expand(
       node, entropy: entropy, count: candidates.count,
       candidate: { index in
@@ -164,11 +166,13 @@ extension ControllerMachine {
       },
       annotation: { index in Note(origin: origin, confidence: candidates[index].probability) },
       attached: { _, _, _ in })
-    if hadChildren { judgeGuesses(below: node, by: candidates) }
+    if hadChildren { judgeGuesses(below: node, by: candidates, match: match) }
   }
 
   /// Of guesses from the text the draft model knows better how likely they are.
-  private mutating func judgeGuesses(below node: NodeID, by candidates: [Candidate]) {
+  private mutating func judgeGuesses(
+    below node: NodeID, by candidates: [Candidate], match: MatchEstimator
+  ) {
     for candidate in candidates {
       guard let child = tree.child(of: node, token: candidate.token),
         tree.annotation(of: child).confidence == nil

@@ -10,8 +10,8 @@ private enum State: String, CaseIterable {
   case idle, verifying, verifyingAndDrafting, drafting, finished
 
   /// The machine in this state, and the home draft pass that is under way.
-  var machine: (ControllerMachine, [DraftTask<ControllerMachine.NodeID>]) {
-    var machine: ControllerMachine
+  var machine: (SessionMachine, [DraftTask<SessionMachine.NodeID>]) {
+    var machine: SessionMachine
     switch self {
     case .idle, .verifying: machine = controller(hasHome: true, configuration())
     case .verifyingAndDrafting: machine = controller(hasHome: true, configuration(homePolicy: .always))
@@ -31,8 +31,8 @@ private enum Event: String, CaseIterable {
   case verified, verifiedEnd, verificationFailed, homeDrafted, homeDraftFailed, cancel
 
   func apply(
-    to machine: inout ControllerMachine, tasks: [DraftTask<ControllerMachine.NodeID>]
-  ) -> [ControllerMachine.Action] {
+    to machine: inout SessionMachine, tasks: [DraftTask<SessionMachine.NodeID>]
+  ) -> [SessionMachine.Action] {
     let expansion = Expansion(
       site: .root(position: 1), firstChild: 1, distribution: guesses(0.5, [20: 0.9, 21: 0.05]),
       knownPosition: 1)
@@ -60,7 +60,7 @@ private enum Event: String, CaseIterable {
   }
 }
 
-@Suite struct ControllerMachineTests {
+@Suite struct SessionMachineTests {
   /// What every event does in every state. nil: only a bug of the driver sends it, and it traps.
   private static let table: [State: [Event: [String]?]] = [
     .idle: [
@@ -297,7 +297,7 @@ private enum Event: String, CaseIterable {
   }
 
   /// Steps until a commit says pause, with a worker whose every answer comes one commit too late; nil: never.
-  private func stepsUntilPause(_ machine: inout ControllerMachine, answers: Bool, from position: inout Int)
+  private func stepsUntilPause(_ machine: inout SessionMachine, answers: Bool, from position: inout Int)
     -> Int?
   {
     var child: RemoteNodeID = machine.mirrored(from: worker).map { RemoteNodeID($0.live.count) + 1 } ?? 1
@@ -319,7 +319,7 @@ private enum Event: String, CaseIterable {
     return nil
   }
 
-  private func gatedController() -> ControllerMachine {
+  private func gatedController() -> SessionMachine {
     var configuration = configuration(maxTokens: 1000, contextLength: 2000)
     configuration.minGain = 1.1
     return controller(
@@ -460,7 +460,7 @@ private enum Event: String, CaseIterable {
   }
 }
 
-extension ControllerMachineTests {
+extension SessionMachineTests {
   /// Four guesses in a row of equal probability, and what is verified of them under a T(n).
   private func chosen(_ cost: CostCurve, probability: Float) -> Int {
     var machine = controller(
