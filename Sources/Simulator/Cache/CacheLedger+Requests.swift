@@ -58,6 +58,12 @@ extension CacheLedger {
     public var evaluated: Int
     /// Tokens of the prefix that were taken from another session's cells.
     public var reused: Int
+
+    public init(isComplete: Bool, evaluated: Int, reused: Int) {
+      self.isComplete = isComplete
+      self.evaluated = evaluated
+      self.reused = reused
+    }
   }
 
   /// Why a pass was not done. The cache is as it was before.

@@ -50,6 +50,13 @@ public struct CacheLedger: Hashable, Sendable {
     public var retainedCells = 0
     /// Released sessions that are kept; each has a branch.
     public var retainedSessions = 0
+
+    public init(cells: Int = 0, branches: Int = 0, retainedCells: Int = 0, retainedSessions: Int = 0) {
+      self.cells = cells
+      self.branches = branches
+      self.retainedCells = retainedCells
+      self.retainedSessions = retainedSessions
+    }
   }
 
   /// Tokens that a text must have in common with another to be worth a branch.
