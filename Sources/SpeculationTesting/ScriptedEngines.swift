@@ -2,87 +2,32 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 
-/// How a scripted engine behaves apart from its answers.
-public struct ScriptedTiming: Sendable {
-  /// Time of a pass, and what each new token adds to it.
-  public var pass: Duration
-  public var perToken: Duration
-  /// Passes, counted from 0, that fail.
-  public var failures: Set<Int>
-  /// Every pass from this one on fails.
-  public var failsFrom: Int?
-
-  public init(
-    pass: Duration = .zero, perToken: Duration = .zero, failures: Set<Int> = [], failsFrom: Int? = nil
-  ) {
-    self.pass = pass
-    self.perToken = perToken
-    self.failures = failures
-    self.failsFrom = failsFrom
-  }
-}
-
-extension ModelDescription {
-  /// The description of a scripted model. Equal scripts' vocabularies are equal.
-  public static func scripted(
-    _ script: ScriptedModel, name: String = "scripted", contextLength: Int = 4096
-  ) -> ModelDescription {
-    ModelDescription(
-      name: name, architecture: "scripted", summary: "scripted, \(script.vocabularySize) tokens",
-      contextLength: contextLength,
-      vocabulary: VocabularyFingerprint(size: script.vocabularySize, specials: [ScriptedModel.endToken]) {
-        token in Array("\(token) ".utf8)
-      },
-      endTokens: [ScriptedModel.endToken])
-  }
-}
-
-/// One engine's passes, one at a time, in the order of the calls.
-actor ScriptedEngine {
-  private let timing: ScriptedTiming
-  private(set) var passes = 0
-  private var last: Task<Void, any Error>?
-  private var meanwhile: ScriptedTarget.Meanwhile?
-
-  init(timing: ScriptedTiming) { self.timing = timing }
-
-  func setMeanwhile(_ meanwhile: ScriptedTarget.Meanwhile?) { self.meanwhile = meanwhile }
-
-  /// - Returns: how long the pass took, what happens meanwhile apart.
-  func pass(tokens: Int, requests: [VerificationRequest] = []) async throws -> Duration {
-    let index = passes
-    passes += 1
-    let duration = timing.pass + timing.perToken * tokens
-    let previous = last
-    let meanwhile = meanwhile
-    let turn = Task {
-      _ = await previous?.result
-      await meanwhile?(index, requests)
-      if duration > .zero { try await Task.sleep(for: duration) }
-    }
-    last = turn
-    try await turn.value
-    if timing.failures.contains(index) || timing.failsFrom.map({ index >= $0 }) == true {
-      throw ModelError(.engineFailed, "scripted failure of pass \(index)")
-    }
-    return duration
-  }
-}
-
-/// A target whose choices follow a script. Takes real time when its timing says so.
+/// A target whose choices follow a script, and whose cache refuses what a real one of its size refuses. Takes real
+/// time when its timing says so.
 public struct ScriptedTarget: TargetModel {
   public let model: ModelDescription
   public let script: ScriptedModel
+  public let cacheCapacity: CacheCapacity
   private let engine: ScriptedEngine
 
-  public init(_ script: ScriptedModel, contextLength: Int = 4096, timing: ScriptedTiming = ScriptedTiming()) {
-    model = .scripted(script, name: "scripted-target", contextLength: contextLength)
+  public init(
+    _ script: ScriptedModel, cache: ScriptedCache = ScriptedCache(), timing: ScriptedTiming = ScriptedTiming()
+  ) {
+    model = .scripted(script, name: "scripted-target", contextLength: cache.contextLength)
     self.script = script
-    engine = ScriptedEngine(timing: timing)
+    cacheCapacity = cache.capacity
+    engine = ScriptedEngine(timing: timing, ledger: cache.ledger(script))
   }
 
-  /// Passes that have begun.
+  public init(_ script: ScriptedModel, contextLength: Int, timing: ScriptedTiming = ScriptedTiming()) {
+    self.init(script, cache: ScriptedCache(contextLength: contextLength), timing: timing)
+  }
+
+  /// Passes that have begun. Those that were refused have not.
   public var passes: Int { get async { await engine.passes } }
+
+  /// What is cached; during a pass, as after it.
+  public var ledger: CacheLedger { get async { await engine.ledger } }
 
   /// What happens while a pass is under way: its number, counted from 0, and what it checks. The pass goes on
   /// until this has ended, so that tests of what happens at the same time need no luck with timers.
@@ -91,33 +36,37 @@ public struct ScriptedTarget: TargetModel {
   /// For all passes that begin from now on.
   public func duringPasses(_ meanwhile: @escaping Meanwhile) async { await engine.setMeanwhile(meanwhile) }
 
-  public var cacheCapacity: CacheCapacity { CacheCapacity(tokens: 64 * model.contextLength, branches: 256) }
+  /// Makes running and later passes fail with `ModelError.cancelled`.
+  public func shutDown() async { await engine.shutDown() }
 
   public func verify(
     _ requests: [VerificationRequest], prefillBudget: Int
   ) async throws -> PassResult<VerificationResult> {
     for request in requests {
-      guard !request.prefix.isEmpty else { throw ModelError(.invalidRequest, "the prefix is empty") }
-      guard request.prefix.count < model.contextLength else {
-        throw ModelError(.contextFull, "\(request.prefix.count) tokens leave no room in the context")
-      }
+      if let problem = TreeChooser.problem(with: request) { throw ModelError(.invalidRequest, problem) }
     }
-    let tokens = requests.reduce(0) { $0 + 1 + $1.draft.count }
-    let duration = try await engine.pass(tokens: tokens, requests: requests)
-    let results = requests.map { request in
-      let verdicts = script.verdicts(
-        prefix: request.prefix, tokens: request.draft.tokens, parents: request.draft.parents,
-        sampling: request.sampling)
-      return VerificationResult(
-        session: request.session,
-        choices: verdicts.map { verdict in
-          TargetChoice(
-            token: verdict.token, margin: verdict.margin,
-            logprobs: request.logprobs == nil ? nil : Self.logprobs(of: verdict.token, margin: verdict.margin)
-          )
-        })
+    let work = ScriptedEngine.Work(
+      requests: requests.map {
+        CacheLedger.Request(
+          session: $0.session, prefix: $0.prefix, tokens: $0.draft.tokens, parents: $0.draft.parents)
+      }, prefillBudget: prefillBudget, verifications: requests)
+    let pass = try await engine.pass(work)
+    let results = zip(requests, pass.parts).map { request, part in
+      VerificationResult(
+        session: request.session, choices: part.isComplete ? choices(request) : [], reusedPrefix: part.reused)
     }
-    return PassResult(results: results, duration: max(duration, .nanoseconds(1)), tokens: tokens)
+    return PassResult(results: results, duration: max(pass.duration, .nanoseconds(1)), tokens: pass.tokens)
+  }
+
+  private func choices(_ request: VerificationRequest) -> [TargetChoice] {
+    let verdicts = script.verdicts(
+      prefix: request.prefix, tokens: request.draft.tokens, parents: request.draft.parents,
+      sampling: request.sampling)
+    return verdicts.map { verdict in
+      TargetChoice(
+        token: verdict.token, margin: verdict.margin,
+        logprobs: request.logprobs == nil ? nil : Self.logprobs(of: verdict.token, margin: verdict.margin))
+    }
   }
 
   /// A script has no probabilities; what stands for them tells the choices apart.
@@ -125,35 +74,67 @@ public struct ScriptedTarget: TargetModel {
     TokenLogprobs(chosen: TokenLogprobs.Entry(token: token, logprob: -1 / (1 + margin)), top: [])
   }
 
-  public func release(_ session: SessionID) async {}
+  public func release(_ session: SessionID) async { await engine.release(session) }
 }
 
-/// A draft whose guesses follow a script. Takes real time when its timing says so.
+/// A draft whose guesses follow a script, and whose cache refuses what a real one of its size refuses. Takes real
+/// time when its timing says so.
 public struct ScriptedDraft: DraftModel {
   public let model: ModelDescription
   public let script: ScriptedModel
   private let engine: ScriptedEngine
 
-  public init(_ script: ScriptedModel, contextLength: Int = 4096, timing: ScriptedTiming = ScriptedTiming()) {
-    model = .scripted(script, name: "scripted-draft", contextLength: contextLength)
+  public init(
+    _ script: ScriptedModel, cache: ScriptedCache = ScriptedCache(), timing: ScriptedTiming = ScriptedTiming()
+  ) {
+    model = .scripted(script, name: "scripted-draft", contextLength: cache.contextLength)
     self.script = script
-    engine = ScriptedEngine(timing: timing)
+    engine = ScriptedEngine(timing: timing, ledger: cache.ledger(script))
   }
 
-  /// Passes that have begun.
+  public init(_ script: ScriptedModel, contextLength: Int, timing: ScriptedTiming = ScriptedTiming()) {
+    self.init(script, cache: ScriptedCache(contextLength: contextLength), timing: timing)
+  }
+
+  /// Passes that have begun. Those that were refused have not.
   public var passes: Int { get async { await engine.passes } }
 
+  /// What is cached; during a pass, as after it.
+  public var ledger: CacheLedger { get async { await engine.ledger } }
+
+  /// Makes running and later passes fail with `ModelError.cancelled`.
+  public func shutDown() async { await engine.shutDown() }
+
   public func expand(_ requests: [ExpansionRequest]) async throws -> PassResult<Distribution> {
-    for request in requests where request.prefix.count + request.path.count >= model.contextLength {
-      throw ModelError(.contextFull, "\(request.prefix.count) tokens leave no room in the context")
-    }
-    let duration = try await engine.pass(tokens: requests.count)
+    let pass = try await engine.pass(
+      ScriptedEngine.Work(requests: try Self.bySession(requests), keepsGuesses: true))
     let results = requests.map {
       script.distribution(
         prefix: $0.prefix, path: $0.path, sampling: $0.sampling, candidates: $0.candidates)
     }
-    return PassResult(results: results, duration: max(duration, .nanoseconds(1)), tokens: requests.count)
+    return PassResult(results: results, duration: max(pass.duration, .nanoseconds(1)), tokens: pass.tokens)
   }
 
-  public func release(_ session: SessionID) async {}
+  /// One request for each session, in the order of their first.
+  private static func bySession(_ requests: [ExpansionRequest]) throws -> [CacheLedger.Request] {
+    var order: [SessionID] = []
+    var prefixes: [SessionID: [TokenID]] = [:]
+    var paths: [SessionID: [[TokenID]]] = [:]
+    for request in requests {
+      if let problem = request.sampling.problem { throw ModelError(.invalidRequest, problem) }
+      let prefix = prefixes[request.session]
+      if prefix == nil { order.append(request.session) }
+      if let prefix, prefix != request.prefix {
+        throw ModelError(
+          .invalidRequest, "two requests of \(request.session) in one pass have different prefixes")
+      }
+      prefixes[request.session] = request.prefix
+      paths[request.session, default: []].append(request.path)
+    }
+    return order.map {
+      CacheLedger.Request(session: $0, prefix: prefixes[$0]!, expanding: paths[$0]!)
+    }
+  }
+
+  public func release(_ session: SessionID) async { await engine.release(session) }
 }
