@@ -258,7 +258,9 @@ public struct WorkerMachine: Sendable {
       },
       attached: { _, _, _ in })
     session.tree.forEachChild(of: node) { child in
-      if session.tree.annotation(of: child).remoteID >= first { session.open.attached(child, in: session.tree) }
+      if session.tree.annotation(of: child).remoteID >= first {
+        session.open.attached(child, in: session.tree)
+      }
     }
     session.nextRemoteID += RemoteNodeID(kept.count)
     return Expansion(

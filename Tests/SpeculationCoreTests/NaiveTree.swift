@@ -70,7 +70,8 @@ struct NaiveTree {
     var result: (gone: [Int], likeliest: Double?, lost: [Int: Float]) = ([], nil, [:])
     for _ in 0..<count {
       let leaf = bestFirst.last { path in
-        !path.isEmpty && mayGo(path) && !nodes.keys.contains { $0.count > path.count && $0.starts(with: path) }
+        !path.isEmpty && mayGo(path)
+          && !nodes.keys.contains { $0.count > path.count && $0.starts(with: path) }
       }
       guard let leaf, let node = nodes[leaf] else { break }
       result.gone.append(node.annotation)

@@ -178,7 +178,8 @@ private struct Follower {
     #expect(throws: ProtocolViolation("session 1 was opened for 15 nodes, fewer than 16")) {
       try machine.open(session, context: [7], sampling: .greedy, maxNodes: 15)
     }
-    #expect(try machine.open(session, context: [7], sampling: .greedy, maxNodes: 16).map(\.kind) == ["expand 1"])
+    #expect(
+      try machine.open(session, context: [7], sampling: .greedy, maxNodes: 16).map(\.kind) == ["expand 1"])
   }
 }
 
@@ -222,7 +223,8 @@ private struct Follower {
   @Test func whatIsGivenUpHasToBeThere() {
     for (forgotten, sentence) in [
       ([0], "gives up node 0 after 0, of 2 announced"), ([3], "gives up node 3 after 0, of 2 announced"),
-      ([2, 1], "gives up node 1 after 2, of 2 announced"), ([1, 1], "gives up node 1 after 1, of 2 announced"),
+      ([2, 1], "gives up node 1 after 2, of 2 announced"),
+      ([1, 1], "gives up node 1 after 1, of 2 announced"),
     ] as [([RemoteNodeID], String)] {
       var machine = controller()
       _ = machine.start()
@@ -261,8 +263,10 @@ private struct Follower {
     var next: RemoteNodeID = 1
     func send(_ site: ExpansionSite, forgotten: [RemoteNodeID] = []) {
       let distribution = Distribution(
-        entropy: 1, candidates: zip(candidates, [0.4, 0.3, 0.1, 0.05]).map { Candidate(token: $0, probability: $1) })
-      #expect(machine.receive(expansion(site, next, distribution, forgotten: forgotten), from: worker).isEmpty)
+        entropy: 1,
+        candidates: zip(candidates, [0.4, 0.3, 0.1, 0.05]).map { Candidate(token: $0, probability: $1) })
+      #expect(
+        machine.receive(expansion(site, next, distribution, forgotten: forgotten), from: worker).isEmpty)
       next += 4
     }
     send(.root(position: 1))

@@ -154,7 +154,8 @@ private struct Pair {
     }
     let found = tree.frontier(
       limit: 5, minPathProbability: minPathProbability, maxDepth: 100, lost: { $0 % 3 == 0 ? 0.5 : 0 })
-    try require(found.map { tree.path(to: $0.node) } == expected.prefix(5).map(\.path), "frontier with losses")
+    try require(
+      found.map { tree.path(to: $0.node) } == expected.prefix(5).map(\.path), "frontier with losses")
     try require(found.map(\.rank) == expected.prefix(5).map(\.rank), "ranks in the frontier")
   }
 
@@ -248,7 +249,8 @@ private func require(_ condition: Bool, _ message: @autoclosure () -> String) th
           // Near the root, so that something is left.
           try pair.reroot(at: Array(path.prefix(Int.random(in: 0...2, using: &random))))
         case ..<0.9:
-          try pair.removeLeastLikely(Int.random(in: 0...12, using: &random), held: random.chance(0.5) ? path : [])
+          try pair.removeLeastLikely(
+            Int.random(in: 0...12, using: &random), held: random.chance(0.5) ? path : [])
         case ..<0.92: try pair.restart(root: 5, position: pair.naive.rootPosition + 1)
         default: if !path.isEmpty { try pair.prune(path) }
         }
