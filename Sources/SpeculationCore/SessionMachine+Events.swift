@@ -22,7 +22,10 @@ extension SessionMachine {
       RemoteMirror(
         position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip)
     )
-    return [.send(.open(session, context: tokens, sampling: sampling), to: worker)]
+    return [
+      .send(
+        .open(session, context: tokens, sampling: sampling, maxNodes: configuration.maxTreeNodes), to: worker)
+    ]
   }
 
   /// A worker is gone or has declined. What it has said stays in use.
@@ -104,9 +107,8 @@ extension SessionMachine {
       let candidates = distribution.candidates(
         configuration.homeLimits.candidates, minProbability: configuration.homeLimits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
-      // Workers may have filled the tree meanwhile.
-      guard tree.count + candidates.count <= treeLimit else { continue }
-      grow(node, entropy: distribution.entropy, candidates: candidates, origin: .home, match: match)
+      guard let kept = makeRoom(for: candidates, below: node, match: match) else { continue }
+      grow(node, entropy: distribution.entropy, candidates: kept, origin: .home, match: match)
     }
     if case .drafting = state { getReady() }
   }

@@ -30,19 +30,16 @@ extension SessionMachine {
 
   /// The nodes that are worth a home draft pass now, best first. A session that was to draft first and finds nothing
   /// worth it is ready after this.
-  mutating func homeFrontier(_ outlook: HomeOutlook) -> [(node: NodeID, pathProbability: Double)] {
-    var frontier: [(node: NodeID, pathProbability: Double)] = []
+  mutating func homeFrontier(_ outlook: HomeOutlook) -> [(node: NodeID, rank: Double)] {
+    var frontier: [(node: NodeID, rank: Double)] = []
     let allowance = homeAllowance
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
     if allowance > 0, room > 0 {
       let limits = configuration.homeLimits
-      // Every expansion may bring that many children: the whole pass has to fit.
-      let fitting = max(0, treeLimit - tree.count) / limits.candidates
       frontier = tree.frontier(
-        limit: min(allowance, fitting),
-        minPathProbability: max(limits.minPathProbability, leastWorthwhile(outlook)),
-        maxDepth: min(limits.maxDepth, room - 1)
-      ) { isWorthDraftingAtHome($0, outlook) }
+        limit: allowance, minPathProbability: max(limits.minPathProbability, leastWorthwhile(outlook)),
+        maxDepth: min(limits.maxDepth, room - 1), lost: \.lost
+      ) { isWorthDraftingAtHome($0, outlook) }.filter { $0.rank > floor }
     }
     if frontier.isEmpty, case .drafting = state { state = .ready }
     return frontier
