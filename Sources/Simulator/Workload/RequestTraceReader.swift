@@ -55,7 +55,8 @@ final class RequestTraceReader {
   /// The next request that is to be taken; nil after the last.
   func next() throws(TraceError) -> RequestArrival? {
     while !isEnded, taken < trace.limit ?? .max {
-      guard try isLineRead || Self.nextLine(lines) else {
+      let hasLine = isLineRead ? true : try Self.nextLine(lines)
+      guard hasLine else {
         isEnded = true
         guard rows > 0 else {
           throw TraceError(trace.path, "has no requests", hint: "write a line for each below the columns")

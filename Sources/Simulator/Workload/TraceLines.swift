@@ -37,9 +37,11 @@ final class TraceLines {
     number += 1
     var isEnded = false
     while !isEnded {
-      guard try position < chunk.count || refill() else {
-        guard !bytes.isEmpty else { return false }
-        break
+      if position >= chunk.count {
+        guard try refill() else {
+          guard !bytes.isEmpty else { return false }
+          break
+        }
       }
       let end = chunk[position...].firstIndex(of: 0x0A)
       let part = chunk[position..<(end ?? chunk.count)]
