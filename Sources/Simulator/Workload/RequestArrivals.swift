@@ -49,6 +49,12 @@ public final class RequestArrivals {
     }
   }
 
+  /// Whether users ask again when they have their answers.
+  var isClosedLoop: Bool {
+    if case .closedLoop = source { return true }
+    return false
+  }
+
   /// The next request whose time is known already; nil when there is none. In a closed loop these are each
   /// user's first; the others come by `next(afterAnswerAt:)`.
   public func next() throws(TraceError) -> RequestArrival? {
