@@ -91,4 +91,10 @@ public enum WorkerMessage: Hashable, Sendable {
   case expansion(SessionID, Expansion)
   /// The worker cannot draft for this session (its context is full, its engine failed). `reason` is for people.
   case declined(SessionID, reason: String)
+
+  public var session: SessionID {
+    switch self {
+    case .expansion(let session, _), .declined(let session, _): session
+    }
+  }
 }

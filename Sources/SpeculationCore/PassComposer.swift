@@ -7,14 +7,14 @@
 ///
 /// Guesses never take cells from anybody: they have what their session has claimed beyond its text, and what nobody
 /// has claimed.
-struct PassComposer: Sendable {
-  struct Member {
+package struct PassComposer: Sendable {
+  package struct Member {
     /// Cells that it has claimed beyond its text.
     var slack: Int
     /// Whether all guesses are taken, whatever they cost.
     var takesEverything: Bool
     /// How many nodes of its offer were chosen.
-    var chosen = 0
+    package internal(set) var chosen = 0
     /// Which nodes of the offer have a child among the chosen ones; -1, the root, at 0.
     fileprivate var hasChild: [Bool] = []
     /// A node of it did not fit: those after it may be its children.
@@ -28,17 +28,19 @@ struct PassComposer: Sendable {
     var probability: Double
   }
 
-  private(set) var members: [Member] = []
+  package private(set) var members: [Member] = []
   private var candidates: [Candidate] = []
   private var forced = 0
 
-  mutating func begin() {
+  package init() {}
+
+  package mutating func begin() {
     members.removeAll(keepingCapacity: true)
     candidates.removeAll(keepingCapacity: true)
     forced = 0
   }
 
-  mutating func add(_ offer: SessionMachine.Offer, slack: Int, takesEverything: Bool) {
+  package mutating func add(_ offer: SessionMachine.Offer, slack: Int, takesEverything: Bool) {
     let member = members.count
     members.append(Member(slack: slack, takesEverything: takesEverything))
     members[member].hasChild = Array(repeating: false, count: offer.nodes.count + 1)
@@ -55,7 +57,7 @@ struct PassComposer: Sendable {
   ///   - cost: T(n)
   ///   - freeCells: cells that nobody has claimed
   ///   - freeBranches: branches beyond one for each session
-  mutating func choose(cost: CostCurve, freeCells: Int, freeBranches: Int) {
+  package mutating func choose(cost: CostCurve, freeCells: Int, freeBranches: Int) {
     guard !candidates.isEmpty else { return }
     if members.count > 1 {
       // Those that are taken at any cost come first; equals stay in the order of their sessions and nodes.

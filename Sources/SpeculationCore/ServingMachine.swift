@@ -64,7 +64,8 @@ public struct ServingMachine: Sendable {
     /// One distribution for each task, in order; `passTokens` as for `WorkerMachine.passFinished`.
     case homePassEnded([Distribution], duration: Duration, passTokens: Int)
     case homePassFailed(reason: String)
-    case workerAttached(WorkerID, WorkerPool.Profile)
+    /// `roundTrip` where it has been measured already.
+    case workerAttached(WorkerID, WorkerPool.Profile, roundTrip: Duration? = nil)
     case workerSaid(WorkerID, WorkerMessage)
     case roundTrip(WorkerID, Duration)
     /// It is about to leave and wants no more sessions.
@@ -152,8 +153,9 @@ public struct ServingMachine: Sendable {
     case .homePassEnded(let distributions, let duration, let tokens):
       homePassEnded(distributions, duration: duration, passTokens: tokens)
     case .homePassFailed(let reason): homePassFailed(reason: reason, &actions)
-    case .workerAttached(let worker, let profile):
+    case .workerAttached(let worker, let profile, let roundTrip):
       pool.join(worker, profile, at: now)
+      if let roundTrip { pool.measured(worker, roundTrip: roundTrip) }
       needsPlacement = true
     case .workerSaid(let worker, let message): hear(message, from: worker, &actions)
     case .roundTrip(let worker, let sample): pool.measured(worker, roundTrip: sample)

@@ -78,6 +78,8 @@ extension ServingMachine {
   public var attachedWorkers: [WorkerID] { pool.attached }
   /// A worker as operators see it; nil for one that is not attached.
   public func describe(_ worker: WorkerID) -> WorkerPool.Description? { pool.describe(worker) }
+  /// Whether the session is in the target pass under way.
+  public func isVerifying(_ session: SessionID) -> Bool { sessions[session]?.machine.isVerifying ?? false }
   /// The session's own machine; nil for one that is over. For checkers.
   package func machine(of session: SessionID) -> SessionMachine? { sessions[session]?.machine }
   /// Sessions in the order of their admission, those that run. For checkers.

@@ -1,10 +1,15 @@
 /// Redundancy: what is worth drafting at home beside the target pass, or before it.
 extension SessionMachine {
   /// What the policies of drafting at home weigh.
-  struct HomeOutlook {
-    var now: Timestamp
+  package struct HomeOutlook {
+    package var now: Timestamp
     /// T(1) in seconds; nil while unknown.
-    var targetSeconds: Double?
+    package var targetSeconds: Double?
+
+    package init(now: Timestamp, targetSeconds: Double?) {
+      self.now = now
+      self.targetSeconds = targetSeconds
+    }
   }
 
   /// Whether the schedule asks for drafting before the next verification.
@@ -30,7 +35,7 @@ extension SessionMachine {
 
   /// The nodes that are worth a home draft pass now, best first. A session that was to draft first and finds nothing
   /// worth it is ready after this.
-  mutating func homeFrontier(_ outlook: HomeOutlook) -> [(node: NodeID, rank: Double)] {
+  package mutating func homeFrontier(_ outlook: HomeOutlook) -> [(node: NodeID, rank: Double)] {
     var frontier: [(node: NodeID, rank: Double)] = []
     let allowance = homeAllowance
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
@@ -46,7 +51,7 @@ extension SessionMachine {
   }
 
   /// A home draft pass over these nodes begins.
-  mutating func beginHomeDraft(_ nodes: some Sequence<NodeID>) -> [DraftTask<NodeID>] {
+  package mutating func beginHomeDraft(_ nodes: some Sequence<NodeID>) -> [DraftTask<NodeID>] {
     isHomeDrafting = true
     return nodes.map { node in
       DraftTask(

@@ -6,7 +6,7 @@ extension SessionMachine {
   }
 
   /// What the session would have verified in the pass that is about to begin, at most `limit` nodes.
-  mutating func makeOffer(limit: Int) {
+  package mutating func makeOffer(limit: Int) {
     guessFromText()
     offer.nodes.removeAll(keepingCapacity: true)
     offer.probabilities.removeAll(keepingCapacity: true)
@@ -26,7 +26,7 @@ extension SessionMachine {
   }
 
   /// A target pass begins with the first `count` nodes of the offer.
-  mutating func beginStep(verifying count: Int, at now: Timestamp) -> VerificationSet {
+  package mutating func beginStep(verifying count: Int, at now: Timestamp) -> VerificationSet {
     guard case .ready = state else { preconditionFailure("a step begins that is not ready") }
     stepKind =
       !gate.isOpen ? .paused : statistics.steps > 0 && !tree.isExpanded(tree.root) ? .bubble : .drafted

@@ -154,7 +154,7 @@ public struct SessionMachine: Sendable {
   /// When the root became the root, and workers were told of it.
   var rootMoved = Timestamp.zero
   /// The guesses offered for the next pass; kept for its memory.
-  var offer = Offer()
+  package internal(set) var offer = Offer()
   /// What the step under way is to be counted as, once it has ended.
   var stepKind = StepKind.drafted
   var state = State.idle
@@ -232,11 +232,11 @@ public struct SessionMachine: Sendable {
 extension SessionMachine {
   /// What a session would have verified: its best nodes, parents first, so that any number of the first ones is a
   /// set of its own.
-  struct Offer: Sendable {
+  package struct Offer: Sendable {
     /// Each with the index of its parent; -1 for the root.
-    var nodes: [(node: NodeID, parent: Int32)] = []
+    package var nodes: [(node: NodeID, parent: Int32)] = []
     /// Path probabilities of the nodes.
-    var probabilities: [Double] = []
+    package var probabilities: [Double] = []
   }
 
   enum StepKind: Sendable { case drafted, bubble, paused }

@@ -6,7 +6,7 @@ import Testing
 struct ValuePolicyTests {
   private let worker = WorkerID(1)
 
-  private func machine(price: Duration) -> SessionMachine {
+  private func machine(price: Duration) -> DrivenSession {
     controller(
       hasHome: true, targetCost: CostCurve(measured: [1: .milliseconds(30)]),
       configuration(homePolicy: .value(price: price)))

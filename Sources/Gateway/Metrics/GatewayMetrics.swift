@@ -114,9 +114,9 @@ extension GatewayMetrics.NodeState {
         drafts += 1
         draftTokens += guesses
       }
-    case .homeDraftPass(_, _, _, let nodes):
+    case .homeDraftPass(_, _, let sessions):
       homePasses += 1
-      homeNodes += nodes
+      homeNodes += sessions.reduce(0) { $0 + $1.nodes }
     case .expansion:
       expansions += 1
     case .committed(let session, let at, let tokens):

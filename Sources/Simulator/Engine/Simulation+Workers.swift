@@ -5,37 +5,46 @@ import WideArea
 extension Simulation {
   // MARK: Connections
 
-  /// A worker dials in and is given every session under way.
+  /// A worker dials in. Pings have measured the way before any session begins.
   mutating func connect(_ worker: Int) {
     guard !workers[worker].isDead, !workers[worker].isConnected else { return }
     workers[worker].isConnected = true
     workers[worker].id = WorkerID(nextWorkerID)
     nextWorkerID += 1
-    for slot in slots.indices where slots[slot] != nil {
-      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      join(worker, slot: slot)
-    }
-  }
-
-  /// Pings have measured the way before any session begins.
-  mutating func join(_ worker: Int, slot: Int) {
+    let profile = WorkerPool.Profile(
+      name: "worker-\(worker)", model: "draft", capacity: workers[worker].plan.capacity,
+      draftCost: workers[worker].plan.cost)
     let roundTrip = Duration.nanoseconds(workers[worker].plan.link.roundTripNanoseconds)
-    perform(slots[slot]!.machine.workerJoined(workers[worker].id, roundTrip: roundTrip), slot: slot)
+    for controller in controllers.indices {
+      tell(controller, .workerAttached(workers[worker].id, profile, roundTrip: roundTrip))
+    }
+
   }
 
   /// The connection is gone at both ends, with everything under way.
   private mutating func drop(_ worker: Int) {
     guard workers[worker].isConnected else { return }
+    forgetConnection(of: worker)
+    for controller in controllers.indices {
+      tell(controller, .workerDetached(workers[worker].id, reason: "connection lost"))
+    }
+  }
+
+  private mutating func forgetConnection(of worker: Int) {
     workers[worker].isConnected = false
     workers[worker].epoch += 1
     workers[worker].upQueue.removeAll()
     workers[worker].downQueue.removeAll()
     _ = workers[worker].machine.closeAll()
     workers[worker].unread.removeAll()
-    for slot in slots.indices where slots[slot] != nil {
-      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
-    }
+  }
+
+  /// A controller is done with a worker: it was of no use. It stays away.
+  mutating func expel(_ id: WorkerID) {
+    guard let worker = workers.firstIndex(where: { $0.isConnected && $0.id == id }) else { return }
+    result.expelledWorkers += 1
+    drop(worker)
+    workers[worker].isDead = true
   }
 
   mutating func scheduleResets(of worker: Int, after time: Int64) {
@@ -148,11 +157,11 @@ extension Simulation {
   }
 
   private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
-    let slot = slotOf[Int(task.session.rawValue)]
-    guard slot >= 0 else { return Self.nothing }
-    let text = slots[slot]!.text
+    let request = requests[Int(task.session.rawValue)]
+    guard !request.isOver else { return Self.nothing }
     return source.draft(
-      text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
+      text: request.text, committed: task.prefix.count - request.promptCount, path: task.path,
+      repeats: request.repeats)
   }
 
   /// For a session that has ended.
@@ -162,7 +171,7 @@ extension Simulation {
     guard !workers[worker].isDead else { return }
     workers[worker].isBusy = false
     for index in workers[worker].pass.indices
-    where slotOf[Int(workers[worker].passSessions[index].rawValue)] < 0 {
+    where requests[Int(workers[worker].passSessions[index].rawValue)].isOver {
       // It ended meanwhile; the machine throws the answer away.
       workers[worker].pass[index] = Self.nothing
     }
@@ -188,15 +197,8 @@ extension Simulation {
     guard workers[worker].epoch == epoch, let messages = workers[worker].upQueue.popFirst() else { return }
     for message in messages {
       switch message {
-      case .send(.expansion(let id, let expansion)):
-        let slot = slotOf[Int(id.rawValue)]
-        guard slot >= 0 else { continue }
-        slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-        perform(slots[slot]!.machine.receive(expansion, from: workers[worker].id), slot: slot)
-      case .send(.declined(let id, _)):
-        let slot = slotOf[Int(id.rawValue)]
-        guard slot >= 0 else { continue }
-        perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
+      case .send(let message):
+        tell(requests[Int(message.session.rawValue)].controller, .workerSaid(workers[worker].id, message))
       case .expand, .release: preconditionFailure("what a worker does by itself is not sent")
       }
     }

@@ -5,6 +5,8 @@ public struct Setup: Sendable {
   public var texts: TextSource
   public var plan: SimulationPlan
   public var seed: UInt64
+  /// What is asked of the server; nil: each text once, `plan.sessions` at a time.
+  public var workload: Workload?
 }
 
 /// Where a scenario's texts come from.

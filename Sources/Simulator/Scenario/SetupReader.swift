@@ -15,7 +15,8 @@ struct SetupReader {
   func fingerprints(_ root: YAMLSection) -> String {
     let text = try? root.section("text")
     let named = [try? root.text("profile"), try? text?.text("recording"), try? text?.text("fitted-to")]
-    return named.compactMap { $0 ?? nil }.map { "\n\($0) \(files.of(path($0)))" }.joined()
+    let traces = WorkloadReader(folder: folder).files(root)
+    return (named.compactMap { $0 ?? nil } + traces).map { "\n\($0) \(files.of(path($0)))" }.joined()
   }
 
   func setup(_ root: YAMLSection) throws(YAMLError) -> Setup {
@@ -40,7 +41,8 @@ struct SetupReader {
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
     plan.livenessTimeout =
       try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
-    return Setup(texts: texts, plan: plan, seed: seed)
+    let workload = try WorkloadReader(folder: folder).workload(root, sessions: plan.sessions)
+    return Setup(texts: texts, plan: plan, seed: seed, workload: workload)
   }
 
   private func path(_ text: String) -> String {
