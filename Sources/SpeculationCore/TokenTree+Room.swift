@@ -22,7 +22,8 @@ extension TokenTree {
     var probabilities: [Double] = []
     removable.reserveCapacity(nodes.count)
     probabilities.reserveCapacity(nodes.count)
-    for place in nodes.indices.dropFirst() where nodes[place].pathProbability < bound && mayGo(place, annotations[place]) {
+    for place in nodes.indices.dropFirst()
+    where nodes[place].pathProbability < bound && mayGo(place, annotations[place]) {
       removable.append(Int32(place))
       probabilities.append(nodes[place].pathProbability)
     }
