@@ -61,7 +61,12 @@ public struct Expansion: Hashable, Sendable {
   public var knownPosition: Int
   /// Nodes announced earlier that the worker's tree has given up since it last said so, to make room: ascending ids,
   /// none of which it names again. Where a node has gone, so has all below it.
-  public var forgotten: [RemoteNodeID]
+  public var forgotten: [RemoteNodeID] {
+    get { someForgotten ?? [] }
+    set { someForgotten = newValue.isEmpty ? nil : newValue }
+  }
+  /// nil for none, which is nearly always so and needs no reference counted.
+  private var someForgotten: [RemoteNodeID]?
 
   public init(
     site: ExpansionSite, firstChild: RemoteNodeID, distribution: Distribution, knownPosition: Int,
@@ -71,7 +76,7 @@ public struct Expansion: Hashable, Sendable {
     self.firstChild = firstChild
     self.distribution = distribution
     self.knownPosition = knownPosition
-    self.forgotten = forgotten
+    someForgotten = forgotten.isEmpty ? nil : forgotten
   }
 }
 

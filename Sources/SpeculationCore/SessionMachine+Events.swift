@@ -107,7 +107,7 @@ extension SessionMachine {
       let candidates = distribution.candidates(
         configuration.homeLimits.candidates, minProbability: configuration.homeLimits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
-      guard let kept = makeRoom(for: candidates, below: node, match: match) else { continue }
+      let kept = makeRoom(for: candidates, below: node, match: match)
       grow(node, entropy: distribution.entropy, candidates: kept, origin: .home, match: match)
     }
     if case .drafting = state { getReady() }
