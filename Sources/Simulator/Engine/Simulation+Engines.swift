@@ -29,6 +29,7 @@ extension Simulation {
     if plan.contention != 1, homeUnderWay != nil || workers.contains(where: \.isBusy) {
       time = Int64((Double(time) * plan.contention).rounded())
     }
+    time = noise.vary(time, by: plan.variation.target)
     time += plan.targetPrefillPerToken.wholeNanoseconds * Int64(prefill)
     targets[engine].duration = .nanoseconds(time)
     targets[engine].tokens = tokens
@@ -76,7 +77,7 @@ extension Simulation {
     guard let nanoseconds = homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = besideTarget(nanoseconds[next.nodes.count])
+    let time = noise.vary(besideTarget(nanoseconds[next.nodes.count]), by: plan.variation.draft)
     homeUnderWay = next
     homeDuration = .nanoseconds(time)
     result.homeBusy += time

@@ -96,6 +96,7 @@ public struct Simulation {
   var homeUnderWay: HomeTask?
   var homeDuration: Duration = .zero
   var workers: [WorkerProcess]
+  var noise = PassNoise(seed: 1)
   var nextWorkerID: UInt64 = 1
   /// What finished sessions learned.
   var learned: (targetCost: CostCurve, homeCost: CostCurve, match: MatchEstimator)
