@@ -9,7 +9,7 @@
 public enum Autopilot {
   /// Of a drafter, at a worker or at home.
   public static let limits = DraftLimits(
-    passWidth: 32, candidates: 6, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 256,
+    passWidth: 64, candidates: 6, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 256,
     // Below what a controller holds for each drafter.
     maxNodes: 3900)
 
