@@ -50,7 +50,7 @@ public struct DraftLimits: Hashable, Sendable {
   ///   - continuation: how likely the best child of a node is after its parent, on average, 0...1
   ///   - surprises: new roots without an expansion, for each second of drafting. Each waits for the rest of the pass
   ///     under way, half of it on average, and while it waits single passes would have been of some use
-  func width(
+  package func width(
     probabilities: some RandomAccessCollection<Double>, cost: CostCurve, continuation: Double,
     surprises: Double = 0
   ) -> Int {
