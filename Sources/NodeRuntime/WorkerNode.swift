@@ -45,13 +45,13 @@ public actor WorkerNode {
     _ message: ControllerMessage, from controller: ControllerIndex = 0
   ) throws(ProtocolViolation) {
     switch message {
-    case .open(let session, let context, let sampling):
+    case .open(let session, let context, let sampling, let maxNodes):
       guard !isDraining else {
         send(controller, [.declined(session, reason: "the worker is about to leave")])
         return
       }
       let id = try Self.local(session, of: controller)
-      let actions = try machine.open(id, context: context, sampling: sampling)
+      let actions = try machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes)
       if machine.nodeCount(of: id) != nil { sessions[controller, default: []].insert(id) }
       perform(actions)
     case .commit(let session, let position, let tokens, let pause):

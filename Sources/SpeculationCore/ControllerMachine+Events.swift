@@ -48,7 +48,10 @@ extension ControllerMachine {
       RemoteMirror(
         position: tree.rootPosition, capacity: 4 * configuration.maxTreeNodes, now: now, newsDelay: roundTrip)
     )
-    return [.send(.open(session, context: tokens, sampling: sampling), to: worker)]
+    return [
+      .send(
+        .open(session, context: tokens, sampling: sampling, maxNodes: configuration.maxTreeNodes), to: worker)
+    ]
   }
 
   /// A worker is gone or has declined. What it has said stays in use.
@@ -126,9 +129,8 @@ extension ControllerMachine {
       let candidates = distribution.candidates(
         configuration.homeLimits.candidates, minProbability: configuration.homeLimits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
-      // Workers may have filled the tree meanwhile.
-      guard tree.count + candidates.count <= treeLimit else { continue }
-      grow(node, entropy: distribution.entropy, candidates: candidates, origin: .home)
+      guard let kept = makeRoom(for: candidates, below: node) else { continue }
+      grow(node, entropy: distribution.entropy, candidates: kept, origin: .home)
     }
     if case .drafting = state {
       var actions: [Action] = []

@@ -55,16 +55,15 @@ extension ControllerMachine {
       return nil
     }
     let limits = configuration.homeLimits
-    // Every expansion may bring that many children: the whole pass has to fit.
-    let fitting = max(0, treeLimit - tree.count) / limits.candidates
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
     guard room > 0 else { return nil }
     let frontier = tree.frontier(
-      limit: min(limit, fitting), minPathProbability: max(limits.minPathProbability, leastWorthwhile),
-      maxDepth: min(limits.maxDepth, room - 1), isEligible: isWorthDraftingAtHome)
+      limit: limit, minPathProbability: max(limits.minPathProbability, leastWorthwhile),
+      maxDepth: min(limits.maxDepth, room - 1), lost: \.lost, isEligible: isWorthDraftingAtHome
+    ).prefix { $0.rank > floor }
     guard !frontier.isEmpty else { return nil }
     let width = limits.width(
-      probabilities: frontier.map(\.pathProbability), cost: homeCost, continuation: continuation.mean)
+      probabilities: frontier.map(\.rank), cost: homeCost, continuation: continuation.mean)
     isHomeDrafting = true
     return .draftAtHome(
       frontier.prefix(width).map { node, _ in

@@ -71,7 +71,7 @@ extension ControllerMachine {
         parent = known
         continue
       }
-      guard tree.count < treeLimit else { return }
+      guard makeRoom(for: 1), tree.contains(parent) else { return }
       parent = tree.attach(
         token, below: parent,
         probability: min(lookup.probability(matched: matched + offset), roomForGuesses(below: parent)),

@@ -26,20 +26,21 @@ extension ControllerMachine {
     // Moved out and back, not copied: the closure must not change parts of a machine whose tree is changing.
     var workers = SmallDictionary<WorkerID, RemoteMirror>()
     swap(&workers, &self.workers)
+    floor = 0
     var helped = 0
     if let top {
-      tree.reroot(at: top) { _, note in Self.forget(note, &workers, helped: &helped) }
+      tree.reroot(at: top) { _, note in Self.leaveTree(note, &workers, helped: &helped) }
     } else {
       tree.restart(
         root: new.last!, position: tokens.count - 1, annotation: Note(origin: .target, confidence: 1)
-      ) { _, note in Self.forget(note, &workers, helped: &helped) }
+      ) { _, note in Self.leaveTree(note, &workers, helped: &helped) }
     }
     swap(&workers, &self.workers)
     statistics.usedWorkerExpansions += helped
   }
 
   /// A node leaves the tree.
-  private static func forget(
+  static func leaveTree(
     _ note: Note, _ workers: inout SmallDictionary<WorkerID, RemoteMirror>, helped: inout Int
   ) {
     note.names.forEach { name in
@@ -69,6 +70,7 @@ extension ControllerMachine {
     let distribution = expansion.distribution
     try check(distribution)
     try workers.values[index].announce(expansion, rootPosition: tree.rootPosition, at: now)
+    forget(expansion.forgotten, of: worker, at: index)
     statistics.workerExpansions += 1
     tally(worker) { $0.expansions += 1 }
     if expansion.knownPosition >= gateOpened { gate.guessArrived() }
@@ -84,9 +86,9 @@ extension ControllerMachine {
       statistics.lateExpansions += 1
       tally(worker) { $0.late += 1 }
     case .live(let node):
-      let share = workers.count > 1 ? configuration.maxTreeNodes : .max
-      guard tree.count + distribution.candidates.count <= treeLimit,
-        workers.values[index].count + distribution.candidates.count <= share
+      // More than it was told to hold, as workers do that were told nothing.
+      guard workers.values[index].count + distribution.candidates.count <= configuration.maxTreeNodes,
+        makeRoom(for: distribution.candidates.count)
       else {
         statistics.droppedExpansions += 1
         return
@@ -190,11 +192,5 @@ extension ControllerMachine {
       if tree.annotation(of: child).confidence != nil { named += tree.probability(of: child) }
     }
     return max(0, 1 - named)
-  }
-
-  /// Several drafters mostly guess the same nodes, so this is seldom reached.
-  var treeLimit: Int {
-    let drafters = workers.count + (homeIsUsable && configuration.homePolicy != .never ? 1 : 0)
-    return configuration.maxTreeNodes * max(1, drafters)
   }
 }

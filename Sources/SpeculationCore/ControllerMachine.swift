@@ -20,8 +20,7 @@ public struct ControllerMachine: Sendable {
     public var lookupLength: Int
     /// Speed against plain decoding below which nobody drafts for a while; 0: always draft.
     public var minGain: Double
-    /// Nodes that the tree may hold for each who drafts; more is dropped. Each drafter's own limit (`maxNodes`)
-    /// should be below it: under a dropped expansion nothing can be placed until its root moves.
+    /// Nodes that the tree may hold for each who drafts, `DraftLimits.leastNodes` or more. Workers are told of it.
     public var maxTreeNodes: Int
     /// Candidates that one expansion may bring.
     public var maxCandidates: Int
@@ -123,6 +122,8 @@ public struct ControllerMachine: Sendable {
     var matched: Int?
     var names = RemoteNames()
     var isExpandedByWorker = false
+    /// How likely, after the node, the likeliest child is that the tree had no room for; 0: it has all.
+    var lost: Float = 0
     /// Some child was in a verification set.
     var hasVerifiedChild = false
     /// A worker's expansion of this node was of use.
@@ -160,6 +161,8 @@ public struct ControllerMachine: Sendable {
   var rootMoved = Timestamp.zero
   var state = State.idle
   var tree: TokenTree<Note>
+  /// Path probability of the likeliest node that was given up since the root moved; 0: none was.
+  var floor = 0.0
   var workers = SmallDictionary<WorkerID, RemoteMirror>()
   var isHomeDrafting = false
   var homeIsUsable: Bool

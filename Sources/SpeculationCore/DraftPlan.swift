@@ -10,8 +10,12 @@ public struct DraftLimits: Hashable, Sendable {
   public var minPathProbability: Double
   /// Nodes further below the root than this are not expanded.
   public var maxDepth: Int
-  /// Nodes that one session's tree may hold.
+  /// Nodes that one session's tree may hold, `leastNodes` or more. A full one gives up the least likely for
+  /// likelier ones.
   public var maxNodes: Int
+
+  /// A tree of fewer nodes is of no use.
+  public static let leastNodes = 16
 
   public init(
     passWidth: Int = 8, candidates: Int = 4, minProbability: Float = 0.01,
@@ -32,8 +36,8 @@ public struct DraftLimits: Hashable, Sendable {
     if !(0...1).contains(minProbability) { return "minimum probability must be between 0 and 1" }
     if !(0...1).contains(minPathProbability) { return "minimum path probability must be between 0 and 1" }
     if !(1...1024).contains(maxDepth) { return "maximum depth must be between 1 and 1024, not \(maxDepth)" }
-    if !(16...65536).contains(maxNodes) {
-      return "maximum nodes must be between 16 and 65536, not \(maxNodes)"
+    if !(Self.leastNodes...65536).contains(maxNodes) {
+      return "maximum nodes must be between \(Self.leastNodes) and 65536, not \(maxNodes)"
     }
     return nil
   }

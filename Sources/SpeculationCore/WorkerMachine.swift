@@ -33,6 +33,8 @@ public struct WorkerMachine: Sendable {
     var remoteID: RemoteNodeID
     /// What the draft said of the node, before correction: the match estimator learns from it.
     var confidence: Float
+    /// How likely, after the node, the likeliest child is that the tree had no room for; 0: it has all.
+    var lost: Float = 0
   }
   public typealias NodeID = TokenTree<Note>.NodeID
 
@@ -44,6 +46,14 @@ public struct WorkerMachine: Sendable {
     var nextRemoteID: RemoteNodeID = 1
     /// Tells this session from an earlier one of the same id, whose pass may still be under way.
     var incarnation: Int64
+    /// Nodes that the tree may hold.
+    let maxNodes: Int
+    /// The controller understands what `Expansion.forgotten` says, so that a full tree may give up nodes.
+    let mayForget: Bool
+    /// Path probability of the likeliest node that was given up since the root moved; 0: none was.
+    var floor = 0.0
+    /// Ids of nodes that were given up and the controller has not been told of.
+    var forgotten: [RemoteNodeID] = []
     /// The controller wants no drafts at present.
     var isPaused = false
   }
@@ -76,12 +86,18 @@ public struct WorkerMachine: Sendable {
   // MARK: Events from the controller
 
   /// A controller opens a session. Opening one that is open already is a violation.
+  ///
+  /// - Parameter maxNodes: nodes that the controller holds for the worker; nil: it did not say, and does not
+  ///   understand `Expansion.forgotten`
   public mutating func open(
-    _ id: SessionID, context: [TokenID], sampling: SamplingSettings
+    _ id: SessionID, context: [TokenID], sampling: SamplingSettings, maxNodes: Int? = nil
   ) throws(ProtocolViolation) -> [Action] {
     guard !sessions.contains(id) else { throw ProtocolViolation("\(id) was opened twice") }
     guard let last = context.last else { throw ProtocolViolation("\(id) was opened with an empty context") }
     if let problem = sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
+    if let maxNodes, maxNodes < DraftLimits.leastNodes {
+      throw ProtocolViolation("\(id) was opened for \(maxNodes) nodes, fewer than \(DraftLimits.leastNodes)")
+    }
     guard sessions.count < configuration.maxSessions else {
       return [.send(.declined(id, reason: "all \(configuration.maxSessions) sessions are taken"))]
     }
@@ -93,7 +109,8 @@ public struct WorkerMachine: Sendable {
       Session(
         tree: TokenTree(
           root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
-        committed: context, sampling: sampling, incarnation: nextIncarnation))
+        committed: context, sampling: sampling, incarnation: nextIncarnation,
+        maxNodes: min(configuration.limits.maxNodes, maxNodes ?? .max), mayForget: maxNodes != nil))
     nextIncarnation += 1
     var actions: [Action] = []
     startPass(&actions)
@@ -166,11 +183,12 @@ public struct WorkerMachine: Sendable {
         sessions.values[index].incarnation == task.incarnation,
         sessions.values[index].tree.contains(task.node)
       else { continue }
+      let limits = configuration.limits
+      let candidates = distribution.candidates(limits.candidates, minProbability: limits.minProbability)
+      continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
       let expansion = Self.attach(
-        distribution, to: task.node, in: &sessions.values[index], limits: configuration.limits, match: match)
-      continuation.observe(
-        expansion.distribution.candidates.first.map { match.probability(confidence: $0.probability) })
-      actions.append(.send(.expansion(task.session, expansion)))
+        candidates, entropy: distribution.entropy, to: task.node, in: &sessions.values[index], match: match)
+      if let expansion { actions.append(.send(.expansion(task.session, expansion))) }
     }
     startPass(&actions)
     return actions
@@ -212,7 +230,7 @@ public struct WorkerMachine: Sendable {
       }
       node = chosen
     }
-    session.open.rootMoved()
+    session.rootMoved()
     if let node {
       session.tree.reroot(at: node) { _, _ in }
     } else {
@@ -223,14 +241,15 @@ public struct WorkerMachine: Sendable {
     }
   }
 
+  /// - Returns: nil when the tree is full of what is likelier than the node
   private static func attach(
-    _ distribution: Distribution, to node: NodeID, in session: inout Session, limits: DraftLimits,
+    _ candidates: [Candidate], entropy: Float, to node: NodeID, in session: inout Session,
     match: MatchEstimator
-  ) -> Expansion {
+  ) -> Expansion? {
+    guard let kept = session.makeRoom(for: candidates, below: node, match: match) else { return nil }
     let note = session.tree.annotation(of: node)
     let first = session.nextRemoteID
-    let entropy = max(0, distribution.entropy)
-    let kept = distribution.candidates(limits.candidates, minProbability: limits.minProbability)
+    let entropy = max(0, entropy)
     // The tree ranks by what the target is likely to choose; the wire carries the draft's own word, and the
     // controller makes its own correction.
     session.tree.expand(
@@ -243,12 +262,16 @@ public struct WorkerMachine: Sendable {
         Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
       },
       attached: { _, _, _ in })
-    session.tree.forEachChild(of: node) { session.open.attached($0, in: session.tree) }
+    session.tree.forEachChild(of: node) { child in
+      if session.tree.annotation(of: child).remoteID >= first {
+        session.open.attached(child, in: session.tree)
+      }
+    }
     session.nextRemoteID += RemoteNodeID(kept.count)
     return Expansion(
       site: note.remoteID == 0 ? .root(position: session.tree.position(of: node)) : .node(note.remoteID),
       firstChild: first, distribution: Distribution(entropy: entropy, candidates: kept),
-      knownPosition: session.tree.rootPosition)
+      knownPosition: session.tree.rootPosition, forgotten: session.takeForgotten())
   }
 
   /// Starts the next pass over the best nodes of all sessions, if there are any and none is under way.
@@ -292,12 +315,17 @@ public struct WorkerMachine: Sendable {
     of session: inout Session, _ configuration: Configuration, _ body: (RankedNode) -> Void
   ) {
     let limits = configuration.limits
-    // Every expansion may bring that many children: the whole pass has to fit.
-    let fitting = (limits.maxNodes - session.tree.count) / limits.candidates
-    let room = configuration.contextLength - session.committed.count - 1
+    // Every expansion may bring that many children. Where nothing can be given up the whole pass has to fit.
+    let fitting = session.mayForget ? .max : (session.maxNodes - session.tree.count) / limits.candidates
     session.open.takeBest(
-      min(limits.passWidth, fitting), of: session.tree, minPathProbability: limits.minPathProbability,
-      maxDepth: min(limits.maxDepth, room), body)
+      min(limits.passWidth, fitting), of: session.tree, within: bounds(of: session, configuration), body)
+  }
+
+  private static func bounds(of session: Session, _ configuration: Configuration) -> OpenNodes.Bounds {
+    let room = configuration.contextLength - session.committed.count - 1
+    return OpenNodes.Bounds(
+      minPathProbability: configuration.limits.minPathProbability, floor: session.floor,
+      maxDepth: min(configuration.limits.maxDepth, room))
   }
 }
 
@@ -309,6 +337,7 @@ extension WorkerMachine {
       if session.tree.rootPosition != session.committed.count - 1 {
         return "\(id): the root is at \(session.tree.rootPosition) of \(session.committed.count) tokens"
       }
+      if session.tree.count > session.maxNodes { return "\(id): \(session.tree.count) nodes" }
       if let broken = brokenOrder(id, session) { return "\(id): \(broken)" }
     }
     return nil
@@ -316,24 +345,28 @@ extension WorkerMachine {
 
   /// The nodes kept from pass to pass must be those that a traversal of the whole tree finds.
   private func brokenOrder(_ id: SessionID, _ session: Session) -> String? {
-    let limits = configuration.limits
-    let room = configuration.contextLength - session.committed.count - 1
+    let bounds = Self.bounds(of: session, configuration)
     let underWay = isDrafting ? pass.filter { $0.session == id }.map(\.node) : []
-    let (count, depth) = (limits.passWidth, min(limits.maxDepth, room))
+    let count = configuration.limits.passWidth
     var open = session.open
     var kept: [Int64] = []
-    open.takeBest(
-      count + underWay.count, of: session.tree, minPathProbability: limits.minPathProbability, maxDepth: depth
-    ) { ranked in if !underWay.contains(where: { $0.serial == ranked.serial }) { kept.append(ranked.serial) }
+    open.takeBest(count + underWay.count, of: session.tree, within: bounds) { ranked in
+      if !underWay.contains(where: { $0.serial == ranked.serial }) { kept.append(ranked.serial) }
     }
     let found = session.tree.frontier(
-      limit: count, minPathProbability: limits.minPathProbability, maxDepth: depth
-    ) { !underWay.contains($0) }.map(\.node.serial)
+      limit: count, minPathProbability: bounds.minPathProbability, maxDepth: bounds.maxDepth,
+      lost: \.lost
+    ) { !underWay.contains($0) }.filter { $0.rank > bounds.floor }.map(\.node.serial)
     return kept.prefix(count).elementsEqual(found) ? nil : "keeps \(kept) as its best nodes, not \(found)"
   }
 
   /// The tokens of a session that the worker takes for committed; nil for an unknown session. For tests.
   package func committedTokens(of session: SessionID) -> [TokenID]? { sessions[session]?.committed }
+
+  /// Whether a node was given up and the controller was not told of it yet. For tests.
+  package func hasForgotten(_ id: RemoteNodeID, of session: SessionID) -> Bool {
+    sessions[session]?.forgotten.contains(id) ?? false
+  }
 
   /// The announced nodes of a session by id: tokens below the root, empty for the root itself. For tests.
   package func announcedNodes(of session: SessionID) -> [RemoteNodeID: [TokenID]] {

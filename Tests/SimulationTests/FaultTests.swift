@@ -17,7 +17,7 @@ import Testing
     #expect(summary.missing.isEmpty)
     for counter in [
       FaultCounts.Counter.acceptedRemote, .acceptedHome, .acceptedLookup, .pausedCommits, .lateExpansions,
-      .droppedExpansions, .mirrorComparisons, .placementChecks,
+      .forgottenNodes, .mirrorComparisons, .placementChecks,
     ] {
       #expect(summary.counts[counter] > 100, "\(counter.words)")
     }

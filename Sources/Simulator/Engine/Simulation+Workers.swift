@@ -85,9 +85,11 @@ extension Simulation {
     guard !workers[worker].isDead else { return }
     do {
       switch message {
-      case .open(let id, let context, let sampling):
+      case .open(let id, let context, let sampling, let maxNodes):
         workers[worker].unread[id] = context.count
-        perform(try workers[worker].machine.open(id, context: context, sampling: sampling), worker: worker)
+        perform(
+          try workers[worker].machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes),
+          worker: worker)
       case .commit(let id, let position, let tokens, let pause):
         perform(
           try workers[worker].machine.commit(id, position: position, tokens: tokens, pause: pause),

@@ -22,6 +22,8 @@ extension FaultRun {
     private var nodes: [Node] = []
     /// Hashes of what it has expanded.
     var expanded: Set<SequenceHash> = []
+    /// What it has given up, by its own word.
+    var forgotten: Set<RemoteNodeID> = []
 
     var nextID: RemoteNodeID { RemoteNodeID(nodes.count) + 1 }
     subscript(id: RemoteNodeID) -> Node { nodes[Int(id) - 1] }
@@ -74,7 +76,7 @@ extension FaultRun {
     /// What was ever opened here: the ids are those of one life of the controller.
     var opened: [SessionID: Session] = [:]
     /// What the worker has said of each, as the rules see it.
-    var said: [SessionID: (nextID: RemoteNodeID, known: Int)] = [:]
+    var said: [SessionID: (nextID: RemoteNodeID, known: Int, forgotten: Set<RemoteNodeID>)] = [:]
 
     var isTampered: Bool { down.isTampered || up.isTampered }
 

@@ -12,7 +12,7 @@ public struct FaultCounts: Hashable, Sendable {
     case hostileMessages, hostileBytes
     // The work.
     case sessions, events, frames, bytes, tokens, steps, pausedCommits, bubbles
-    case expansions, lateExpansions, droppedExpansions, homeExpansions
+    case expansions, lateExpansions, droppedExpansions, homeExpansions, forgottenNodes
     case acceptedRemote, acceptedHome, acceptedLookup
     // Comparisons of whole trees of both ends, and of what one expansion became.
     case mirrorComparisons, placementChecks

@@ -79,12 +79,14 @@ extension FaultPlan {
 
   private static func drawLimits(_ random: inout SplitMix64) -> Limits {
     var limits = Limits()
-    limits.passWidth = Int.random(in: 1...8, using: &random)
-    limits.candidates = Int.random(in: 1...6, using: &random)
+    // Some passes bring more than a tree may hold.
+    let isWide = random.chance(0.2)
+    limits.passWidth = Int.random(in: 1...(isWide ? 48 : 8), using: &random)
+    limits.candidates = Int.random(in: 1...(isWide ? 8 : 6), using: &random)
     limits.minProbability = [0, 0.02, 0.6].randomElement(using: &random)!
     limits.minPathProbability = [0, 0.01, 0.1].randomElement(using: &random)!
     limits.maxDepth = Int.random(in: 1...12, using: &random)
-    limits.maxNodes = [16, 32, 100].randomElement(using: &random)!
+    limits.maxNodes = [16, 24, 40, 100].randomElement(using: &random)!
     return limits
   }
 

@@ -131,7 +131,7 @@ extension FaultRun {
     let worker = connection.id!
     guard connection.told[session.id] == nil else { return }
     if session.finish == nil { session.hasAnswer = false }
-    connection.said[session.id] = (1, session.text.count - 1)
+    connection.said[session.id] = (1, session.text.count - 1, [])
     try step(session) { $0.workerJoined(worker) }
     try Self.require(
       session.isOver || connection.told[session.id] != nil, .controllerMessage,
@@ -172,6 +172,7 @@ extension FaultRun {
       let isListening = connection.told[id] != nil
       let breach = isListening ? breach(of: expansion, in: session, on: connection) : nil
       counts[.expansions] += 1
+      counts[.forgottenNodes] += expansion.forgotten.count
       if isListening, breach == nil {
         session.hasAnswer = true
         if !isHonest || connection.down.isTampered { session.hasHeardLies = true }
@@ -185,6 +186,11 @@ extension FaultRun {
       try perform(actions, of: session)
       if isListening, breach == nil, isHonest, let note, connection.told[id] != nil {
         try checkPlacement(note, expansion, in: session, on: connection)
+      }
+      if isHonest, !connection.down.isTampered {
+        try Self.require(
+          session.machine.statistics.droppedExpansions == 0 || session.hasHeardLies, .bounds,
+          "\(connection.id!) keeps to its limit, and something was dropped")
       }
       try concludeEvent(session)
     }

@@ -21,13 +21,13 @@ extension FaultRun {
     let actions: [WorkerMachine.Action]
     do {
       switch message {
-      case .open(let id, let context, let sampling):
-        actions = try worker.machine.open(id, context: context, sampling: sampling)
+      case .open(let id, let context, let sampling, let maxNodes):
+        actions = try worker.machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes)
         try checkOpening(worker, id, context, actions)
         if worker.machine.nodeCount(of: id) != nil, breach == nil {
           nextOpening += 1
           worker.held[id] = Held(
-            serial: nextOpening, position: context.count - 1,
+            serial: nextOpening, position: context.count - 1, maxNodes: maxNodes ?? .max,
             session: connection.down.isTampered ? nil : connection.opened[id])
         }
       case .commit(let id, let position, let tokens, let pause):

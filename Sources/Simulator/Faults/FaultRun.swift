@@ -112,6 +112,8 @@ final class FaultRun {
     /// Tells this opening from every other.
     var serial: Int
     var position: Int
+    /// Nodes that the controller allows.
+    var maxNodes: Int
     var isPaused = false
     var session: Session?
     var announced = AnnouncedNodes()
