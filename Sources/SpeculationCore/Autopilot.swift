@@ -10,8 +10,8 @@ public enum Autopilot {
   /// Of a drafter, at a worker or at home.
   public static let limits = DraftLimits(
     passWidth: 64, candidates: 6, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 256,
-    // Below what a controller holds for each drafter.
-    maxNodes: 3900)
+    // What a controller holds for each drafter; a full tree gives up its least likely nodes.
+    maxNodes: 4096)
 
   /// Guesses that one target pass checks. T(n) mostly makes it fewer.
   static let verification = VerificationPolicy(rule: .costAware, maxNodes: 64, minPathProbability: 0.0005)

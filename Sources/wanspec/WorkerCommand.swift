@@ -204,7 +204,7 @@ struct WorkerCommand: AsyncParsableCommand {
     let model = try await LlamaEngine.load(path: path, options: options)
     defer { model.shutDown() }
     let cost = CostCurve(
-      measured: try await model.measureCosts(maxBatch: min(limits.passWidth, 32), budget: .seconds(1)))
+      measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
     if choosing.autopilot, let note = HandSettings.note(handSettings) {
       StandardError.write("wanspec: \(note)\n")
     }

@@ -89,7 +89,7 @@ struct AutopilotTests {
     #expect(Autopilot.limits.problem == nil)
     let configuration = ControllerMachine.Configuration(
       Autopilot.settings(), vocabularySize: 10, contextLength: 100, maxTokens: 10, endTokens: [])
-    #expect(Autopilot.limits.maxNodes < configuration.maxTreeNodes)
+    #expect(Autopilot.limits.maxNodes <= configuration.maxTreeNodes)
     #expect(Autopilot.limits.candidates <= configuration.maxCandidates)
   }
 
