@@ -25,11 +25,11 @@ struct OpenNodes: Sendable {
   /// The root has moved, or nodes have gone.
   mutating func treeChanged() { isCurrent = false }
 
-  /// A node was attached. O(log n).
+  /// Nodes were attached: those from `place` on. O(log n) each.
   @inline(__always)
-  mutating func attached(_ node: Tree.NodeID, in tree: Tree) {
+  mutating func attached(from place: Int, in tree: Tree) {
     guard isCurrent else { return }
-    consider(tree.find(node), in: tree)
+    for place in place..<tree.count { consider(Int32(place), in: tree) }
   }
 
   /// The path probability of what expanding a node would bring, at best: of the node itself, or of the likeliest

@@ -262,11 +262,7 @@ public struct WorkerMachine: Sendable {
         Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
       },
       attached: { _, _, _ in })
-    session.tree.forEachChild(of: node) { child in
-      if session.tree.annotation(of: child).remoteID >= first {
-        session.open.attached(child, in: session.tree)
-      }
-    }
+    session.open.attached(from: session.tree.count - kept.count, in: session.tree)
     session.nextRemoteID += RemoteNodeID(kept.count)
     return Expansion(
       site: note.remoteID == 0 ? .root(position: session.tree.position(of: node)) : .node(note.remoteID),
