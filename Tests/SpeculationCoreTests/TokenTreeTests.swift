@@ -165,9 +165,9 @@ private struct Pair {
       naive.nodes[$0]!.entropy == nil && naive.pathProbability($0) >= minPathProbability
         && $0.count <= maxDepth && $0.count % 3 != 2
     }
-    let found = tree.frontier(limit: limit, minPathProbability: minPathProbability, maxDepth: maxDepth) {
-      tree.depth(of: $0) % 3 != 2
-    }
+    let found = tree.frontier(
+      limit: limit, minPathProbability: minPathProbability, maxDepth: maxDepth,
+      isEligible: { tree.depth(of: $0) % 3 != 2 })
     try require(found.map { tree.path(to: $0.node) } == Array(expected.prefix(max(limit, 0))), "frontier")
     for (node, probability) in found {
       try require(probability == naive.pathProbability(tree.path(to: node)), "probability in the frontier")
