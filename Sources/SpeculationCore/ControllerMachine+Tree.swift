@@ -86,8 +86,9 @@ extension ControllerMachine {
       statistics.lateExpansions += 1
       tally(worker) { $0.late += 1 }
     case .live(let node):
-      // More than it was told to hold, as workers do that were told nothing.
-      guard workers.values[index].count + distribution.candidates.count <= configuration.maxTreeNodes,
+      // Some hold more than they were told: those that do not understand it.
+      let share = workers.count > 1 ? configuration.maxTreeNodes : .max
+      guard workers.values[index].count + distribution.candidates.count <= share,
         makeRoom(for: distribution.candidates.count)
       else {
         statistics.droppedExpansions += 1

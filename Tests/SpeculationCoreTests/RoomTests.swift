@@ -281,7 +281,7 @@ private struct Follower {
     }
     // More than it was told to hold.
     send(.node(1))
-    send(.node(1))
+    send(.node(2))
     #expect(machine.statistics.droppedExpansions > 0)
   }
 }
