@@ -169,7 +169,7 @@ struct BenchCommand: AsyncParsableCommand {
     if warm, let cache, cache != .warm {
       throw ValidationError("--warm and --cache \(cache.rawValue) contradict each other.")
     }
-    cache = warm ? .warm : try twins("WANSPEC_CACHE_STATE", cache) ?? .cold
+    cache = try warm ? .warm : twins("WANSPEC_CACHE_STATE", cache) ?? .cold
     repeats = try twins("WANSPEC_REPEATS", repeats) ?? 1
     json = try twins("WANSPEC_JSON", json)
     predict = try twins("WANSPEC_PREDICT", predict)
@@ -236,24 +236,26 @@ struct BenchCommand: AsyncParsableCommand {
     let configurations = self.configurations
     let session = try BenchmarkSession(
       target: target!, draft: draft!, engine: engine, cores: cpus, workerCores: workerCPUs,
-      workerArguments: workerArgument, configurations: configurations, cache: cache!, predicts: predict)
+      workerArguments: workerArgument, configurations: configurations, cache: self.cache!, predicts: predict)
     if let note = byHand.note { StandardError.write("wanspec: \(note)\n") }
     let file = try jsonFile.map(JSONLineFile.init)
-    let json = self.json
+    let (json, cache) = (self.json, self.cache!)
     let progress = BenchmarkProgress(isShown: !json)
     let outcome = try await session.run(
       prompts: chosen, repeats: repeats!, maxTokens: maxTokens!, sampling: sampling.settings
     ) { event in
       progress.report(event)
       guard case .finished(let row) = event else { return }
-      try file?.append(row.object)
-      if json { JSONLine.print(row.object) }
+      var object = row.object
+      object["cache"] = cache.rawValue
+      try file?.append(object)
+      if json { JSONLine.print(object) }
     }
     progress.finish()
     let summaries = BenchmarkSummary.summarize(outcome.rows, configurations)
     for summary in summaries {
       var object = summary.object(among: summaries)
-      object["cache"] = cache!.rawValue
+      object["cache"] = cache.rawValue
       try file?.append(object)
       if json { JSONLine.print(object) }
     }
@@ -264,7 +266,7 @@ struct BenchCommand: AsyncParsableCommand {
     if !json {
       StandardOutput.line(outcome.costs)
       StandardOutput.line(summaries.table().rendered())
-      StandardOutput.line(([cache!.words] + summaries.footnotes).joined(separator: "\n"))
+      StandardOutput.line(([cache.words] + summaries.footnotes).joined(separator: "\n"))
       if let prediction = outcome.prediction { StandardOutput.line("\n" + prediction.text) }
     }
     if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }

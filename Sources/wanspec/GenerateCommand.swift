@@ -281,8 +281,9 @@ struct GenerateCommand: AsyncParsableCommand {
 
   private func finish(_ figures: GenerationFigures) {
     if json {
-      let settings = speculation.byHand.fields.merging(["event": "summary", "mode": mode!.rawValue]) { a, _ in a }
-      JSONLine.print(figures.object.merging(settings) { a, _ in a })
+      var object = figures.object.merging(["event": "summary", "mode": mode!.rawValue]) { a, _ in a }
+      object.merge(speculation.byHand.fields) { own, _ in own }
+      JSONLine.print(object)
     } else if !quiet {
       let legend = OriginColors(isOn: color!.isOn).legend
       StandardError.write(([legend].filter { !$0.isEmpty } + figures.lines).map { "\($0)\n" }.joined())

@@ -212,14 +212,15 @@ struct WorkerCommand: AsyncParsableCommand {
     TerminationSignals.install()
     let runFile = RunFile.hold(name: name!)
     defer { withExtendedLifetime(runFile) {} }
+    var fields = HandSettings.fields(usesAutopilot: choosing.autopilot, handSettings)
+    fields["name"] = name!
+    fields["model"] = model.model.name
+    fields["d_ms"] = (cost.seconds(for: 1) ?? 0) * 1000
     output.say(
       "ready",
       "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling "
         + connect.map(\.description).joined(separator: ", "),
-      HandSettings.fields(usesAutopilot: choosing.autopilot, handSettings)
-        .merging(
-          ["name": name!, "model": model.model.name, "d_ms": (cost.seconds(for: 1) ?? 0) * 1000]
-        ) { own, _ in own })
+      fields)
 
     let introduction = WorkerIntroduction(
       name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,

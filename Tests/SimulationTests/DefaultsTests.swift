@@ -37,6 +37,8 @@ struct DefaultsTests {
     try #require(losses.count == 2 * 3 * 6)
     let sorted = losses.map(\.loss).sorted()
     #expect(sorted[sorted.count / 2] <= 0.03)
-    for (place, loss) in losses { #expect(loss <= 0.06, "\(place): \(loss * 100)% slower than the best by hand") }
+    for (place, loss) in losses {
+      #expect(loss <= 0.06, "\(place): \(loss * 100)% slower than the best by hand")
+    }
   }
 }

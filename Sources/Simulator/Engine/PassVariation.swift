@@ -14,7 +14,7 @@ public struct PassVariation: Hashable, Sendable {
   }
 
   /// Every pass takes what its curve says.
-  public static let none = PassVariation()
+  public static let steady = PassVariation()
 }
 
 /// Draws by how much each pass of a run deviates.

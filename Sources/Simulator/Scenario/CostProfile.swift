@@ -33,7 +33,7 @@ public struct CostProfile: Sendable, Hashable {
 
   public init(
     name: String, hardware: String, source: String, target: Engine, draft: Engine, contention: Double = 1,
-    draftContention: Double = 1, variation: PassVariation = .none
+    draftContention: Double = 1, variation: PassVariation = .steady
   ) {
     self.variation = variation
     self.name = name

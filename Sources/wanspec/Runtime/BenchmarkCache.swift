@@ -23,7 +23,8 @@ enum BenchmarkCache: String, CaseIterable, ExpressibleByArgument, Sendable {
     switch self {
     case .cold: "every run of a prompt began with empty caches at both ends"
     case .warm: "every run of a prompt began with the prompt cached at both ends"
-    case .workerCold: "every run of a prompt began with the prompt cached at the target and nothing at the worker"
+    case .workerCold:
+      "every run of a prompt began with the prompt cached at the target and nothing at the worker"
     }
   }
 }

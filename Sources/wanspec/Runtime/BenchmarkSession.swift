@@ -22,7 +22,8 @@ struct BenchmarkSession {
     self.predicts = predicts
     self.cache = cache
     let resolver = ModelResolver()
-    let needsHome = predicts || configurations.contains { $0.mode.needsHomeDraft || $0.byHand.policy != .never }
+    let needsHome =
+      predicts || configurations.contains { $0.mode.needsHomeDraft || $0.byHand.policy != .never }
     let needsWorker = configurations.contains { $0.mode == .wan }
     let draftPath = needsHome || needsWorker ? try resolver.path(for: draft) : draft
     var (targetOptions, homeOptions) = (

@@ -64,8 +64,8 @@ struct CostProfiler: Sendable {
         throw CancellationError()
       }
     }
-    let slowdown = beside.reduce(.zero, +) / alone.reduce(.zero, +)
-    return (max(1, slowdown), Self.variation(beside))
+    func sum(_ times: [Duration]) -> Double { times.reduce(0) { $0 + $1.inSeconds } }
+    return (max(1, sum(beside) / sum(alone)), Self.variation(beside))
   }
 
   /// The relative standard deviation, from the middle two thirds: one pass that the system held up for long is no

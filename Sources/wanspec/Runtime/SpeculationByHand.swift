@@ -20,7 +20,8 @@ struct SpeculationByHand: Sendable, Hashable {
     var settings: SpeculationSettings
     switch mode {
     case .plain: return .plain
-    case .localSequential: return .localSequential(length: draftLength ?? SpeculationSettings.defaultDraftLength)
+    case .localSequential:
+      return .localSequential(length: draftLength ?? SpeculationSettings.defaultDraftLength)
     case .localParallel:
       settings = usesAutopilot ? Autopilot.localSettings : .localParallel()
     case .wan:
