@@ -129,7 +129,7 @@ extension ControllerMachine {
       let candidates = distribution.candidates(
         configuration.homeLimits.candidates, minProbability: configuration.homeLimits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
-      guard let kept = makeRoom(for: candidates, below: node) else { continue }
+      let kept = makeRoom(for: candidates, below: node)
       grow(node, entropy: distribution.entropy, candidates: kept, origin: .home)
     }
     if case .drafting = state {

@@ -24,13 +24,12 @@ extension ControllerMachine {
   /// - Returns: false when too much of what is there has to stay
   mutating func makeRoom(for count: Int) -> Bool {
     let missing = tree.count + count - treeLimit
-    if missing > 0 { _ = giveUpLeastLikely(max(missing, treeLimit / 8)) }
+    if missing > 0 { _ = giveUpLeastLikely(max(missing, treeLimit / 16)) }
     return tree.count + count <= treeLimit
   }
 
-  /// Of the candidates for a node's children, drafted at home, those that the tree takes; nil when the node itself had
-  /// to go. The same as `WorkerMachine.Session.makeRoom`, but for nodes that have to stay.
-  mutating func makeRoom(for candidates: [Candidate], below node: NodeID) -> [Candidate]? {
+  /// Of the candidates for a node's children, drafted at home, those that the tree takes. The same as `WorkerMachine.Session.makeRoom`, but for nodes that have to stay.
+  mutating func makeRoom(for candidates: [Candidate], below node: NodeID) -> [Candidate] {
     if floor == 0, tree.count + candidates.count <= treeLimit, !tree.isExpanded(node) { return candidates }
     var kept = candidates
     var lost: Float = 0
@@ -46,23 +45,21 @@ extension ControllerMachine {
         lost = max(lost, probability)
         return true
       }
-      guard tree.count + kept.count > treeLimit, giveUpLeastLikely(max(1, treeLimit / 8)) else { break }
-      guard tree.contains(node) else { return nil }
-    }
-    let fitting = max(0, treeLimit - tree.count)
-    if kept.count > fitting {
-      for candidate in kept[fitting...] {
-        lost = max(lost, match.probability(confidence: candidate.probability))
-      }
+      let fitting = max(0, treeLimit - tree.count)
+      guard kept.count > fitting else { break }
+      let best = kept[fitting...].reduce(0) { max($0, match.probability(confidence: $1.probability)) }
+      if giveUpLeastLikely(max(1, treeLimit / 16), below: path * Double(best)) { continue }
+      lost = max(lost, best)
       kept.removeLast(kept.count - fitting)
-      floor = max(floor, path * Double(lost))
+      floor = max(floor, path * Double(best))
+      break
     }
     if lost > 0 { tree.annotate(node) { $0.lost = max($0.lost, lost) } }
     return kept
   }
 
   /// - Returns: false when everything has to stay
-  mutating func giveUpLeastLikely(_ count: Int) -> Bool {
+  mutating func giveUpLeastLikely(_ count: Int, below bound: Double = .infinity) -> Bool {
     var isChecked = [Bool](repeating: false, count: tree.count)
     if case .verifying(let nodes) = state {
       for node in nodes where tree.contains(node) { isChecked[Int(tree.find(node))] = true }
@@ -72,7 +69,7 @@ extension ControllerMachine {
     swap(&workers, &self.workers)
     var helped = 0
     let likeliest = tree.removeLeastLikely(
-      count, mayGo: { place, note in !isChecked[place] && note.names.isEmpty },
+      count, below: bound, mayGo: { place, note in !isChecked[place] && note.names.isEmpty },
       orphaned: { $0.lost = max($0.lost, $1) },
       removed: { _, note in Self.leaveTree(note, &workers, helped: &helped) })
     swap(&workers, &self.workers)

@@ -7,13 +7,14 @@ extension TokenTree {
   ///
   /// - Parameters:
   ///   - count: how many, at most
+  ///   - bound: only nodes that are less likely than this
   ///   - mayGo: asked of every node but the root, by its place. Below a node that may go, all may go
   ///   - orphaned: told of a parent, before anything is removed, that it will lose a child of that probability after
   ///     it. The parent may go itself
   ///   - removed: called once for each node that goes, in the order of creation
   /// - Returns: the path probability of the likeliest node that went; nil when none did
   package mutating func removeLeastLikely(
-    _ count: Int, mayGo: (_ place: Int, Annotation) -> Bool,
+    _ count: Int, below bound: Double = .infinity, mayGo: (_ place: Int, Annotation) -> Bool,
     orphaned: (_ parent: inout Annotation, _ probability: Float) -> Void,
     removed: (NodeID, Annotation) -> Void
   ) -> Double? {
@@ -21,7 +22,8 @@ extension TokenTree {
     var probabilities: [Double] = []
     removable.reserveCapacity(nodes.count)
     probabilities.reserveCapacity(nodes.count)
-    for place in nodes.indices.dropFirst() where mayGo(place, annotations[place]) {
+    for place in nodes.indices.dropFirst()
+    where nodes[place].pathProbability < bound && mayGo(place, annotations[place]) {
       removable.append(Int32(place))
       probabilities.append(nodes[place].pathProbability)
     }

@@ -1,14 +1,14 @@
 /// Room in a session's tree: a full one keeps its likeliest nodes.
 extension WorkerMachine.Session {
-  /// Of the candidates for a node's children those that the tree takes; nil when the node itself had to go.
+  /// Of the candidates for a node's children, best first, those that the tree takes.
   ///
-  /// A full tree gives up its least likely nodes, an eighth of what it may hold at once, so that what then fits pays
-  /// for going through the tree. What is no likelier than what was given up would be the next to go and is not taken
-  /// in the first place. A parent notes the likeliest child that it lost, so that it is expanded again when that one
-  /// has become likely.
+  /// A full tree gives up its least likely nodes for likelier ones, a sixteenth of what it may hold at once, so that
+  /// what then fits pays for going through the tree. What is no likelier than what was given up would be the next to
+  /// go and is not taken in the first place. A parent notes the likeliest child that it lost, so that it is expanded
+  /// again when that one has become likely.
   mutating func makeRoom(
     for candidates: [Candidate], below node: WorkerMachine.NodeID, match: MatchEstimator
-  ) -> [Candidate]? {
+  ) -> [Candidate] {
     let isExpanded = tree.isExpanded(node)
     if !isExpanded, floor == 0, tree.count + candidates.count <= maxNodes { return candidates }
     var kept = candidates
@@ -25,27 +25,24 @@ extension WorkerMachine.Session {
         lost = max(lost, probability)
         return true
       }
-      guard tree.count + kept.count > maxNodes, mayForget, giveUpLeastLikely() else { break }
-      guard tree.contains(node) else { return nil }
-    }
-    // More children than a whole tree may hold, or nothing may be given up.
-    let fitting = maxNodes - tree.count
-    if kept.count > fitting {
-      for candidate in kept[fitting...] {
-        lost = max(lost, match.probability(confidence: candidate.probability))
-      }
+      let fitting = maxNodes - tree.count
+      guard kept.count > fitting else { break }
+      let best = kept[fitting...].reduce(0) { max($0, match.probability(confidence: $1.probability)) }
+      if mayForget, giveUpLeastLikely(below: path * Double(best)) { continue }
+      lost = max(lost, best)
       kept.removeLast(kept.count - fitting)
-      raiseFloor(to: path * Double(lost))
+      raiseFloor(to: path * Double(best))
+      break
     }
     if lost > 0 { tree.annotate(node) { $0.lost = max($0.lost, lost) } }
     return kept
   }
 
-  /// - Returns: false when there is nothing but the root
-  private mutating func giveUpLeastLikely() -> Bool {
+  /// - Returns: false when all are as likely as that
+  private mutating func giveUpLeastLikely(below bound: Double) -> Bool {
     var gone: [RemoteNodeID] = []
     let likeliest = tree.removeLeastLikely(
-      maxNodes / 8, mayGo: { _, _ in true }, orphaned: { $0.lost = max($0.lost, $1) },
+      maxNodes / 16, below: bound, mayGo: { _, _ in true }, orphaned: { $0.lost = max($0.lost, $1) },
       removed: { gone.append($1.remoteID) })
     guard let likeliest else { return false }
     forgotten += gone

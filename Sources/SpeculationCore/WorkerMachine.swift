@@ -188,7 +188,7 @@ public struct WorkerMachine: Sendable {
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
       let expansion = Self.attach(
         candidates, entropy: distribution.entropy, to: task.node, in: &sessions.values[index], match: match)
-      if let expansion { actions.append(.send(.expansion(task.session, expansion))) }
+      actions.append(.send(.expansion(task.session, expansion)))
     }
     startPass(&actions)
     return actions
@@ -241,12 +241,11 @@ public struct WorkerMachine: Sendable {
     }
   }
 
-  /// - Returns: nil when the tree is full of what is likelier than the node
   private static func attach(
     _ candidates: [Candidate], entropy: Float, to node: NodeID, in session: inout Session,
     match: MatchEstimator
-  ) -> Expansion? {
-    guard let kept = session.makeRoom(for: candidates, below: node, match: match) else { return nil }
+  ) -> Expansion {
+    let kept = session.makeRoom(for: candidates, below: node, match: match)
     let note = session.tree.annotation(of: node)
     let first = session.nextRemoteID
     let entropy = max(0, entropy)

@@ -337,7 +337,7 @@ extension ExchangeTests {
           listener.send(.open(SessionID(3), context: [1], sampling: .greedy), to: id)
           worker.send(.expansion(SessionID(4), .test(candidates: 65)))
           _ = try await workerLog.first("open") { event -> Bool? in
-            if case .message(.open(SessionID(3), _, _)) = event { true } else { nil }
+            if case .message(.open(SessionID(3), _, _, _)) = event { true } else { nil }
           }
           #expect(
             workerLog.messages == [
