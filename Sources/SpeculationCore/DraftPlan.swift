@@ -52,8 +52,11 @@ public struct DraftLimits: Hashable, Sendable {
   /// - Parameters:
   ///   - probabilities: path probabilities of the frontier, best first; not empty
   ///   - continuation: how likely the best child of a node is after its parent, on average, 0...1
-  func width(
-    probabilities: some RandomAccessCollection<Double>, cost: CostCurve, continuation: Double
+  ///   - surprises: new roots without an expansion, for each second of drafting. Each waits for the rest of the pass
+  ///     under way, half of it on average, and while it waits single passes would have been of some use
+  package func width(
+    probabilities: some RandomAccessCollection<Double>, cost: CostCurve, continuation: Double,
+    surprises: Double = 0
   ) -> Int {
     let most = min(probabilities.count, passWidth)
     guard cost.isKnown, most > 1 else { return most }
@@ -65,7 +68,9 @@ public struct DraftLimits: Hashable, Sendable {
     for (count, probability) in zip(1...most, probabilities) {
       sum += probability
       if count == 1 { continue }
-      let gain = sum - singles.use(of: cost.seconds(for: count)! / single)
+      let seconds = cost.seconds(for: count)!
+      let waiting = surprises * seconds * (seconds - single) / 2 / single
+      let gain = sum - singles.use(of: seconds / single) - waiting
       // Wider only for a clear gain: equal means the same use, but later and all at once.
       if gain > bestGain + 0.001 {
         bestGain = gain

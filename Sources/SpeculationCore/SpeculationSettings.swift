@@ -29,6 +29,9 @@ public struct SpeculationSettings: Sendable {
   /// Drafting that makes a text less than this much faster is not worth the workers' while.
   public static let defaultMinGain = 1.1
 
+  /// Guesses before each verification in the sequential baseline, unless somebody says how many.
+  public static let defaultDraftLength = 5
+
   /// The target alone.
   public static var plain: Self {
     Self(verification: VerificationPolicy(maxNodes: 0), usesWorkers: false)

@@ -69,6 +69,7 @@ public struct WorkerMachine: Sendable {
   public private(set) var cost: CostCurve
   private var match = MatchEstimator()
   private var continuation = ContinuationEstimate()
+  private var surprises = SurpriseRate()
 
   /// - Parameter cost: measured d(b); empty when unknown
   public init(configuration: Configuration, cost: CostCurve = CostCurve()) {
@@ -133,6 +134,8 @@ public struct WorkerMachine: Sendable {
       return [.send(.declined(id, reason: contextIsFull(position + 1))), .release(id)]
     }
     Self.follow(tokens, in: &sessions.values[index], learning: &match)
+    surprises.committed(
+      isSurprise: !pause && !sessions.values[index].tree.isExpanded(sessions.values[index].tree.root))
     sessions.values[index].isPaused = pause
     var actions: [Action] = []
     startPass(&actions)
@@ -169,6 +172,8 @@ public struct WorkerMachine: Sendable {
     precondition(pass.count == distributions.count, "a pass must answer every task")
     isDrafting = false
     cost.observe(size: passTokens ?? pass.count, duration: duration)
+    // Without what a prompt took.
+    surprises.drafted(seconds: min(duration.inSeconds, cost.seconds(for: pass.count) ?? .infinity))
     var actions: [Action] = []
     actions.reserveCapacity(pass.count + 1)
     for (turn, distribution) in distributions.enumerated() {
@@ -281,7 +286,8 @@ public struct WorkerMachine: Sendable {
       best.sort { $0.node.probability > $1.node.probability }
     }
     let width = limits.width(
-      probabilities: best.lazy.map(\.node.probability), cost: cost, continuation: continuation.mean)
+      probabilities: best.lazy.map(\.node.probability), cost: cost, continuation: continuation.mean,
+      surprises: surprises.perSecond)
     for (session, node) in best[width...] { sessions.values[session].open.putBack(node) }
     isDrafting = true
     pass.removeAll(keepingCapacity: true)

@@ -51,6 +51,21 @@ struct EngineTests {
     #expect(result.homeExpansionsPerToken == 0 && result.workerExpansions == 0 && result.upBytes == 0)
   }
 
+  /// Chance moves single passes, not their mean; the same seed draws the same.
+  @Test func passesVaryAroundTheirCurve() {
+    var plan = SimulationPlan(settings: .plain, targetCost: Self.target)
+    plan.variation = PassVariation(target: 0.1, draft: 0.1)
+    let result = Simulation.run(plan, Self.texts(0.9, length: 5000))
+    #expect(abs(result.millisecondsPerToken - 30) < 0.2 && result.millisecondsPerToken != 30)
+    #expect(Simulation.run(plan, Self.texts(0.9, length: 5000)) == result)
+    var wan = Self.wan(30)
+    let steady = Simulation.run(wan, Self.texts(0.9, length: 5000))
+    wan.variation = plan.variation
+    let varied = Simulation.run(wan, Self.texts(0.9, length: 5000))
+    #expect(varied.elapsed != steady.elapsed)
+    #expect(abs(varied.millisecondsPerToken / steady.millisecondsPerToken - 1) < 0.1)
+  }
+
   /// Leviathan et al. 2023, equation 1: with independent matches of rate p, k guesses give
   /// (1 - p^(k+1)) / (1 - p) tokens a step, and a step takes k d + T.
   @Test(arguments: [(0.5, 3), (0.8, 5), (0.9, 7), (0.95, 4)])

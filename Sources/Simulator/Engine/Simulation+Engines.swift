@@ -24,6 +24,7 @@ extension Simulation {
     var time = tokens > 0 ? targetNanoseconds[tokens] : 0
     let isContended = controllers[controller].homeAnswer != nil || workers.contains(where: \.isBusy)
     if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }
+    time = noise.vary(time, by: plan.variation.target)
     time += plan.targetPrefillPerToken.wholeNanoseconds * Int64(read)
     controllers[controller].passTokens = tokens + read
     controllers[controller].passDuration = .nanoseconds(max(1, time))
@@ -72,7 +73,7 @@ extension Simulation {
     guard let homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = besideTarget(homeNanoseconds[tasks.count])
+    let time = noise.vary(besideTarget(homeNanoseconds[tasks.count]), by: plan.variation.draft)
     controllers[controller].homeAnswer = tasks.map { task in
       let request = requests[Int(task.session.rawValue)]
       return source.draft(

@@ -132,7 +132,8 @@ extension Simulation {
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
-    var time = besideTarget(workers[worker].nanoseconds[tasks.count])
+    var time = noise.vary(
+      besideTarget(workers[worker].nanoseconds[tasks.count]), by: plan.variation.draft)
     for task in tasks where !workers[worker].unread.isEmpty {
       // The first pass of a session reads its context.
       if let unread = workers[worker].unread.removeValue(forKey: task.session) {

@@ -95,6 +95,7 @@ public struct Simulation {
   let targetNanoseconds: CostTable
   let homeNanoseconds: CostTable?
   var workers: [WorkerProcess]
+  var noise = PassNoise(seed: 1)
   var nextWorkerID: UInt64 = 1
 
   private init(_ plan: SimulationPlan, _ source: TokenSource, _ arrivals: RequestArrivals) {

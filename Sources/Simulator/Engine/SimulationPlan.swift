@@ -48,6 +48,8 @@ public struct SimulationPlan: Sendable {
   public var contention: Double
   /// The same for a draft pass while a target pass is under way.
   public var draftContention: Double = 1
+  /// What chance adds to passes, drawn anew for each.
+  public var variation = PassVariation.steady
   /// Time between a target pass and the next that the controller itself needs.
   public var stepOverhead: Duration
   /// A worker that is silent for so long counts as gone.
