@@ -30,8 +30,7 @@ extension Simulation {
     workers[worker].epoch += 1
     workers[worker].upQueue.removeAll()
     workers[worker].downQueue.removeAll()
-    _ = workers[worker].machine.closeAll()
-    workers[worker].unread.removeAll()
+    for case .release(let id) in workers[worker].machine.closeAll() { workers[worker].cache.release(id) }
     for slot in slots.indices where slots[slot] != nil {
       slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
       perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
@@ -86,7 +85,7 @@ extension Simulation {
     do {
       switch message {
       case .open(let id, let context, let sampling):
-        workers[worker].unread[id] = context.count
+        workers[worker].cache.open(id, context)
         perform(try workers[worker].machine.open(id, context: context, sampling: sampling), worker: worker)
       case .commit(let id, let position, let tokens, let pause):
         perform(
@@ -109,8 +108,14 @@ extension Simulation {
       case .expand(let tasks):
         expand(tasks, worker: worker)
         others += 1
+      case .read(let task):
+        read(task, worker: worker)
+        others += 1
       case .release(let id):
-        workers[worker].unread[id] = nil
+        workers[worker].cache.release(id)
+        others += 1
+      case .discard(let sequence):
+        workers[worker].cache.discard(sequence)
         others += 1
       }
     }
@@ -121,13 +126,16 @@ extension Simulation {
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
-    var time = besideTarget(workers[worker].nanoseconds[tasks.count])
-    for task in tasks where !workers[worker].unread.isEmpty {
-      // The first pass of a session reads its context.
-      if let unread = workers[worker].unread.removeValue(forKey: task.session) {
-        time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
-      }
+    var unread = 0
+    var last: SessionID?
+    for task in tasks where task.sequence != last {
+      last = task.sequence
+      unread += workers[worker].cache.guess(
+        from: task.sequence, count: task.prefix.count, depth: task.path.count)
     }
+    let time =
+      besideTarget(workers[worker].nanoseconds[tasks.count])
+      + workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {
       workers[worker].pass.append(draft(task))
@@ -145,12 +153,27 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
+  /// A pass takes no less than one over a single token, unless there is nothing to evaluate.
+  private mutating func read(_ task: ReadingTask, worker: Int) {
+    let reading = workers[worker].cache.read(task)
+    let tokens = workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(reading.evaluated)
+    let time = reading.evaluated == 0 ? 0 : besideTarget(max(workers[worker].nanoseconds[1], tokens))
+    workers[worker].reading = reading
+    workers[worker].passDuration = .nanoseconds(time)
+    workers[worker].isBusy = true
+    result.workerBusy += time
+    schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
+  }
+
   private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
     let slot = slotOf[Int(task.session.rawValue)]
     guard slot >= 0 else { return Self.nothing }
     let text = slots[slot]!.text
+    let prompt = source.texts[text].prompt.count
+    let committed = task.skipped + task.prefix.count - prompt
+    if task.skipped == 0 { return source.draft(text: text, committed: committed, path: task.path) }
     return source.draft(
-      text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
+      text: text, committed: committed, path: task.path, tail: prompt - task.skipped - ReadingTask.head)
   }
 
   /// For a session that has ended.
@@ -159,6 +182,14 @@ extension Simulation {
   mutating func workerDone(_ worker: Int, epoch: Int) {
     guard !workers[worker].isDead else { return }
     workers[worker].isBusy = false
+    if let reading = workers[worker].reading {
+      workers[worker].reading = nil
+      perform(
+        workers[worker].machine.readingFinished(
+          cached: reading.cached, passTokens: reading.evaluated, duration: workers[worker].passDuration),
+        worker: worker)
+      return
+    }
     for index in workers[worker].pass.indices
     where slotOf[Int(workers[worker].passSessions[index].rawValue)] < 0 {
       // It ended meanwhile; the machine throws the answer away.
@@ -195,7 +226,7 @@ extension Simulation {
         let slot = slotOf[Int(id.rawValue)]
         guard slot >= 0 else { continue }
         perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
-      case .expand, .release: preconditionFailure("what a worker does by itself is not sent")
+      case .expand, .read, .release, .discard: preconditionFailure("what a worker does by itself is not sent")
       }
     }
   }

@@ -74,8 +74,9 @@ public struct Simulation {
     /// Counts connections, so that what is left of an earlier one is recognised.
     var epoch = 0
     var id = WorkerID(0)
-    /// Contexts that the draft model has not read yet, by session.
-    var unread: [SessionID: Int] = [:]
+    var cache = SimulatedCache()
+    /// What the pass under way reads; nil for one that guesses.
+    var reading: (evaluated: Int, cached: Int)?
   }
 
   let plan: SimulationPlan
@@ -116,7 +117,8 @@ public struct Simulation {
         plan: worker, nanoseconds: CostTable(worker.cost),
         machine: WorkerMachine(
           configuration: WorkerMachine.Configuration(
-            limits: worker.limits, maxSessions: max(64, plan.sessions), contextLength: 1 << 30),
+            limits: worker.limits, maxSessions: max(64, plan.sessions), contextLength: 1 << 30,
+            readingCost: worker.prefillPerToken),
           cost: worker.cost),
         up: LinkSchedule(worker.link, .up, connection: UInt64(index)),
         down: LinkSchedule(worker.link, .down, connection: UInt64(index)))
