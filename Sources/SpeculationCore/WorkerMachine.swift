@@ -30,7 +30,7 @@ public struct WorkerMachine: Sendable {
       self.excerptTokens = excerptTokens
     }
 
-    public static let defaultExcerptTokens = 1024
+    public static let defaultExcerptTokens = 512
   }
 
   public enum Action: Sendable {

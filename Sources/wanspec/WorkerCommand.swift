@@ -130,6 +130,8 @@ struct WorkerCommand: AsyncParsableCommand {
   var autopilot = false
 
   private var limits = DraftLimits()
+  /// Tokens whose reading is measured at the start.
+  private static let readingSize = 64
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
@@ -181,13 +183,16 @@ struct WorkerCommand: AsyncParsableCommand {
     if drain { return try await WorkerDrain.drain(name: name!, timeout: drainTimeout!.duration, output) }
     let security = try self.security.connection(log: .standardError)
     let path = try ModelResolver().path(for: draft!)
-    let model = try await LlamaEngine.load(
-      path: path,
-      options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
+    var options = engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority)
+    // Beside a text that is being read there are excerpts of it.
+    options.treeNodes += WorkerMachine.Configuration.defaultExcerptTokens
+    let model = try await LlamaEngine.load(path: path, options: options)
     defer { model.shutDown() }
-    let cost = CostCurve(
-      measured: try await model.measureCosts(maxBatch: autopilot ? 32 : limits.passWidth, budget: .seconds(1))
-    )
+    var measured = try await model.measureCosts(
+      maxBatch: autopilot ? 32 : limits.passWidth, budget: .seconds(1))
+    // The far end of the curve: what reading costs.
+    measured[Self.readingSize] = try await model.measureReading(of: Self.readingSize)
+    let cost = CostCurve(measured: measured)
     // How far away the controller is shows later; looking ahead for a far one costs a near one nothing.
     let limits = autopilot ? Autopilot.limits(draftCost: cost, roundTrip: .milliseconds(250)) : self.limits
     // Before the parent reads that this is ready, and may end it.

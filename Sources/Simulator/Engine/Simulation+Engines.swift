@@ -62,8 +62,10 @@ extension Simulation {
   mutating func draftAtHome(_ tasks: [DraftTask<ControllerMachine.NodeID>], slot: Int) {
     let text = slots[slot]!.text
     let prompt = source.texts[text].prompt.count
+    let unread = homeHasRead.insert(slots[slot]!.machine.session).inserted ? prompt - 1 : 0
     homeQueue.append(
       HomeTask(
+        unread: unread,
         slot: slot, id: slots[slot]!.machine.session, nodes: tasks.map(\.node),
         distributions: tasks.map {
           source.draft(text: text, committed: $0.prefix.count - prompt, path: $0.path)
@@ -76,7 +78,9 @@ extension Simulation {
     guard let nanoseconds = homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = besideTarget(nanoseconds[next.nodes.count])
+    let time =
+      besideTarget(nanoseconds[next.nodes.count])
+      + plan.homePrefillPerToken.wholeNanoseconds * Int64(next.unread)
     homeUnderWay = next
     homeDuration = .nanoseconds(time)
     result.homeBusy += time

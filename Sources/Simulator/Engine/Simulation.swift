@@ -49,6 +49,8 @@ public struct Simulation {
   /// What a draft model at home says is known when it is asked: engines are pure. So tasks need not be kept, nor
   /// the text they hold, which the machine could then not extend in place.
   struct HomeTask {
+    /// Tokens of the prompt that the pass reads.
+    var unread: Int
     var slot: Int
     var id: SessionID
     var nodes: [ControllerMachine.NodeID]
@@ -96,6 +98,8 @@ public struct Simulation {
   var homeQueue = Deque<HomeTask>()
   var homeUnderWay: HomeTask?
   var homeDuration: Duration = .zero
+  /// Sessions under way whose prompts the draft model at home has read.
+  var homeHasRead: Set<SessionID> = []
   var workers: [WorkerProcess]
   var nextWorkerID: UInt64 = 1
   /// What finished sessions learned.
@@ -223,6 +227,7 @@ public struct Simulation {
     slots[slot] = nil
     sessionsUnderWay -= 1
     slotOf[Int(session.machine.session.rawValue)] = -1
+    homeHasRead.remove(session.machine.session)
     learned = session.machine.learned
     let statistics = session.machine.statistics
     result.statistics += statistics
