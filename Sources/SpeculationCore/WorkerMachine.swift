@@ -175,8 +175,7 @@ public struct WorkerMachine: Sendable {
   }
 
   /// Takes no more sessions from now on; those that are open go on until their controllers close them.
-  public mutating func drain() { isDraining = true
-  }
+  public mutating func drain() { isDraining = true }
 
   // MARK: Events from the engine
 
@@ -404,10 +403,12 @@ public struct WorkerMachine: Sendable {
   /// equals the first that was opened.
   private func nextReading() -> (index: Int, part: ContextReading.Part, limit: Int)? {
     var best: (index: Int, part: ContextReading.Part, unread: Int)?
-    for (index, session) in sessions.values.enumerated() {
-      if session.reading.isUnknown { return (index, .whole, 0) }
-      let count = session.committed.count
-      guard let part = session.reading.partToRead(count: count, cost: readingCost) else { continue }
+    for index in sessions.values.indices {
+      if sessions.values[index].reading.isUnknown { return (index, .whole, 0) }
+      let count = sessions.values[index].committed.count
+      guard let part = sessions.values[index].reading.partToRead(count: count, cost: readingCost) else {
+        continue
+      }
       let unread = part.unread(of: count)
       if best.map({ unread < $0.unread }) ?? true { best = (index, part, unread) }
     }

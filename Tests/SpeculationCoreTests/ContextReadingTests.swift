@@ -15,7 +15,9 @@ private func worker(
     cost: CostCurve(measured: [1: .milliseconds(20)]))
 }
 
-private func text(_ count: Int, from first: Int = 0) -> [TokenID] { (first..<(first + count)).map(TokenID.init) }
+private func text(_ count: Int, from first: Int = 0) -> [TokenID] {
+  (first..<(first + count)).map(TokenID.init)
+}
 
 /// A draft model that reads, as slowly as the machine expects, and is sure of whatever it says.
 private struct Engine {
@@ -247,7 +249,8 @@ private struct Engine {
   private func randomRun(_ seed: UInt64) throws {
     var random = SplitMix64(seed: seed)
     var machine = worker(
-      limits: DraftLimits(passWidth: 4, candidates: 3, maxDepth: 8), excerptTokens: random.chance(0.2) ? 0 : 1024)
+      limits: DraftLimits(passWidth: 4, candidates: 3, maxDepth: 8),
+      excerptTokens: random.chance(0.2) ? 0 : 1024)
     var engine = Engine()
     var texts: [SessionID: [TokenID]] = [:]
     var nextID: UInt64 = 1
@@ -257,7 +260,8 @@ private struct Engine {
       case 0 where open.count < 6:
         let id = SessionID(nextID)
         nextID += 1
-        texts[id] = text([5, 60, 200, 500, 1500].randomElement(using: &random)!, from: Int(random.next() % 3))
+        texts[id] = text(
+          [5, 60, 200, 500, 1500].randomElement(using: &random)!, from: Int(random.next() % 3))
         engine.take(try machine.open(id, context: texts[id]!, sampling: .greedy))
       case 1 where !open.isEmpty:
         let id = open.randomElement(using: &random)!

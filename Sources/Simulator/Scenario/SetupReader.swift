@@ -24,7 +24,8 @@ struct SetupReader {
     let texts = try texts(try root.required("text", try root.section("text")))
     let target = try costs(root, "target", default: profile?.target)
     let draft = try costs(root, "draft", default: profile?.draft.reading, reads: true)
-    let home = root.has("home") ? try costs(root, "home", default: profile?.draft.reading, reads: true) : draft
+    let home =
+      root.has("home") ? try costs(root, "home", default: profile?.draft.reading, reads: true) : draft
     let link = try link(root.section("link"), seed: seed)
     let settings = try settings(root.section("controller"), target: target.pass, home: home.pass)
     var plan = SimulationPlan(settings: settings, targetCost: target.pass, homeCost: home.pass)

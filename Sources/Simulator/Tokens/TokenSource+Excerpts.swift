@@ -49,7 +49,9 @@ extension TokenSource {
       candidates[1].token = first.token
     } else {
       var token = TokenID(hash.value % UInt64(vocabularySize))
-      while candidates.contains(where: { $0.token == token }) { token = (token + 1) % TokenID(vocabularySize) }
+      while candidates.contains(where: { $0.token == token }) {
+        token = (token + 1) % TokenID(vocabularySize)
+      }
       candidates[0].token = token
     }
     return Distribution(entropy: full.entropy, candidates: candidates)
