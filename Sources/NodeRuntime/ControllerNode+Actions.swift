@@ -172,7 +172,7 @@ extension ControllerNode {
 extension ExpansionRequest {
   init<Node>(_ task: DraftTask<Node>) {
     self.init(
-      session: task.session, prefix: task.prefix, path: task.path, sampling: task.sampling,
-      candidates: task.candidates)
+      session: task.sequence, prefix: task.prefix, path: task.path, sampling: task.sampling,
+      candidates: task.candidates, skipped: task.skipped)
   }
 }

@@ -130,10 +130,17 @@ private struct SinglePasses<Frontier: RandomAccessCollection<Double>> {
 public struct DraftTask<Node: Hashable & Sendable>: Sendable {
   public var session: SessionID
   public var node: Node
-  /// Every committed token, the root included.
+  /// Every committed token, the root included; in an excerpt all but `skipped` of them.
   public var prefix: [TokenID]
   /// Guessed tokens below the root, the node's own last; empty for the root.
   public var path: [TokenID]
   public var sampling: SamplingSettings
   public var candidates: Int
+  /// Committed tokens that the prefix leaves out. The root's position in the text is `skipped + prefix.count - 1`.
+  public var skipped = 0
+  /// Tells the excerpts of a session's text apart; 0 for the whole text.
+  public var stage: UInt8 = 0
+
+  /// The engine's name for the sequence that the prefix belongs to.
+  public var sequence: SessionID { session.sequence(stage) }
 }

@@ -41,7 +41,7 @@ public struct WorkerPool: Sendable {
     public var model: String
     /// Sessions that it drafts for at once.
     public var capacity: Int
-    /// Measured d(b); empty when it does not say.
+    /// Measured d(b); empty when it does not say. Its far end tells what reading costs.
     public var draftCost: CostCurve
 
     public init(
@@ -73,6 +73,7 @@ public struct WorkerPool: Sendable {
     var sessions: Set<SessionID> = []
     var standing = WorkerStanding()
     var guesses = GuessRecord()
+    var texts = CachedTexts()
   }
 
   struct Session: Sendable {
@@ -81,6 +82,8 @@ public struct WorkerPool: Sendable {
     /// Workers that would not draft for it, or have done so before.
     var declined: Set<WorkerID> = []
     var lastMove: Timestamp?
+    /// What it began with; empty when that is not known.
+    var text = PrefixHashes([])
   }
 
   struct Placement: Hashable, Sendable {
@@ -178,8 +181,9 @@ public struct WorkerPool: Sendable {
 
   // MARK: Sessions
 
-  public mutating func begin(_ session: SessionID) {
-    sessions[session] = Session()
+  /// - Parameter text: every token so far: workers that have read it, or its beginning, are preferred
+  public mutating func begin(_ session: SessionID, text: [TokenID] = []) {
+    sessions[session] = Session(text: PrefixHashes(text))
   }
 
   public mutating func end(_ session: SessionID) {
@@ -274,12 +278,18 @@ extension WorkerPool {
     sessions[id]!.placements.count { $0.leavesBy == nil }
   }
 
-  private func predict(_ worker: Worker, sessions count: Int, _ model: PlacementModel) -> Double {
+  /// - Parameter text: what the worker would have to read, as far as it has not done so before
+  private func predict(
+    _ worker: Worker, sessions count: Int, _ model: PlacementModel, text: PrefixHashes = PrefixHashes([])
+  ) -> Double {
     let single = worker.profile.draftCost.seconds(for: max(1, count)) ?? 0.02
     let news = (worker.roundTrips.smoothed?.inSeconds ?? 0.1) + single
     let prior = models[worker.profile.model].map { $0.runLength(news: news, model, prior: nil) }
     let run = worker.guesses.runLength(news: news, model, prior: prior)
-    return model.secondsPerToken(roundTrip: news - single, draftSeconds: single, runLength: run)
+    let unread = text.count - worker.texts.cached(text)
+    return model.secondsPerToken(
+      roundTrip: news - single, draftSeconds: single, runLength: run,
+      readingSeconds: Double(unread) * worker.profile.readingSecondsPerToken)
   }
 
   /// The worker with the shortest predicted time per token among those that can take a session.
@@ -291,7 +301,7 @@ extension WorkerPool {
       guard !candidate.isDraining, candidate.sessions.count < candidate.profile.capacity,
         !session.declined.contains(worker), !session.placements.contains(where: { $0.worker == worker })
       else { continue }
-      let seconds = predict(candidate, sessions: candidate.sessions.count + 1, model)
+      let seconds = predict(candidate, sessions: candidate.sessions.count + 1, model, text: session.text)
       if best.map({ seconds < $0.seconds || (seconds == $0.seconds && worker < $0.worker) }) ?? true {
         best = (worker, seconds)
       }
@@ -302,6 +312,7 @@ extension WorkerPool {
   private mutating func place(_ id: SessionID, on worker: WorkerID, _ actions: inout [Action]) {
     sessions[id]!.placements.append(Placement(worker: worker))
     workers[worker]!.sessions.insert(id)
+    workers[worker]!.texts.read(sessions[id]!.text)
     actions.append(.place(id, on: worker))
   }
 

@@ -133,6 +133,9 @@ struct WorkerCommand: AsyncParsableCommand {
   )
   var forget = false
 
+  /// Tokens whose reading is measured at the start.
+  private static let readingSize = 64
+
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
     case sessions, drain, drainTimeout, config, security, json, exitWithParent, nice, choosing, forget
@@ -201,10 +204,14 @@ struct WorkerCommand: AsyncParsableCommand {
     var options = engine.llama(
       drafting: limits.passWidth, cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority)
     options.sharesPrefixes = !forget
+    // Beside a text that is being read there are excerpts of it.
+    options.treeNodes += WorkerMachine.Configuration.defaultExcerptTokens
     let model = try await LlamaEngine.load(path: path, options: options)
     defer { model.shutDown() }
-    let cost = CostCurve(
-      measured: try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1)))
+    var measured = try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1))
+    // The far end of the curve: what reading costs.
+    measured[Self.readingSize] = try await model.measureReading(of: Self.readingSize)
+    let cost = CostCurve(measured: measured)
     if choosing.autopilot, let note = HandSettings.note(handSettings) {
       StandardError.write("wanspec: \(note)\n")
     }

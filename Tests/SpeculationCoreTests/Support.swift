@@ -168,9 +168,12 @@ extension WorkerMachine.Action {
     case .expand(let tasks): "expand \(tasks.count)"
     case .send(.expansion(let id, _)): "expansion \(id.rawValue)"
     case .send(.declined(let id, _)): "declined \(id.rawValue)"
+    case .read(let task): "read \(task.session.rawValue)"
     case .release(let id): "release \(id.rawValue)"
+    case .discard(let id): "discard \(id.rawValue & (1 << 62 - 1))"
     }
   }
+  var reading: ReadingTask? { if case .read(let task) = self { task } else { nil } }
   var tasks: [DraftTask<WorkerMachine.NodeID>]? { if case .expand(let tasks) = self { tasks } else { nil } }
   var expansion: Expansion? { if case .send(.expansion(_, let expansion)) = self { expansion } else { nil } }
 }

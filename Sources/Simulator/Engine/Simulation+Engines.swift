@@ -73,7 +73,14 @@ extension Simulation {
     guard let homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = noise.vary(besideTarget(homeNanoseconds[tasks.count]), by: plan.variation.draft)
+    var unread = 0
+    for task in tasks where !requests[Int(task.session.rawValue)].isReadAtHome {
+      requests[Int(task.session.rawValue)].isReadAtHome = true
+      unread += task.prefix.count - 1
+    }
+    let time =
+      noise.vary(besideTarget(homeNanoseconds[tasks.count]), by: plan.variation.draft)
+      + plan.homePrefillPerToken.wholeNanoseconds * Int64(unread)
     controllers[controller].homeAnswer = tasks.map { task in
       let request = requests[Int(task.session.rawValue)]
       return source.draft(
@@ -81,6 +88,7 @@ extension Simulation {
         repeats: request.repeats)
     }
     controllers[controller].homeDuration = .nanoseconds(time)
+    controllers[controller].homeUnread = unread
     result.homeBusy += time
     result.homePasses += 1
     if plan.recordsTimeline {
@@ -104,7 +112,8 @@ extension Simulation {
     tell(
       controller,
       .homePassEnded(
-        answer, duration: controllers[controller].homeDuration, passTokens: answer.count))
+        answer, duration: controllers[controller].homeDuration,
+        passTokens: answer.count + controllers[controller].homeUnread))
   }
 
   // MARK: Timeline

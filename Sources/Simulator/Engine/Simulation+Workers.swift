@@ -35,8 +35,7 @@ extension Simulation {
     workers[worker].epoch += 1
     workers[worker].upQueue.removeAll()
     workers[worker].downQueue.removeAll()
-    _ = workers[worker].machine.closeAll()
-    workers[worker].unread.removeAll()
+    for case .release(let id) in workers[worker].machine.closeAll() { workers[worker].cache.release(id) }
   }
 
   /// A controller is done with a worker: it was of no use. It stays away.
@@ -95,7 +94,7 @@ extension Simulation {
     do {
       switch message {
       case .open(let id, let context, let sampling, let maxNodes):
-        workers[worker].unread[id] = context.count
+        workers[worker].cache.open(id, context)
         perform(
           try workers[worker].machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes),
           worker: worker)
@@ -120,8 +119,14 @@ extension Simulation {
       case .expand(let tasks):
         expand(tasks, worker: worker)
         others += 1
+      case .read(let task):
+        read(task, worker: worker)
+        others += 1
       case .release(let id):
-        workers[worker].unread[id] = nil
+        workers[worker].cache.release(id)
+        others += 1
+      case .discard(let sequence):
+        workers[worker].cache.discard(sequence)
         others += 1
       }
     }
@@ -132,14 +137,16 @@ extension Simulation {
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
-    var time = noise.vary(
-      besideTarget(workers[worker].nanoseconds[tasks.count]), by: plan.variation.draft)
-    for task in tasks where !workers[worker].unread.isEmpty {
-      // The first pass of a session reads its context.
-      if let unread = workers[worker].unread.removeValue(forKey: task.session) {
-        time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
-      }
+    var unread = 0
+    var last: SessionID?
+    for task in tasks where task.sequence != last {
+      last = task.sequence
+      unread += workers[worker].cache.guess(
+        from: task.sequence, count: task.prefix.count, depth: task.path.count)
     }
+    let time =
+      noise.vary(besideTarget(workers[worker].nanoseconds[tasks.count]), by: plan.variation.draft)
+      + workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {
       workers[worker].pass.append(draft(task))
@@ -157,12 +164,29 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
+  /// A pass takes no less than one over a single token, unless there is nothing to evaluate.
+  private mutating func read(_ task: ReadingTask, worker: Int) {
+    let reading = workers[worker].cache.read(task)
+    let tokens = workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(reading.evaluated)
+    let time = reading.evaluated == 0 ? 0 : besideTarget(max(workers[worker].nanoseconds[1], tokens))
+    workers[worker].reading = reading
+    workers[worker].passDuration = .nanoseconds(time)
+    workers[worker].isBusy = true
+    result.workerBusy += time
+    schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
+  }
+
   private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
     let request = requests[Int(task.session.rawValue)]
     guard !request.isOver else { return Self.nothing }
+    let committed = task.skipped + task.prefix.count - request.promptCount
+    if task.skipped == 0 {
+      return source.draft(
+        text: request.text, committed: committed, path: task.path, repeats: request.repeats)
+    }
     return source.draft(
-      text: request.text, committed: task.prefix.count - request.promptCount, path: task.path,
-      repeats: request.repeats)
+      text: request.text, committed: committed, path: task.path,
+      tail: request.promptCount - task.skipped - ReadingTask.head, repeats: request.repeats)
   }
 
   /// For a session that has ended.
@@ -171,6 +195,14 @@ extension Simulation {
   mutating func workerDone(_ worker: Int, epoch: Int) {
     guard !workers[worker].isDead else { return }
     workers[worker].isBusy = false
+    if let reading = workers[worker].reading {
+      workers[worker].reading = nil
+      perform(
+        workers[worker].machine.readingFinished(
+          cached: reading.cached, passTokens: reading.evaluated, duration: workers[worker].passDuration),
+        worker: worker)
+      return
+    }
     for index in workers[worker].pass.indices
     where requests[Int(workers[worker].passSessions[index].rawValue)].isOver {
       // It ended meanwhile; the machine throws the answer away.
@@ -200,7 +232,7 @@ extension Simulation {
       switch message {
       case .send(let message):
         tell(requests[Int(message.session.rawValue)].controller, .workerSaid(workers[worker].id, message))
-      case .expand, .release: preconditionFailure("what a worker does by itself is not sent")
+      case .expand, .read, .release, .discard: preconditionFailure("what a worker does by itself is not sent")
       }
     }
   }

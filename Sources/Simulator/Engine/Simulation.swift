@@ -37,6 +37,8 @@ public struct Simulation {
     /// Tokens of its text that the target has read, and whether that is all of it.
     var cached = 0
     var isRead = false
+    /// Whether the draft model at home has read its prompt.
+    var isReadAtHome = false
     var isOver = false
   }
 
@@ -53,6 +55,8 @@ public struct Simulation {
     /// What the draft pass at home will say. `nil` while there is none.
     var homeAnswer: [Distribution]?
     var homeDuration: Duration = .zero
+    /// Tokens of prompts that the draft pass at home reads.
+    var homeUnread = 0
   }
 
   struct WorkerProcess {
@@ -74,8 +78,9 @@ public struct Simulation {
     /// Counts connections, so that what is left of an earlier one is recognised.
     var epoch = 0
     var id = WorkerID(0)
-    /// Contexts that the draft model has not read yet, by session.
-    var unread: [SessionID: Int] = [:]
+    var cache = SimulatedCache()
+    /// What the pass under way reads; nil for one that guesses.
+    var reading: (evaluated: Int, cached: Int)?
   }
 
   let plan: SimulationPlan
@@ -123,7 +128,8 @@ public struct Simulation {
         plan: worker, nanoseconds: CostTable(worker.cost),
         machine: WorkerMachine(
           configuration: WorkerMachine.Configuration(
-            limits: worker.limits, maxSessions: max(worker.capacity, plan.sessions), contextLength: 1 << 30),
+            limits: worker.limits, maxSessions: max(worker.capacity, plan.sessions), contextLength: 1 << 30,
+            readingCost: worker.prefillPerToken),
           cost: worker.cost),
         up: LinkSchedule(worker.link, .up, connection: UInt64(index)),
         down: LinkSchedule(worker.link, .down, connection: UInt64(index)))

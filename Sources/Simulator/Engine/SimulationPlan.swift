@@ -35,6 +35,8 @@ public struct SimulationPlan: Sendable {
   public var targetPrefillPerToken: Duration = .zero
   /// d(b) of the controller's own draft model; nil when there is none.
   public var homeCost: CostCurve?
+  /// What each token of a prompt costs the controller's own draft model.
+  public var homePrefillPerToken: Duration = .zero
   public var workers: [Worker]
   /// Generations at the same time, where the workload says nothing else.
   public var sessions: Int

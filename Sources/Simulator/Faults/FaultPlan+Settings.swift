@@ -28,7 +28,9 @@ extension FaultPlan {
     WorkerMachine(
       configuration: WorkerMachine.Configuration(
         limits: worker.limits.draftLimits, maxSessions: worker.maxSessions,
-        contextLength: worker.contextLength))
+        contextLength: worker.contextLength,
+        // Slow enough that a worker that comes late reads before it guesses.
+        readingCost: .milliseconds(10)))
   }
 }
 

@@ -140,13 +140,30 @@ extension FaultRun {
       }
       try Self.require(!held.isPaused, .workerPass, "worker \(index) drafts though told to pause")
       try Self.require(
-        task.prefix.count == held.position + 1, .workerPass,
-        "drafts below \(task.prefix.count) tokens, knowing \(held.position + 1)")
-      if let session = held.session, !isMisled(worker) {
-        try Self.require(
-          session.text.starts(with: task.prefix), .workerPass, "drafts below a wrong prefix")
-      }
+        task.skipped + task.prefix.count == held.position + 1, .workerPass,
+        "drafts below \(task.skipped + task.prefix.count) tokens, knowing \(held.position + 1)")
+      try checkPart(task.prefix, of: held, at: worker, "drafts below a wrong prefix")
     }
+  }
+
+  /// What a worker reads is the text of a session that it holds, without those of its tokens that an excerpt leaves
+  /// out.
+  func checkReading(_ index: Int, _ task: ReadingTask) throws {
+    let worker = workers[index]
+    try Self.require(worker.pass == nil, .workerPass, "worker \(index) runs two passes at once")
+    guard let held = worker.held[task.session] else {
+      throw BrokenRule(.workerPass, "worker \(index) reads for \(task.session), which it does not hold")
+    }
+    try checkPart(task.tokens, of: held, at: worker, "reads what is not the text")
+  }
+
+  private func checkPart(_ tokens: [TokenID], of held: Held, at worker: Worker, _ breach: String) throws {
+    guard let session = held.session, !isMisled(worker) else { return }
+    let text = session.text[...held.position]
+    let head = tokens.count == text.count ? tokens.count : ReadingTask.head
+    try Self.require(
+      text.starts(with: tokens[..<head]) && text.suffix(tokens.count - head) == tokens[head...], .workerPass,
+      breach)
   }
 
   private func checkTasks<Node>(

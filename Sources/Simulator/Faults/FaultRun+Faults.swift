@@ -39,6 +39,8 @@ extension FaultRun {
       worker.machine = plan.machine(for: worker.plan)
       worker.hostile.forget()
       worker.pass = nil
+      worker.reading = nil
+      worker.read = [:]
       worker.held = [:]
       worker.frozenUntil = now
       worker.nextWait = .milliseconds(100)

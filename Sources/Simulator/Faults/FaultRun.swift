@@ -130,6 +130,10 @@ final class FaultRun {
     /// Waits before it dials again.
     var nextWait = Duration.milliseconds(100)
     var pass: (tasks: [DraftTask<WorkerMachine.NodeID>], serials: [Int])?
+    /// What the pass reads; nil for one that guesses.
+    var reading: ReadingTask?
+    /// Tokens that passes have read of each sequence, those of guessing passes apart.
+    var read: [SessionID: Int] = [:]
     /// What the draft model said in the last pass, by the hash of everything down to the node.
     var drafted: [SequenceHash: Distribution] = [:]
     var held: [SessionID: Held] = [:]

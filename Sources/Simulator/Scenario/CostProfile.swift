@@ -15,6 +15,18 @@ public struct CostProfile: Sendable, Hashable {
       self.pass = pass
       self.prefill = prefill
     }
+
+    /// Passes over so many tokens read as fast as any.
+    private static let readingSize = 64
+
+    /// The same engine with what reading costs, where that is not known: a wide pass divided by its tokens.
+    public var reading: Engine {
+      guard prefill == .zero else { return self }
+      let size = max(Self.readingSize, pass.points.last?.size ?? 0)
+      var copy = self
+      copy.prefill = Duration(inSeconds: (pass.seconds(for: size) ?? 0) / Double(size))
+      return copy
+    }
   }
 
   public static let format = "wanspec-profile"

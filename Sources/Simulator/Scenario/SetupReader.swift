@@ -24,14 +24,16 @@ struct SetupReader {
     let profile = try profile(root)
     let texts = try texts(try root.required("text", try root.section("text")))
     let target = try costs(root, "target", default: profile?.target)
-    let draft = try costs(root, "draft", default: profile?.draft)
-    let home = root.has("home") ? try costs(root, "home", default: profile?.draft) : draft
+    let draft = try costs(root, "draft", default: profile?.draft.reading, reads: true)
+    let home =
+      root.has("home") ? try costs(root, "home", default: profile?.draft.reading, reads: true) : draft
     let link = try link(root.section("link"), seed: seed)
     let controls = try root.section("controller")
     let mode: Mode = try controls?.choice("mode") ?? .autopilot
     let settings = try settings(controls, mode)
     var plan = SimulationPlan(settings: settings, targetCost: target.pass, homeCost: home.pass)
     plan.targetPrefillPerToken = target.prefill
+    plan.homePrefillPerToken = home.prefill
     plan.workers = try workers(
       root, draft: draft, link: link, seed: seed,
       limits: mode == .autopilot ? Autopilot.limits : DraftLimits())
@@ -95,8 +97,9 @@ struct SetupReader {
     }
   }
 
+  /// - Parameter reads: whether an engine that does not say what reading costs is charged for it all the same
   private func costs(
-    _ root: YAMLSection, _ key: String, default other: CostProfile.Engine?
+    _ root: YAMLSection, _ key: String, default other: CostProfile.Engine?, reads: Bool = false
   ) throws(YAMLError) -> CostProfile.Engine {
     guard let section = try root.section(key) else {
       if let other { return other }
@@ -124,8 +127,9 @@ struct SetupReader {
     } else {
       points[1] = try value.duration(in: range)
     }
-    return CostProfile.Engine(
+    let engine = CostProfile.Engine(
       model: key, pass: CostCurve(measured: points), prefill: prefill ?? other?.prefill ?? .zero)
+    return reads && prefill == nil ? engine.reading : engine
   }
 
   // MARK: Workers and links

@@ -126,7 +126,7 @@ public struct TokenSource: Sendable {
     return copy
   }
 
-  private func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
+  func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
     var hash = SequenceHash(seed: seed ^ UInt64(text) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(place) << 32)
     for token in rest { hash.append(UInt64(UInt32(bitPattern: token))) }
     return hash.value & 0x7FFF_FFFF_FFFF_FFFF
