@@ -18,13 +18,13 @@ enum TestModel {
   static let absence: Comment = "SmolLM2-135M is not in the model cache; fetch it with `wanspec models pull`"
 
   static func load(
-    contextLength: Int = 512, sessions: Int = 4, cacheTokens: Int = 0, sharesPrefixes: Bool = true,
-    treeNodes: Int = 128, lanes: Int = 64, fileName: String = TestModel.fileName
+    contextLength: Int = 512, sessions: Int = 4, cacheTokens: Int = 0, cacheType: CacheType = .f16,
+    sharesPrefixes: Bool = true, treeNodes: Int = 128, lanes: Int = 64, fileName: String = TestModel.fileName
   ) async throws -> LlamaEngine {
     try await LlamaEngine.load(
       path: ModelStore.cacheDirectory().appending(path: "models/\(fileName)").path,
       options: LlamaOptions(
-        contextLength: contextLength, sessions: sessions, cacheTokens: cacheTokens,
+        contextLength: contextLength, sessions: sessions, cacheTokens: cacheTokens, cacheType: cacheType,
         sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, lanes: lanes, threads: 1))
   }
 

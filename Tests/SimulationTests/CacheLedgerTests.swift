@@ -186,7 +186,10 @@ import Testing
   }
 
   @Test func randomPassesKeepTheRules() throws {
+    var refusals = 0
+    var runs = 0
     try forEachSeed(count: 300) { seed in
+      runs += 1
       var random = SplitMix64(seed: seed)
       let limits = CacheLedger.Limits(
         cells: Int.random(in: 30...200, using: &random), branches: Int.random(in: 2...12, using: &random),
@@ -206,11 +209,13 @@ import Testing
         } else {
           let requests = Self.draw(&texts, beginnings, &random)
           let budget = random.chance(0.5) ? .max : Int.random(in: 0...20, using: &random)
-          try Self.pass(requests, budget, &ledger, &naive, before)
+          let isDone = try Self.pass(requests, budget, &ledger, &naive, before)
+          refusals += isDone ? 0 : 1
         }
         if let broken = ledger.brokenInvariant { throw CheckFailure(broken) }
       }
     }
+    #expect(refusals > runs || runs < 100)
   }
 
   /// Requests of some sessions, new ones and old ones, whose texts have grown, partly by what was guessed.
@@ -232,10 +237,11 @@ import Testing
     }
   }
 
+  /// - Returns: false for a pass that was refused.
   private static func pass(
     _ requests: [Request], _ budget: Int, _ ledger: inout CacheLedger, _ naive: inout NaiveCache,
     _ before: CacheLedger
-  ) throws {
+  ) throws -> Bool {
     let parts: [CacheLedger.Part]
     do throws(CacheLedger.Refusal) {
       parts = try ledger.run(requests, prefillBudget: budget)
@@ -245,7 +251,7 @@ import Testing
       if budget == .max, !ledger.limits.sharesPrefixes, naive.fits(requests, requests.map(\.prefix.count)) {
         throw CheckFailure("refused, but it fits: \(error)")
       }
-      return
+      return false
     }
     var left = budget
     for (request, part) in zip(requests, parts) {
@@ -260,6 +266,7 @@ import Testing
     if !ledger.limits.sharesPrefixes, !naive.fits(requests, requests.map { naive.texts[$0.session]! }) {
       throw CheckFailure("done, but it does not fit")
     }
+    return true
   }
 }
 

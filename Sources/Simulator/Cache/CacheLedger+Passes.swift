@@ -164,7 +164,9 @@ extension CacheLedger {
       let kept = retained.remove(at: released)
       // What would be left of it may not be worth a branch: then it is continued, not copied. Otherwise it is of
       // use again, and the last to go.
-      if had > 0 || kept.trunk.count - best >= Self.leastShare { retained.append(kept) }
+      if !sessions[request.session]!.isNew || kept.trunk.count - best >= Self.leastShare {
+        retained.append(kept)
+      }
     }
     source.truncate(to: best)
     sessions[request.session] = source

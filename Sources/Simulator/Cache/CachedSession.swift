@@ -22,6 +22,8 @@ struct CachedSession: Hashable, Sendable {
   /// In the order of the text; together as long as the trunk.
   private(set) var parts: [Part] = []
   var guesses: [Guess] = []
+  /// Nothing was ever cached of it.
+  private(set) var isNew = true
 
   /// O(guesses).
   var branches: Int {
@@ -34,6 +36,7 @@ struct CachedSession: Hashable, Sendable {
 
   mutating func append(_ tokens: ArraySlice<TokenID>, run: Int) {
     trunk += tokens
+    isNew = false
     if parts.last?.run == run {
       parts[parts.count - 1].count += tokens.count
     } else {

@@ -1,0 +1,29 @@
+import LlamaBackend
+import ModelBackend
+import SpeculationTesting
+import Testing
+
+/// The embedded engine keeps the rules that the scripted ones keep: the same checks as in `ModelBackendTests`.
+@Suite(.enabled(if: TestModel.isAvailable, TestModel.absence), .serialized)
+struct ConformanceTests {
+  private static func engine(_ size: EngineSize) async throws -> LlamaEngine {
+    // In 32-bit floats throughout where answers are compared.
+    if size.isExact { _ = try await TestModel.exact() }
+    return try await TestModel.load(
+      contextLength: size.contextLength, cacheTokens: size.cacheTokens,
+      cacheType: size.isExact ? .f32 : .f16, sharesPrefixes: size.sharesPrefixes, lanes: size.branches,
+      fileName: size.isExact ? TestModel.exactName : TestModel.fileName)
+  }
+
+  @Test(arguments: TargetCheck.allCases)
+  func targets(_ check: TargetCheck) async throws {
+    try await check.run(
+      EngineFixture(make: { try await Self.engine($0) }, shutDown: { ($0 as? LlamaEngine)?.shutDown() }))
+  }
+
+  @Test(arguments: DraftCheck.allCases)
+  func drafts(_ check: DraftCheck) async throws {
+    try await check.run(
+      EngineFixture(make: { try await Self.engine($0) }, shutDown: { ($0 as? LlamaEngine)?.shutDown() }))
+  }
+}
