@@ -35,7 +35,7 @@ extension ServingMachine {
       actions.append(.admitted(id, queued: sessions[id]!.requested.duration(to: now)))
       if sessions[id]!.mayDraftAtHome { homeDrafters += 1 }
       if sessions[id]!.usesWorkers {
-        pool.begin(id)
+        pool.begin(id, text: sessions[id]!.machine.tokens)
         needsPlacement = true
       }
       carryOut(sessions[id]!.machine.start(), of: id, &actions)

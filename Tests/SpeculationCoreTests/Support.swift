@@ -102,7 +102,7 @@ struct DrivenSession {
     beginStep(&actions)
     guard !frontier.isEmpty else { return actions }
     let width = machine.configuration.homeLimits.width(
-      probabilities: frontier.map(\.pathProbability), cost: homeCost, continuation: 0.8)
+      probabilities: frontier.map(\.rank), cost: homeCost, continuation: 0.8)
     homeNodes = frontier.prefix(width).map(\.node)
     actions.append(.draftAtHome(machine.beginHomeDraft(homeNodes)))
     return actions
