@@ -76,6 +76,8 @@ public struct Admission: Sendable {
   /// Sessions that run, in the order of their admission.
   public var runningSessions: [SessionID] { running.map(\.session) }
   func isRunning(_ session: SessionID) -> Bool { running.contains { $0.session == session } }
+  /// Sessions that the engine holds something of.
+  var heldCount: Int { running.count + releasing.count }
   /// Whether the engine still has to free something.
   var isReleasing: Bool { !releasing.isEmpty }
   func runningSession(_ index: Int) -> SessionID { running[index].session }

@@ -20,7 +20,7 @@ extension ServingMachine {
     }
     composer.choose(
       cost: estimates.targetCost, freeCells: admission.unclaimed,
-      freeBranches: max(0, configuration.branches - admission.runningCount))
+      freeBranches: max(0, configuration.branches - admission.heldCount))
     var parts: [TargetPass.Part] = []
     var underWay = PassUnderWay(members: [], guesses: 0)
     parts.reserveCapacity(members.count)

@@ -4,10 +4,10 @@ import SpeculationCore
 extension FaultRun {
   /// An expansion that fits the text leads to nodes, also when it is late and its node is behind the root.
   func checkPlacement(
-    _ note: Note, _ expansion: Expansion, in session: Session, on connection: Connection
+    _ note: Note, _ expansion: Expansion, in session: Session, _ machine: SessionMachine,
+    on connection: Connection
   ) throws {
-    guard session.machine.statistics.droppedExpansions == 0,
-      let mirror = session.machine.mirrored(from: connection.id!)
+    guard machine.statistics.droppedExpansions == 0, let mirror = machine.mirrored(from: connection.id!)
     else { return }
     counts[.placementChecks] += 1
     for offset in expansion.distribution.candidates.indices {
@@ -29,11 +29,14 @@ extension FaultRun {
 
   // MARK: After every event
 
-  func checkBounds(_ session: Session) throws {
+  func checkBounds(_ session: Session, at controller: Controller) throws {
+    guard let machine = controller.machine.machine(of: session.id) else {
+      throw BrokenRule(.ending, "\(session.id) is gone without an end")
+    }
     try Self.require(
-      session.machine.treeCount < session.plan.maxTreeNodes * session.drafters + session.plan.maxVerified,
+      machine.treeCount < session.plan.maxTreeNodes * session.drafters + session.plan.maxVerified,
       .bounds,
-      "\(session.id) holds \(session.machine.treeCount) nodes")
+      "\(session.id) holds \(machine.treeCount) nodes")
     try Self.require(
       session.targetPasses <= session.plain.count + 1, .bounds, "\(session.id) takes more steps than tokens")
   }
@@ -70,7 +73,7 @@ extension FaultRun {
   func inspect() throws {
     for controller in controllers {
       for session in controller.sessions {
-        for connection in controller.attached { try compare(session, connection) }
+        for connection in controller.attached { try compare(session, connection, at: controller) }
       }
     }
     guard plan.asksMachines else { return }
@@ -79,17 +82,20 @@ extension FaultRun {
         throw BrokenRule(.invariant, "worker \(index): \(broken)")
       }
     }
-    for controller in controllers {
-      for session in controller.sessions {
-        if let broken = session.machine.brokenInvariant {
-          throw BrokenRule(.invariant, "\(session.id): \(broken)")
-        }
+    for controller in controllers where controller.isUp {
+      if let broken = controller.machine.brokenInvariant {
+        throw BrokenRule(.invariant, "controller \(controller.index): \(broken)")
+      }
+      if let broken = controller.cache.brokenInvariant {
+        throw BrokenRule(.invariant, "the cache of controller \(controller.index): \(broken)")
       }
     }
   }
 
-  private func compare(_ session: Session, _ connection: Connection) throws {
-    guard let mirror = session.machine.mirrored(from: connection.id!) else { return }
+  private func compare(_ session: Session, _ connection: Connection, at controller: Controller) throws {
+    guard let machine = controller.machine.machine(of: session.id),
+      let mirror = machine.mirrored(from: connection.id!)
+    else { return }
     let capacity = 4 * session.plan.maxTreeNodes
     try Self.require(
       mirror.live.count + mirror.behind.count <= capacity + session.text.count, .bounds,
@@ -121,7 +127,7 @@ extension FaultRun {
           + "\(String(describing: announced[id])) there")
     }
     // And the other way: what the controller has heard of and the text still leads to is not forgotten.
-    if session.machine.statistics.droppedExpansions == 0, let heard = said?.nextID {
+    if machine.statistics.droppedExpansions == 0, let heard = said?.nextID {
       for (id, path) in announced.sorted(by: { $0.key < $1.key })
       where id < heard && path.count >= gap.count && path.starts(with: gap) {
         try Self.require(

@@ -41,8 +41,7 @@ extension FaultRun {
       try Self.require(
         id == session.id && connection.told[id] != nil, .controllerMessage,
         "closes \(id), which \(worker) does not have")
-      connection.told[id] = nil
-      connection.said[id] = nil
+      forget(id, on: connection)
     }
     return connection
   }
@@ -179,7 +178,7 @@ extension FaultRun {
       sum += candidate.probability
     }
     if sum > 1.01 { return "probabilities of \(sum) in all" }
-    let said = connection.said[session.id]!
+    guard let said = connection.said[session.id] else { return nil }
     if expansion.firstChild != said.nextID { return "children from \(expansion.firstChild) on" }
     let known = expansion.knownPosition
     if known < said.known || known >= session.text.count { return "position \(known)" }
@@ -215,16 +214,19 @@ extension FaultRun {
 
   /// A breach disconnects, and nothing else does.
   func checkAnswer(
-    _ actions: [SessionMachine.Action], to expansion: Expansion, breach: String?, isHonest: Bool,
-    mayHold capacity: Int, announced: Int
+    _ actions: [ServingMachine.Action], from connection: Connection, to expansion: Expansion, breach: String?,
+    isHonest: Bool, mayHold capacity: Int, announced: Int
   ) throws {
-    let isDisconnected = actions.contains { if case .disconnect = $0 { true } else { false } }
+    let isDisconnected = actions.contains {
+      if case .disconnect(connection.id!, _, _) = $0 { true } else { false }
+    }
     if let breach {
       try Self.require(!isHonest, .workerMessage, "an honest worker says \(breach): \(expansion)")
       try Self.require(
         isDisconnected, .protocolRule, "a breach of the protocol passed, \(breach): \(expansion)")
-    } else if isDisconnected {
+    } else if isDisconnected, connection.expansions < Self.expansionsOfAUselessWorker {
       // Who announces node after node and never follows a commit is a breach of its own.
+      connection.mayBeSentAway = true
       try Self.require(
         !isHonest && announced > capacity, .protocolRule, "disconnected for no reason: \(actions)")
     }
