@@ -22,7 +22,7 @@ extension ServingMachine {
       guard !frontier.isEmpty else { continue }
       for (node, probability) in frontier { wanted.append((id, node, probability)) }
       let own = sessions[id]!.machine.configuration.homeLimits
-      if limits.map({ $0.passWidth < own.passWidth }) ?? true { limits = own }
+      if limits.map({ own.passWidth < $0.passWidth }) ?? true { limits = own }
       continuation += sessions[id]!.machine.continuation.mean
       contributors += 1
     }
