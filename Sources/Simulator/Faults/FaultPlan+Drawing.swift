@@ -103,7 +103,8 @@ extension FaultPlan {
     if random.chance(0.3) { server.maxWaiting = Int.random(in: 0...3, using: &random) }
     server.prefillChunk = [1, 4, 16, 64, 512].randomElement(using: &random)!
     server.sharesPrefixes = random.chance(0.5)
-    server.releaseDelay = random.within(0...[0, 5_000, 100_000].randomElement(using: &random)!) * scale
+    let slowest: Microseconds = [0, 5_000, 100_000].randomElement(using: &random)!
+    server.releaseDelay = random.within(0...slowest) * scale
     server.hasMeasuredCosts = random.chance(0.7)
     if random.chance(0.15) { server.targetFailure = [0.02, 0.1, 0.3].randomElement(using: &random)! }
     if random.chance(0.15) { server.fullFailure = [0.02, 0.1, 0.3].randomElement(using: &random)! }

@@ -37,14 +37,15 @@ extension FaultPlan {
   /// Values that are left out. They belong to the format: a change makes old plans mean something else.
   private static let usual:
     (plan: JSONValue, server: JSONValue, session: JSONValue, worker: JSONValue, fault: JSONValue) = {
-    var plan = JSONValue(encoding: FaultPlan(script: ScriptedModel(seed: 0), seed: 0))
-    for key in ["seed", "script", "sessions", "workers", "faults"] { plan.remove(key) }
-    var fault = JSONValue(encoding: Fault(.cut, subject: 0, at: 0))
-    for key in ["kind", "subject", "at"] { fault.remove(key) }
-    return (
-      plan, JSONValue(encoding: Server()), JSONValue(encoding: Session()), JSONValue(encoding: Worker()), fault
-    )
-  }()
+      var plan = JSONValue(encoding: FaultPlan(script: ScriptedModel(seed: 0), seed: 0))
+      for key in ["seed", "script", "sessions", "workers", "faults"] { plan.remove(key) }
+      var fault = JSONValue(encoding: Fault(.cut, subject: 0, at: 0))
+      for key in ["kind", "subject", "at"] { fault.remove(key) }
+      return (
+        plan, JSONValue(encoding: Server()), JSONValue(encoding: Session()), JSONValue(encoding: Worker()),
+        fault
+      )
+    }()
 }
 
 /// A plan that once broke a rule, kept so that it never does again: `Tests/SimulationTests/Regressions/NAME.json`.

@@ -77,11 +77,12 @@ extension FaultRun {
   }
 
   private func place(_ session: Session, on worker: WorkerID, at controller: Controller) throws {
-    guard let connection = connection(worker, at: controller) else {
+    guard let connection = self.connection(worker, at: controller) else {
       throw BrokenRule(.serving, "\(session.id) is placed on \(worker), which is not attached")
     }
     let profile = plan.profile(of: connection.worker, connection: connection.serial)
-    try Self.require(!connection.isDraining, .serving, "\(session.id) is placed on \(worker), which is leaving")
+    try Self.require(
+      !connection.isDraining, .serving, "\(session.id) is placed on \(worker), which is leaving")
     try Self.require(
       session.plan.usesWorkers && connection.told[session.id] == nil, .serving,
       "\(session.id) is placed on \(worker), which it does not want or has")
@@ -95,7 +96,7 @@ extension FaultRun {
   }
 
   private func disconnect(_ worker: WorkerID, _ name: String, at controller: Controller) throws {
-    guard let connection = connection(worker, at: controller) else {
+    guard let connection = self.connection(worker, at: controller) else {
       throw BrokenRule(.protocolRule, "disconnects \(worker), which is not attached")
     }
     let breaches = controller.breaches[name] ?? 0
@@ -103,7 +104,8 @@ extension FaultRun {
     try Self.require(
       name == connection.name
         && (breaches > 0 || connection.mayBeSentAway || controller.excluded.contains(name)
-          || connection.expansions >= Self.expansionsOfAUselessWorker), .protocolRule,
+          || connection.expansions >= Self.expansionsOfAUselessWorker),
+      .protocolRule,
       "disconnects \(worker) for no reason")
     if breaches == 0 || breaches >= controller.machine.configuration.pool.strikes {
       controller.excluded.insert(name)

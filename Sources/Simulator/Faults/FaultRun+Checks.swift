@@ -80,7 +80,8 @@ extension FaultRun {
   ) throws {
     if session.plan.draftsBefore != nil {
       try Self.require(
-        controller.homePass?.sessions.contains { $0 === session } != true, .homeDraft, "drafts at home beside a verification")
+        controller.homePass?.sessions.contains { $0 === session } != true, .homeDraft,
+        "drafts at home beside a verification")
     }
     try Self.require(prefix == session.text, .verification, "verifies below a prefix that is not the text")
     try Self.require(
@@ -121,7 +122,8 @@ extension FaultRun {
         session.plan.hasHomeDraft && session.plan.homePolicy != .never, .homeDraft,
         "drafts at home though told never to")
       try Self.require(!session.isHomeBroken, .homeDraft, "drafts at home after the model failed")
-      try Self.require(tasks.count <= session.plan.homeLimits.passWidth, .homeDraft, "\(tasks.count) nodes in one pass")
+      try Self.require(
+        tasks.count <= session.plan.homeLimits.passWidth, .homeDraft, "\(tasks.count) nodes in one pass")
       try checkTask(
         task, beside: tasks[..<index], limits: session.plan.homeLimits, contextLength: session.contextLength,
         .homeDraft)
@@ -137,7 +139,8 @@ extension FaultRun {
     let worker = workers[index]
     try Self.require(worker.pass == nil, .workerPass, "worker \(index) runs two passes at once")
     try Self.require(
-      (1...worker.plan.limits.passWidth).contains(tasks.count), .workerPass, "\(tasks.count) nodes in one pass")
+      (1...worker.plan.limits.passWidth).contains(tasks.count), .workerPass,
+      "\(tasks.count) nodes in one pass")
     for (index, task) in tasks.enumerated() {
       try checkTask(
         task, beside: tasks[..<index], limits: worker.plan.limits, contextLength: worker.plan.contextLength,

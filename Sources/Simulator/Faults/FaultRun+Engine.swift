@@ -41,7 +41,8 @@ extension FaultRun {
   /// What a pass does to the cache, and how long that takes. One that fails changes nothing.
   private func run(_ pass: inout PassUnderWay, at controller: Controller) throws {
     let requests = pass.pass.parts.map {
-      CacheLedger.Request(session: $0.session, prefix: $0.prefix, tokens: $0.set.tokens, parents: $0.set.parents)
+      CacheLedger.Request(
+        session: $0.session, prefix: $0.prefix, tokens: $0.set.tokens, parents: $0.set.parents)
     }
     var cache = controller.cache
     do {
@@ -77,7 +78,11 @@ extension FaultRun {
     case .pass(let pass):
       try startJob(at: controller)
       controller.pass = nil
-      if let kind = pass.failure { try fail(pass, kind, at: controller) } else { try end(pass, at: controller) }
+      if let kind = pass.failure {
+        try fail(pass, kind, at: controller)
+      } else {
+        try end(pass, at: controller)
+      }
     }
   }
 
@@ -107,7 +112,8 @@ extension FaultRun {
     try tell(controller, .passFailed(PassFailure(kind, reason: "planned")), about: pass.sessions)
     if isAlone {
       try Self.require(
-        pass.sessions.allSatisfy(\.isOver), .ending, "a pass of it alone failed, and \(pass.sessions[0].id) goes on")
+        pass.sessions.allSatisfy(\.isOver), .ending,
+        "a pass of it alone failed, and \(pass.sessions[0].id) goes on")
     }
     try checkHealth(controller)
   }
@@ -172,7 +178,8 @@ extension FaultRun {
     guard let pass = controller.homePass else { throw BrokenRule(.homeDraft, "no home pass is under way") }
     controller.homePass = nil
     let members = pass.members
-    var fails = !faultsAreOver && controller.server.homeFailure > 0
+    var fails =
+      !faultsAreOver && controller.server.homeFailure > 0
       && controller.random.chance(controller.server.homeFailure)
     for session in members {
       if session.plan.homeFailsAt == session.homePasses { fails = true }

@@ -14,9 +14,10 @@ extension FaultRun {
         // Sessions may go on for a while, nobody new may come.
         controller.isStopping = true
         try tell(controller, .stopAccepting)
-        let grace = min(.microseconds(fault.duration) / 2, .milliseconds(50))
+        let grace = min(Duration.microseconds(fault.duration) / 2, .milliseconds(50))
         queue.schedule(
-          .stop(controller, life: controller.life, isRepeated: isRepeated), at: min(until, now.advanced(by: grace)))
+          .stop(controller, life: controller.life, isRepeated: isRepeated),
+          at: min(until, now.advanced(by: grace)))
       }
       return queue.schedule(.controllerUp(fault.subject), at: until)
     }

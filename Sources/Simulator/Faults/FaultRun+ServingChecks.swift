@@ -15,7 +15,8 @@ extension FaultRun {
     }
     let isFull = waiting >= controller.server.maxWaiting
     switch refusal {
-    case .stopping: try Self.require(controller.isStopping, .serving, "\(session.id) is refused, as if it stopped")
+    case .stopping:
+      try Self.require(controller.isStopping, .serving, "\(session.id) is refused, as if it stopped")
     case .invalid(let problem):
       try Self.require(session.isImpossible, .serving, "\(session.id) is refused: \(problem)")
     case .overloaded(let count, let retryAfter):
@@ -24,7 +25,8 @@ extension FaultRun {
         "\(session.id) is refused as \(count) wait, of \(controller.server.maxWaiting)")
     case nil:
       try Self.require(
-        !controller.isStopping && !session.isImpossible, .serving, "\(session.id) is taken, and cannot be served")
+        !controller.isStopping && !session.isImpossible, .serving,
+        "\(session.id) is taken, and cannot be served")
       // With a full queue only who runs at once.
       try Self.require(
         !isFull || controller.machine.running.contains(session.id), .serving,
@@ -99,10 +101,11 @@ extension FaultRun {
         let has = controller.machine.machine(of: session.id)?.hasWorker(connection.id!) ?? false
         try Self.require(
           has == (connection.told[session.id] != nil), .controllerMessage,
-          "\(connection.id!) " + (has ? "drafts for \(session.id) untold" : "is not told to leave \(session.id)"))
+          "\(connection.id!) "
+            + (has ? "drafts for \(session.id) untold" : "is not told to leave \(session.id)"))
       }
     }
-    let gone = controller.machine.attachedWorkers.first { connection($0, at: controller) == nil }
+    let gone = controller.machine.attachedWorkers.first { self.connection($0, at: controller) == nil }
     try Self.require(
       gone == nil || !controller.inbox.isEmpty, .serving, "\(gone!) is gone, and the machine goes on with it")
   }
@@ -160,7 +163,8 @@ extension FaultRun {
     if !controller.releasing.isEmpty, controller.waitingCount > 0 || isFull(controller) { return }
     for session in controller.sessions where session.isRunning {
       try Self.require(
-        session.plan.draftsBefore != nil && controller.homePass != nil, .waiting, "\(session.id) stands still")
+        session.plan.draftsBefore != nil && controller.homePass != nil, .waiting, "\(session.id) stands still"
+      )
     }
     try Self.require(
       controller.waitingCount == 0 || controller.sessions[0].isRunning, .waiting,
@@ -208,7 +212,7 @@ extension FaultRun {
     let checked = sessions.reduce(0) { $0 + $1.maxVerified + 1 }
     let budget = max(controller.server.prefillChunk, Self.longestPrefill)
     return plan.target.longest(min(read, budget) + checked)
-      + .microseconds(controller.server.releaseDelay + 1) * (sessions.count + 1)
+      + Duration.microseconds(controller.server.releaseDelay + 1) * (sessions.count + 1)
   }
 
   private func longestDrafting(before session: FaultPlan.Session) -> Duration {
