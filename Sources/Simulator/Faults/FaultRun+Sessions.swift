@@ -139,7 +139,8 @@ extension FaultRun {
       if isListening { forget(id, on: connection) }
       try tell(controller, .workerSaid(connection.id!, message), about: session.map { [$0] } ?? [])
     case .expansion(_, let expansion):
-      let breach = isListening ? session.flatMap { breach(of: expansion, in: $0, on: connection) } : nil
+      let breach: String? =
+        isListening ? session.flatMap { self.breach(of: expansion, in: $0, on: connection) } : nil
       counts[.expansions] += 1
       counts[.forgottenNodes] += expansion.forgotten.count
       connection.expansions += 1
