@@ -101,7 +101,8 @@ struct ArrivalTests {
 
   @Test func lengthsMoveNoArrival() throws {
     func all(_ prompt: TokenLength?, seed: UInt64 = 3) throws -> [RequestArrival] {
-      let workload = Workload(arrivals: .poisson(rate: 5), requests: 500, prompt: prompt, answer: .uniform(1...4))
+      let workload = Workload(
+        arrivals: .poisson(rate: 5), requests: 500, prompt: prompt, answer: .uniform(1...4))
       let arrivals = try RequestArrivals(workload, seed: seed)
       var all: [RequestArrival] = []
       while let next = try arrivals.next() { all.append(next) }

@@ -91,7 +91,8 @@ struct ServingFiguresTests {
     #expect(record.timeToFirstToken == 4 && record.timePerOutputToken == nil)
     var figures = ServingFigures(goodput: GoodputLimit(interTokenLatency95: .nanoseconds(1)))
     figures.finish(record, .answered, at: 9)
-    #expect(figures.good == 1 && figures.interTokenLatency.count == 0 && figures.timePerOutputToken.count == 0)
+    #expect(
+      figures.good == 1 && figures.interTokenLatency.count == 0 && figures.timePerOutputToken.count == 0)
     #expect(figures.queueing.count == 0, "it was never said to run")
   }
 
