@@ -227,7 +227,7 @@ struct RequestTraceTests {
     ),
     (
       "{\"timestamp\":0,\"input_length\":1,\"output_length\":1",
-      "expected \"}\", found \"the end of the line\""
+      "expected \"}\", found the end of the line"
     ),
     ("{\"timestamp\":0,\"input_length\":1,\"output_length\":1} x", ":1:52: expected the end of the line"),
     ("{\"timestamp\":0,\"input_length\":1,\"output_length\":1}\n7", ":2:1: expected \"{\", found \"7\""),
