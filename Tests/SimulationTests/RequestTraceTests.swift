@@ -154,8 +154,8 @@ struct RequestTraceTests {
     }
     let header = "arrival,prompt,answer\n"
     #expect(try Self.read(header + lines(expected[...])) == expected)
-    #expect(try Self.read(gzip(header + lines(expected[...]))) == expected)
-    let members = try gzip(header + lines(expected[..<777])) + gzip(lines(expected[777...]))
+    #expect(try Self.read(Self.gzip(header + lines(expected[...]))) == expected)
+    let members = try Self.gzip(header + lines(expected[..<777])) + Self.gzip(lines(expected[777...]))
     #expect(try Self.read(members) == expected)
   }
 
@@ -174,7 +174,7 @@ struct RequestTraceTests {
   }
 
   @Test func damagedCompressionIsSaidSo() throws {
-    let whole = try gzip((0..<5000).reduce("arrival,prompt,answer\n") { $0 + "\($1),\($1 + 1),1\n" })
+    let whole = try Self.gzip((0..<5000).reduce("arrival,prompt,answer\n") { $0 + "\($1),\($1 + 1),1\n" })
     for count in [10, 100, whole.count / 2, whole.count - 1] {
       #expect {
         try Self.read(Array(whole[..<count]))
