@@ -15,7 +15,9 @@ struct CapacitySearchTests {
         #expect(result.streams == (edge < lowest ? 0 : min(edge, most)), "\(edge) in \(lowest)...\(most)")
         #expect(result.isBounded == (edge >= most) && result.beyond.isEmpty)
         #expect(Set(tried).count == tried.count && tried.allSatisfy { (lowest...most).contains($0) })
-        #expect(result.runs.map(\.streams) == tried.sorted() && result.figures == (edge < lowest ? nil : result.streams))
+        #expect(
+          result.runs.map(\.streams) == tried.sorted()
+            && result.figures == (edge < lowest ? nil : result.streams))
       }
     }
   }

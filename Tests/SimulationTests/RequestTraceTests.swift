@@ -31,6 +31,21 @@ struct RequestTraceTests {
     }
   }
 
+  /// By the system's gzip, from a file: a pipe on each side of it would wait for the other.
+  private static func gzip(_ text: String) throws -> [UInt8] {
+    let folder = try Folder()
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["gzip", "-c", try folder.write(Array(text.utf8))]
+    let sink = Pipe()
+    process.standardOutput = sink
+    try process.run()
+    let output = try sink.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0)
+    return [UInt8](output)
+  }
+
   private static func read(
     _ bytes: [UInt8], _ change: (inout RequestTrace) -> Void = { _ in }
   ) throws -> [RequestArrival] {
@@ -77,7 +92,9 @@ struct RequestTraceTests {
       2024-03-01 00:00:00,1,1
       """
     #expect(
-      try Self.read(zones).map(\.time) == [0, 2_500_000_000, 4_000_000_000, 5_000_000_000, 86_401_000_000_000])
+      try Self.read(zones).map(\.time) == [
+        0, 2_500_000_000, 4_000_000_000, 5_000_000_000, 86_401_000_000_000,
+      ])
   }
 
   @Test func readsMooncakes() throws {
@@ -137,8 +154,8 @@ struct RequestTraceTests {
     }
     let header = "arrival,prompt,answer\n"
     #expect(try Self.read(header + lines(expected[...])) == expected)
-    #expect(try Self.read(Gunzip.bytes(header + lines(expected[...]))) == expected)
-    let members = try Gunzip.bytes(header + lines(expected[..<777])) + Gunzip.bytes(lines(expected[777...]))
+    #expect(try Self.read(Self.gzip(header + lines(expected[...]))) == expected)
+    let members = try Self.gzip(header + lines(expected[..<777])) + Self.gzip(lines(expected[777...]))
     #expect(try Self.read(members) == expected)
   }
 
@@ -157,7 +174,7 @@ struct RequestTraceTests {
   }
 
   @Test func damagedCompressionIsSaidSo() throws {
-    let whole = try Gunzip.bytes((0..<5000).reduce("arrival,prompt,answer\n") { $0 + "\($1),\($1 + 1),1\n" })
+    let whole = try Self.gzip((0..<5000).reduce("arrival,prompt,answer\n") { $0 + "\($1),\($1 + 1),1\n" })
     for count in [10, 100, whole.count / 2, whole.count - 1] {
       #expect {
         try Self.read(Array(whole[..<count]))
@@ -185,7 +202,9 @@ struct RequestTraceTests {
     ("prompt,TIMESTAMP\n", ":1: there is no column \"answer\""),
     ("arrival,prompt,answer\n0,1\n", ":2:4: expected 3 values, found 2"),
     ("arrival,prompt,answer\n0,1,2,3\n", ":2:7: expected 3 values, found more"),
-    ("arrival,prompt,answer\n5,1,1\n\n4.9,1,1\n", ":4:1: arrival \"4.9\" is before the arrival above it (5s)"),
+    (
+      "arrival,prompt,answer\n5,1,1\n\n4.9,1,1\n", ":4:1: arrival \"4.9\" is before the arrival above it (5s)"
+    ),
     ("arrival,prompt,answer\n-1,1,1\n", ":2:1: arrival \"-1\" is negative"),
     ("arrival,prompt,answer\n1700000000,1,1\n", "is more than ten years after the start"),
     ("arrival,prompt,answer\n999999999999999999999,1,1\n", ":2:1: arrival"),
@@ -210,12 +229,21 @@ struct RequestTraceTests {
     ("arrival,prompt,answer\n0,\u{0661},1\n", ":2:3: prompt"),
     ("arrival,prompt,answer\n0,1\u{0},1\n", ":2:4: the line has a NUL byte"),
     ("{\"timestamp\":0,\"input_length\":1}", ":1: \"output_length\" is missing"),
-    ("{\"timestamp\":0,\"input_lenght\":1}", ":1:16: unknown key \"input_lenght\"; did you mean \"input_length\"?"),
+    (
+      "{\"timestamp\":0,\"input_lenght\":1}",
+      ":1:16: unknown key \"input_lenght\"; did you mean \"input_length\"?"
+    ),
     ("{\"timestamp\":0,\"timestamp\":1}", ":1:16: \"timestamp\" is there twice"),
     ("{\"timestamp\":\"0\"}", ":1:14: expected a number, found \"\\\"0\\\"}\""),
     ("{\"timestamp\":0,\"hash_ids\":[1,[2]]}", "expected a number, found \"[2]]}\""),
-    ("{\"timestamp\":1-2,\"input_length\":1,\"output_length\":1}", "arrival \"1-2\" is no time in milliseconds"),
-    ("{\"timestamp\":0,\"input_length\":1,\"output_length\":1", "expected \"}\", found \"the end of the line\""),
+    (
+      "{\"timestamp\":1-2,\"input_length\":1,\"output_length\":1}",
+      "arrival \"1-2\" is no time in milliseconds"
+    ),
+    (
+      "{\"timestamp\":0,\"input_length\":1,\"output_length\":1",
+      "expected \"}\", found the end of the line"
+    ),
     ("{\"timestamp\":0,\"input_length\":1,\"output_length\":1} x", ":1:52: expected the end of the line"),
     ("{\"timestamp\":0,\"input_length\":1,\"output_length\":1}\n7", ":2:1: expected \"{\", found \"7\""),
     ("{\"timestamp", "expected a key"),

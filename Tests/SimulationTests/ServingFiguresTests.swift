@@ -91,7 +91,8 @@ struct ServingFiguresTests {
     #expect(record.timeToFirstToken == 4 && record.timePerOutputToken == nil)
     var figures = ServingFigures(goodput: GoodputLimit(interTokenLatency95: .nanoseconds(1)))
     figures.finish(record, .answered, at: 9)
-    #expect(figures.good == 1 && figures.interTokenLatency.count == 0 && figures.timePerOutputToken.count == 0)
+    #expect(
+      figures.good == 1 && figures.interTokenLatency.count == 0 && figures.timePerOutputToken.count == 0)
     #expect(figures.queueing.count == 0, "it was never said to run")
   }
 
@@ -123,7 +124,7 @@ struct ServingFiguresTests {
   }
 
   /// Two good answers, a late one, a refusal, a cancellation and a failure in 2 s, and one before the warm-up ends.
-  @Test func goodputLeavesOutWhatUsersCancel() {
+  @Test func goodputLeavesOutWhatUsersCancel() throws {
     var figures = ServingFigures(
       goodput: GoodputLimit(timeToFirstToken: .milliseconds(100)), warmUp: .milliseconds(500))
     func record(_ arrival: Int64, first: Int64?, tokens: Int) -> RequestRecord {
@@ -145,8 +146,8 @@ struct ServingFiguresTests {
     #expect(figures.throughput == 32.5 && figures.goodThroughput == 20)
     #expect(figures.timeToFirstToken.count == 4 && figures.endToEnd.count == 3)
     let summary = ServingSummary(figures, targetBusy: 1000 * Self.ms)
-    #expect(summary.utilisation == 0.5 && summary.goodShare == 0.4 && summary.timeToFirstToken.p50 == 90.11)
-    #expect(summary.queueing.p95 == nil)
+    #expect(summary.utilisation == 0.5 && summary.goodShare == 0.4)
+    #expect(abs(try #require(summary.timeToFirstToken.p50) - 90) <= 0.36 && summary.queueing.p95 == nil)
   }
 
   @Test func anEmptyRunDividesNothingByNothing() throws {

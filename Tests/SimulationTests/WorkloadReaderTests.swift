@@ -5,7 +5,8 @@ import StrictYAML
 import Testing
 
 struct WorkloadReaderTests {
-  private static func scenario(_ text: String, folder: URL = Shipped.scenarios) throws(YAMLError) -> Scenario {
+  private static func scenario(_ text: String, folder: URL = Shipped.scenarios) throws(YAMLError) -> Scenario
+  {
     try Scenario(
       try YAMLDocument(parsing: ScenarioTests.minimal + "\n" + text, name: "x.yaml"), folder: folder)
   }
@@ -60,7 +61,8 @@ struct WorkloadReaderTests {
             timeToFirstToken95: .seconds(2), interTokenLatency95: .milliseconds(50), streams: 1...256,
             requestsPerStream: 6),
           limits: ServingLimits(
-            cacheTokens: 9000, maxSessions: 8, maxWaiting: 100, context: 2048, branches: 64, prefillChunk: 512)))
+            cacheTokens: 9000, maxSessions: 8, maxWaiting: 100, context: 2048, branches: 64, prefillChunk: 512
+          )))
     #expect(try Self.workload("workload: {prompt: 30}")?.prompt == .fixed(30))
     #expect(try Self.workload("max-waiting: 0")?.limits == ServingLimits(maxWaiting: 0))
   }
@@ -133,7 +135,10 @@ struct WorkloadReaderTests {
     ("max-waiting: -1", "max-waiting: must be 0 to 65536"),
     ("cache-tokens: 100\ncontext: 200", "a request may have 200 tokens, and the cache holds only 100"),
     ("max-sessions: 9\nbranches: 8", "9 sessions need 9 branches, and there are only 8"),
-    ("context: 100\nworkload: {prompt: 90, answer: 11}", "a request may have 101 tokens, and context is only 100"),
+    (
+      "context: 100\nworkload: {prompt: 90, answer: 11}",
+      "a request may have 101 tokens, and context is only 100"
+    ),
     ("cache-tokens: 100\nworkload: {prompt: {uniform: [1, 101]}}", "and cache-tokens is only 100"),
     ("sessions: 9\nmax-sessions: 4\nmax-waiting: 4", "some of 9 users would be refused again and again"),
   ]

@@ -7,7 +7,6 @@ struct WorkloadReader {
   /// Paths in a scenario are relative to it.
   let folder: URL
 
-
   /// Nil when the scenario says nothing of all this: each text is then written once, `sessions` at a time.
   ///
   /// - Parameter sessions: users of a closed loop that does not say how many it has
@@ -83,8 +82,9 @@ struct WorkloadReader {
 
   private func diurnal(_ section: YAMLSection) throws(YAMLError) -> DailyRate {
     let mean = try rate(try section.required("mean", section.value("mean")))
-    let period = try section.duration("period", in: .seconds(1) ... .seconds(366 * 86_400)) ?? .seconds(86_400)
-    let start = try section.duration("start", in: .zero ... period) ?? .zero
+    let period =
+      try section.duration("period", in: .seconds(1) ... .seconds(366 * 86_400)) ?? .seconds(86_400)
+    let start = try section.duration("start", in: .zero...period) ?? .zero
     let parts = try section.list("hours", maxCount: 1000) { (value) throws(YAMLError) in
       try value.number(in: 0...1e6)
     }
@@ -95,7 +95,8 @@ struct WorkloadReader {
         throw section.error("hours", "the factors are all 0", hint: "at least one must be more")
       }
       return DailyRate(mean: mean, shape: .parts(parts), period: period, start: start)
-    case (nil, let peak?): return DailyRate(mean: mean, shape: .sine(peak: peak), period: period, start: start)
+    case (nil, let peak?):
+      return DailyRate(mean: mean, shape: .sine(peak: peak), period: period, start: start)
     case (nil, nil), (.some, .some):
       throw section.error(
         nil, "diurnal needs either \"peak\" or \"hours\"",

@@ -48,7 +48,8 @@ struct TraceTable {
   init(header line: [UInt8]) throws(TraceRow.Problem) {
     var columns: [TraceRow.Column] = []
     let names = TraceRow.Column.allCases.flatMap(\.names)
-    let hint = "columns: \(names[0]),\(names[2]),\(names[4]), or as Azure's \(names[1]),\(names[3]),\(names[5])"
+    let hint =
+      "columns: \(names[0]),\(names[2]),\(names[4]), or as Azure's \(names[1]),\(names[3]),\(names[5])"
     for field in try Self.fields(line, limit: 256) {
       let name = String(decoding: line[field], as: UTF8.self)
       guard let column = TraceRow.Column.allCases.first(where: { $0.names.contains(name) }) else {
@@ -158,7 +159,9 @@ struct TraceObject {
   }
 
   private mutating func skipSpace() {
-    while index < line.count, line[index] == TraceRow.blank || line[index] == UInt8(ascii: "\t") { index += 1 }
+    while index < line.count, line[index] == TraceRow.blank || line[index] == UInt8(ascii: "\t") {
+      index += 1
+    }
   }
 
   private mutating func accept(_ character: Unicode.Scalar) -> Bool {
