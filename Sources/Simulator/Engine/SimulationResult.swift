@@ -16,6 +16,8 @@ public struct SimulationResult: Sendable, Hashable {
   public var sessions: [Session] = []
   /// Sums over the sessions.
   public var statistics = SessionStatistics()
+  /// The most streams that the target carries, where that was asked for.
+  public var streams: Int?
   /// What users of the server saw.
   public var serving = ServingFigures()
   public var upBytes = 0

@@ -157,3 +157,23 @@ public struct ServingSummary: Codable, Hashable, Sendable {
     utilisation = figures.utilisation(busy: targetBusy)
   }
 }
+
+extension ServingSummary {
+  /// As JSON shows it.
+  public var object: [String: any Sendable] {
+    func values(_ percentiles: Percentiles) -> [String: any Sendable] {
+      let all = [
+        "mean": percentiles.mean, "p50": percentiles.p50, "p95": percentiles.p95, "p99": percentiles.p99,
+      ]
+      return all.compactMapValues { $0 }
+    }
+    return [
+      "queueing_ms": values(queueing), "ttft_ms": values(timeToFirstToken),
+      "itl_ms": values(interTokenLatency), "step_gap_ms": values(stepGap),
+      "tpot_ms": values(timePerOutputToken), "end_to_end_ms": values(endToEnd), "answered": answered,
+      "refused": refused, "preemptions": preemptions, "tokens_per_second": tokensPerSecond,
+      "requests_per_second": requestsPerSecond, "good_requests_per_second": goodRequestsPerSecond,
+      "good_share": goodShare, "utilisation": utilisation,
+    ]
+  }
+}
