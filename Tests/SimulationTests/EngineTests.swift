@@ -19,7 +19,7 @@ struct EngineTests {
   static func wan(
     _ roundTrip: Double, limits: DraftLimits = chain, width: Int = 8, link: LinkModel? = nil, count: Int = 1
   ) -> SimulationPlan {
-    SimulationPlan(
+    var plan = SimulationPlan(
       settings: .wideArea(
         verification: VerificationPolicy(rule: .everything, maxNodes: width, minPathProbability: 0),
         minGain: 0),
@@ -28,6 +28,8 @@ struct EngineTests {
         repeating: SimulationPlan.Worker(
           limits: limits, cost: draft, link: link ?? LinkModel(roundTripMilliseconds: roundTrip)),
         count: count))
+    plan.pool.workersPerSession = count
+    return plan
   }
 
   @Test func eventsComeByTimeAndThenByAge() {

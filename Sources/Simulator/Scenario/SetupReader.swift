@@ -45,6 +45,7 @@ struct SetupReader {
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
     plan.livenessTimeout =
       try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
+    plan.pool.workersPerSession = try root.integer("workers-per-session", in: 1...16) ?? plan.pool.workersPerSession
     let workload = try WorkloadReader(folder: folder).workload(root, sessions: plan.sessions)
     return Setup(texts: texts, plan: plan, seed: seed, workload: workload)
   }
@@ -139,10 +140,12 @@ struct SetupReader {
     limits base: DraftLimits
   ) throws(YAMLError) -> [SimulationPlan.Worker] {
     func worker(_ section: YAMLSection?, link: LinkModel) throws(YAMLError) -> SimulationPlan.Worker {
-      SimulationPlan.Worker(
+      var worker = SimulationPlan.Worker(
         limits: try limits(section, default: base), cost: draft.pass, prefillPerToken: draft.prefill,
-        link: link,
-        diesAt: try section?.duration("dies-at"))
+        link: link, diesAt: try section?.duration("dies-at"))
+      worker.capacity = try section?.integer("capacity", in: 1...4096) ?? worker.capacity
+      worker.joinsAt = try section?.duration("joins-at") ?? worker.joinsAt
+      return worker
     }
     if let list = try root.sections("workers", maxCount: 256) {
       var workers: [SimulationPlan.Worker] = []
