@@ -27,11 +27,11 @@ struct AdmissionTests {
     }
     #expect((.seconds(1)...(.seconds(120))).contains(retryAfter))
     #expect(admitted(&admission, at: at(1)) == [])
-    #expect(admission.ended(SessionID(1), at: at(1)))
+    #expect(admission.ended(SessionID(1), at: at(1)) == true)
     #expect(admitted(&admission, at: at(1)) == [], "its cells are not free yet")
     admission.released(SessionID(1))
     #expect(admitted(&admission, at: at(1)) == [SessionID(3)])
-    #expect(!admission.ended(SessionID(4), at: at(1)))
+    #expect(admission.ended(SessionID(4), at: at(1)) == false)
     #expect(admission.waitingCount == 0)
   }
 

@@ -195,7 +195,7 @@ private struct Follower {
   @Test func tellsWorkersHowMuchItHolds() {
     var machine = controller(configuration(maxTreeNodes: 24))
     _ = machine.start()
-    guard case .send(.open(_, _, _, let maxNodes), _)? = machine.workerJoined(worker).first else {
+    guard case .session(.send(.open(_, _, _, let maxNodes), _))? = machine.workerJoined(worker).first else {
       Issue.record("not opened")
       return
     }

@@ -87,10 +87,10 @@ struct ValuePolicyTests {
 struct AutopilotTests {
   @Test func itsLimitsAreValidAndFitWhatAControllerHolds() {
     #expect(Autopilot.limits.problem == nil)
-    let configuration = SessionMachine.Configuration(
-      Autopilot.settings(), vocabularySize: 10, contextLength: 100, maxTokens: 10, endTokens: [])
-    #expect(Autopilot.limits.maxNodes <= configuration.maxTreeNodes)
-    #expect(Autopilot.limits.candidates <= configuration.maxCandidates)
+    let request = ServingRequest(
+      session: SessionID(1), prompt: [1], speculation: Autopilot.settings(), maxTokens: 10, endTokens: [])
+    #expect(Autopilot.limits.maxNodes <= request.maxTreeNodes)
+    #expect(Autopilot.limits.candidates <= request.maxCandidates)
   }
 
   @Test func homeDraftingIsTheOperatorsChoice() {

@@ -138,14 +138,14 @@ struct WorkerPoolTests {
     #expect(pool.decide(at: at(1), targetSeconds: 0.03) == [])
     #expect(pool.describe(WorkerID(1))!.standing < 0.2)
     pool.observe(WorkerID(1), SessionID(1), WorkerTally(expansions: 100), tokens: 3)
-    guard case .exclude(WorkerID(1), let reason)? = pool.decide(at: at(2), targetSeconds: 0.03).first else {
+    guard case .exclude(WorkerID(1), _, let reason)? = pool.decide(at: at(2), targetSeconds: 0.03).first else {
       Issue.record("not excluded")
       return
     }
     #expect(reason.contains("hardly any helped"))
     #expect(pool.placements(of: SessionID(1)) == [])
     pool.join(WorkerID(2), profile("w1"), at: at(3))
-    guard case .exclude(WorkerID(2), let again)? = pool.decide(at: at(3), targetSeconds: 0.03).first else {
+    guard case .exclude(WorkerID(2), _, let again)? = pool.decide(at: at(3), targetSeconds: 0.03).first else {
       Issue.record("let in again")
       return
     }
@@ -174,7 +174,7 @@ struct WorkerPoolTests {
       pool.leave(WorkerID(turn))
     }
     pool.join(WorkerID(4), profile("liar"), at: at(5))
-    guard case .exclude(WorkerID(4), let reason)? = pool.decide(at: at(5), targetSeconds: nil).first else {
+    guard case .exclude(WorkerID(4), _, let reason)? = pool.decide(at: at(5), targetSeconds: nil).first else {
       Issue.record("let in")
       return
     }
@@ -251,7 +251,7 @@ struct WorkerPoolTests {
           #expect(placed.insert([session.rawValue, worker.rawValue]).inserted, "seed \(seed), step \(step)")
         case .displace(let session, let worker):
           #expect(placed.remove([session.rawValue, worker.rawValue]) != nil, "seed \(seed), step \(step)")
-        case .exclude(let worker, let reason):
+        case .exclude(let worker, _, let reason):
           throw CheckFailure("\(worker) excluded: \(reason)")
         }
       }

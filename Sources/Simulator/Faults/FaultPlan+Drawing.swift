@@ -29,7 +29,9 @@ extension FaultPlan {
       sessions.append(drawSession(span: span, &random))
     }
     drawLongPrompts(&random)
-    for _ in 0..<controllers { servers.append(drawServer(scale: scale, &random)) }
+    let isCrowded = random.chance(0.3)
+    if isCrowded { drawLongTexts(&random) }
+    for _ in 0..<controllers { servers.append(drawServer(scale: scale, isCrowded: isCrowded, &random)) }
     for _ in 0..<[0, 1, 1, 1, 2, 2, 3, 4].randomElement(using: &random)! {
       workers.append(drawWorker(scale: scale, &random))
     }
@@ -91,15 +93,30 @@ extension FaultPlan {
     }
   }
 
+  /// Texts that outgrow the room which a session claims at first, all at the same time.
+  private mutating func drawLongTexts(_ random: inout SplitMix64) {
+    script.endProbability = random.chance(0.5) ? 0 : 0.002
+    for index in sessions.indices {
+      sessions[index].maxTokens = Int.random(in: 90...180, using: &random)
+      sessions[index].contextLength = 4096
+    }
+  }
+
   /// A cache of 1.1 to 3 of the largest prompts, with or without the room to grow that a session asks for.
-  private func drawServer(scale: Microseconds, _ random: inout SplitMix64) -> Server {
+  private func drawServer(
+    scale: Microseconds, isCrowded: Bool, _ random: inout SplitMix64
+  ) -> Server {
     var server = Server()
-    if random.chance(0.6) {
+    if isCrowded {
+      // Two or three are admitted, and outgrow what they have claimed.
+      let claim = (sessions.map(\.prompt.count).max() ?? 1) + 64
+      server.cells = claim * Int.random(in: 2...3, using: &random) + Int.random(in: 0...40, using: &random)
+    } else if random.chance(0.6) {
       let largest = (sessions.map(\.prompt.count).max() ?? 1) + (random.chance(0.75) ? 64 : 0)
       server.cells = max(2, Int(Double(largest) * (1.1 + 1.9 * random.uniform())))
     }
     if random.chance(0.4) { server.branches = Int.random(in: 1...12, using: &random) }
-    server.maxSessions = [1, 2, 3, 64, 64].randomElement(using: &random)!
+    server.maxSessions = isCrowded ? 64 : [1, 2, 3, 64, 64].randomElement(using: &random)!
     if random.chance(0.3) { server.maxWaiting = Int.random(in: 0...3, using: &random) }
     server.prefillChunk = [1, 4, 16, 64, 512].randomElement(using: &random)!
     server.sharesPrefixes = random.chance(0.5)

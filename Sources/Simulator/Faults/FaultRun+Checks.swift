@@ -108,10 +108,12 @@ extension FaultRun {
 
   // MARK: Drafting
 
-  /// One pass at a time, over nodes of sessions that may draft at home, as many as the least of them allows.
+  /// One pass at a time, over nodes of sessions that may draft at home: of each as many as it allows, and in all as many
+  /// as the widest allows.
   func checkHome(_ tasks: [DraftTask<SessionMachine.NodeID>], at controller: Controller) throws {
     try Self.require(controller.homePass == nil, .homeDraft, "two home draft passes at once")
     try Self.require(!tasks.isEmpty, .homeDraft, "a home draft pass over nothing")
+    let widest = controller.sessions.map(\.plan.homeLimits.passWidth).max() ?? 0
     for (index, task) in tasks.enumerated() {
       guard let session = controller.session(task.session), session.isAdmitted,
         controller.machine.running.contains(task.session)
@@ -122,8 +124,10 @@ extension FaultRun {
         session.plan.hasHomeDraft && session.plan.homePolicy != .never, .homeDraft,
         "drafts at home though told never to")
       try Self.require(!session.isHomeBroken, .homeDraft, "drafts at home after the model failed")
+      let own = tasks.count { $0.session == task.session }
       try Self.require(
-        tasks.count <= session.plan.homeLimits.passWidth, .homeDraft, "\(tasks.count) nodes in one pass")
+        own <= session.plan.homeLimits.passWidth && tasks.count <= widest, .homeDraft,
+        "\(tasks.count) nodes in one pass, \(own) of \(task.session)")
       try checkTask(
         task, beside: tasks[..<index], limits: session.plan.homeLimits, contextLength: session.contextLength,
         .homeDraft)
