@@ -139,13 +139,8 @@ extension FaultRun {
       if isListening { forget(id, on: connection) }
       try tell(controller, .workerSaid(connection.id!, message), about: session.map { [$0] } ?? [])
     case .expansion(_, let expansion):
-<<<<<<< HEAD
-      let breach: String? =
-        isListening ? session.flatMap { self.breach(of: expansion, in: $0, on: connection) } : nil
-=======
       var breach: String?
       if isListening, let session { breach = self.breach(of: expansion, in: session, on: connection) }
->>>>>>> h6
       counts[.expansions] += 1
       counts[.forgottenNodes] += expansion.forgotten.count
       connection.expansions += 1
