@@ -10,7 +10,8 @@ Builds llama-bench and llama-speculative-simple (once, into the cache), pins the
 Both are llama.cpp as it is released; --patched builds them from the tree of wanspec's own engine, which has
 dev/patches, so that the same kernels compute on both sides and the rest of the difference is wanspec's.
 
-A figure is decoding time over decoded tokens as the program prints it; loading and prefill are apart. Every
+A figure is decoding time over decoded tokens as the program prints it; loading and prefill are apart. Every run is a
+process of its own and begins with empty caches, as `wanspec bench` does unless told otherwise. Every
 result is written as soon as it exists (--json), and a run that was interrupted continues from that file.
 
 Example:

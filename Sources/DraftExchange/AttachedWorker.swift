@@ -132,7 +132,7 @@ final class AttachedWorker: Sendable {
 extension ControllerMessage {
   var session: SessionID {
     switch self {
-    case .open(let session, _, _), .commit(let session, _, _, _), .close(let session): session
+    case .open(let session, _, _, _), .commit(let session, _, _, _), .close(let session): session
     }
   }
 }

@@ -22,8 +22,9 @@ package struct ControllerCodec: Sendable {
   package func problem(with message: ControllerMessage) -> ProtocolViolation? {
     do throws(ProtocolViolation) {
       switch message {
-      case .open(let session, let context, let sampling):
+      case .open(let session, let context, let sampling, let maxNodes):
         _ = try FieldChecks.session(session.rawValue, "session")
+        if let maxNodes { try check(nodes: maxNodes, "maxNodes") }
         try check(context: context.count, "context")
         try checkOwn(context, "context")
         if let problem = sampling.problem { throw ProtocolViolation(field: "sampling", problem: problem) }
@@ -55,7 +56,7 @@ package struct ControllerCodec: Sendable {
   package static func cost(of item: ControllerItem) -> Int {
     switch item {
     case .ping: 16
-    case .message(.open(_, let context, let sampling)):
+    case .message(.open(_, let context, let sampling, _)):
       // A biased token has up to 4 bytes, its bias 4.
       64 + 4 * context.count + (sampling.adjustments.map { 48 + 8 * $0.biases.count } ?? 0)
     case .message(.commit(_, _, let tokens, _)): 32 + 4 * tokens.count
@@ -86,12 +87,13 @@ package struct ControllerCodec: Sendable {
       count += 1
       switch item {
       case .ping(let sequence): frame.ping = .with { $0.sequence = sequence }
-      case .message(.open(let session, let context, let sampling)):
+      case .message(.open(let session, let context, let sampling, let maxNodes)):
         frame.opens.append(
           .with {
             $0.session = session.rawValue
             $0.context = context.map { UInt32(bitPattern: $0) }
             if sampling != .greedy { $0.sampling = Self.wire(sampling) }
+            $0.maximumNodes = UInt32(clamping: maxNodes ?? 0)
           })
       case .message(.commit(let session, let position, let tokens, let pause)):
         frame.commits.append(
@@ -141,7 +143,9 @@ package struct ControllerCodec: Sendable {
       open.context, vocabularySize: vocabularySize, "\(field()).context")
     let sampling =
       open.hasSampling ? try read(open.sampling, "\(field()).sampling") : SamplingSettings.greedy
-    return .open(session, context: context, sampling: sampling)
+    let maxNodes = open.maximumNodes == 0 ? nil : Int(open.maximumNodes)
+    if let maxNodes { try check(nodes: maxNodes, "\(field()).maximum_nodes") }
+    return .open(session, context: context, sampling: sampling, maxNodes: maxNodes)
   }
 
   private func read(
@@ -158,6 +162,12 @@ package struct ControllerCodec: Sendable {
   private func check(context count: Int, _ field: @autoclosure () -> String) throws(ProtocolViolation) {
     try FieldChecks.require(count >= 1, field(), "is empty: the last token is the root")
     try FieldChecks.count(count, atMost: limits.maximumContextLength, field())
+  }
+
+  private func check(nodes: Int, _ field: @autoclosure () -> String) throws(ProtocolViolation) {
+    try FieldChecks.require(
+      (DraftLimits.leastNodes...limits.maximumNodes).contains(nodes), field(),
+      "is \(nodes): between \(DraftLimits.leastNodes) and \(limits.maximumNodes) is allowed")
   }
 
   /// A commit follows an opening context of at least one token, so its first token is at position 1 or later.

@@ -18,6 +18,8 @@ public struct ExchangeLimits: Hashable, Sendable {
   public var maximumContextLength = 1 << 20
   /// Candidates of one expansion.
   public var maximumCandidates = 64
+  /// Nodes that a controller may allow a worker for one session, and that an expansion may give up.
+  public var maximumNodes = 1 << 16
   /// Biased tokens of one session's sampling settings.
   public var maximumBiases = LogitAdjustments.maxBiases
   /// Tokens of one commit, which has at least one.
@@ -52,7 +54,8 @@ public struct ExchangeLimits: Hashable, Sendable {
       ("maximumControllerMessageBytes", maximumControllerMessageBytes),
       ("maximumWorkerMessageBytes", maximumWorkerMessageBytes), ("maximumNameBytes", maximumNameBytes),
       ("maximumReasonBytes", maximumReasonBytes), ("maximumContextLength", maximumContextLength),
-      ("maximumCandidates", maximumCandidates), ("maximumBiases", maximumBiases),
+      ("maximumCandidates", maximumCandidates), ("maximumNodes", maximumNodes),
+      ("maximumBiases", maximumBiases),
       ("maximumCommitTokens", maximumCommitTokens),
       ("maximumMessagesPerFrame", maximumMessagesPerFrame), ("maximumVocabulary", maximumVocabulary),
       ("maximumCapacity", maximumCapacity), ("maximumQueuedMessages", maximumQueuedMessages),

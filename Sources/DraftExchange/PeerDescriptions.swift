@@ -11,7 +11,7 @@ public struct ProtocolVersion: Hashable, Sendable, CustomStringConvertible {
     self.minor = minor
   }
 
-  public static let current = ProtocolVersion(major: 1, minor: 1)
+  public static let current = ProtocolVersion(major: 1, minor: 2)
 
   public var description: String { "\(major).\(minor)" }
 }

@@ -54,6 +54,7 @@ package struct WorkerCodec: Sendable {
         }
         let candidates = expansion.distribution.candidates
         try check(firstChild: expansion.firstChild, count: candidates.count, "expansion")
+        _ = try forgotten(Self.distances(expansion.forgotten), "forgotten")
         var seen = DistinctTokens()
         for candidate in candidates {
           try FieldChecks.require(
@@ -80,7 +81,8 @@ package struct WorkerCodec: Sendable {
     case .signOfLife, .pong, .draining: 16
     case .goodbye(let reason): 16 + reason.utf8.count
     case .message(.declined(_, let reason)): 32 + reason.utf8.count
-    case .message(.expansion(_, let expansion)): 64 + 8 * expansion.distribution.candidates.count
+    case .message(.expansion(_, let expansion)):
+      64 + 8 * expansion.distribution.candidates.count + 8 * expansion.forgotten.count
     }
   }
 
@@ -147,6 +149,7 @@ package struct WorkerCodec: Sendable {
     wire.surprisals = expansion.distribution.candidates.map {
       Quantization.surprisal(ofProbability: $0.probability)
     }
+    wire.forgotten = Self.distances(expansion.forgotten)
     let last = frame.expansions.indices.last
     if let last, frame.expansions[last].session == session.rawValue,
       frame.expansions[last].knownPosition == position
@@ -229,8 +232,34 @@ package struct WorkerCodec: Sendable {
               site: try readSite(wire, field), firstChild: firstChild,
               distribution: Distribution(
                 entropy: Quantization.nats(ofEntropy: wire.entropy), candidates: candidates),
-              knownPosition: position))))
+              knownPosition: position, forgotten: try forgotten(wire.forgotten, "\(field).forgotten")))))
     }
+  }
+
+  /// Ascending ids as the distances between them, the first to 0: mostly a byte each. 0 where they do not ascend.
+  private static func distances(_ ids: [RemoteNodeID]) -> [UInt64] {
+    var last: RemoteNodeID = 0
+    return ids.map { id in
+      defer { last = id }
+      return id > last ? id - last : 0
+    }
+  }
+
+  private func forgotten(
+    _ distances: [UInt64], _ field: @autoclosure () -> String
+  ) throws(ProtocolViolation) -> [RemoteNodeID] {
+    try FieldChecks.count(distances.count, atMost: limits.maximumNodes, field())
+    var last: RemoteNodeID = 0
+    var ids: [RemoteNodeID] = []
+    ids.reserveCapacity(distances.count)
+    for (index, distance) in distances.enumerated() {
+      try FieldChecks.require(
+        distance >= 1 && distance <= limits.maximumNodeID - last, "\(field())[\(index)]",
+        "is \(distance) after node \(last): ids ascend up to \(limits.maximumNodeID)")
+      last += distance
+      ids.append(last)
+    }
+    return ids
   }
 
   private func readSite(

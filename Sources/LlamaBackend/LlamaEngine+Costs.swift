@@ -50,6 +50,16 @@ extension LlamaEngine {
     return fastest
   }
 
+  /// Measures how long a pass takes that reads `count` tokens of a prompt.
+  public func measureReading(of count: Int) throws -> Duration {
+    let scratch = SessionID(.max)
+    defer { discard(scratch) }
+    let vocabulary = TokenID(clamping: weights.vocabularySize)
+    let size = max(1, min(count, model.contextLength - 1))
+    let text = (0...TokenID(clamping: size)).map { ($0 &* 104_729 &+ 11) % vocabulary }
+    return try read(ReadingRequest(session: scratch, tokens: text, limit: size)).duration
+  }
+
   /// One pass over `size` new tokens: the root and a chain below it.
   private func measure(_ size: Int, prefix: [TokenID], _ scratch: SessionID) throws {
     let draft = DraftTree(

@@ -34,6 +34,17 @@ extension LlamaEngine: DraftModel {
     guard results.count == requests.count else { throw LlamaEngine.incomplete }
     return PassResult(results: results, duration: ContinuousClock.now - start, tokens: pass.tokens)
   }
+
+  public func read(_ request: ReadingRequest) throws -> PassResult<Int> {
+    let start = ContinuousClock.now
+    let work = SessionWork(
+      session: request.session, prefix: request.tokens, tokens: [], parents: [], owners: [], rootOwners: [],
+      readingLimit: max(0, request.limit))
+    let pass = try run([work], keepsGuesses: true, results: 0) { _, _, _ in }
+    return PassResult(
+      results: [sessions[request.session]?.trunk.count ?? 0], duration: ContinuousClock.now - start,
+      tokens: pass.tokens)
+  }
 }
 
 extension SessionWork {

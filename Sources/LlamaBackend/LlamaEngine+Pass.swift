@@ -100,6 +100,10 @@ extension LlamaEngine {
         }
       }
       let missing = max(0, work.prefix.count - cached(work) - 1)
+      if let limit = work.readingLimit {
+        parts[index].keepPrefix(max(cached(work), min(work.prefix.count - 1, cached(work) + limit)))
+        continue
+      }
       if waits || missing > budget {
         parts[index].keepPrefix(cached(work) + (waits ? 0 : budget))
         if !waits { budget = 0 }
@@ -147,8 +151,9 @@ extension LlamaEngine {
     }
   }
 
-  /// Plans every work. While lanes or cells are short, first what released sessions left is freed, then lanes
-  /// that are not needed, then the oldest guesses.
+  /// Plans every work. While lanes are short, those that are not needed are freed first, then the oldest guesses: a
+  /// guess is computed again in a moment, a text of a released session in seconds. Released sessions go before that
+  /// where they have most of the lanes, or where it is cells that are short.
   private func planAll(_ works: [SessionWork], _ context: LlamaContext) throws -> [SessionPlan] {
     var plans = works.map { sessions[$0.session, default: SessionCache()].plan($0) }
     let busy = Dictionary(
@@ -158,7 +163,8 @@ extension LlamaEngine {
       let cells = plans.reduce(0) { $0 + $1.new.count }
       let used = usedCells
       if lanes <= freeLanes.count && used + cells <= context.cells { return plans }
-      if freeOldestRetained(context) { continue }
+      let cellsAreShort = used + cells > context.cells
+      if cellsAreShort || 2 * retained.count > options.lanes, freeOldestRetained(context) { continue }
       if lanes > freeLanes.count {
         if reclaimIdleLane(except: busy.keys, context) { continue }
         if reclaimSurplusLane(works, &plans, context) { continue }
@@ -170,6 +176,7 @@ extension LlamaEngine {
         }
         continue
       }
+      if freeOldestRetained(context) { continue }
       if lanes > freeLanes.count {
         throw ModelError(
           .invalidRequest,

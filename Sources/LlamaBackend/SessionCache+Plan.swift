@@ -11,6 +11,8 @@ struct SessionWork {
   var owners: [[Int]]
   /// Who wants the output after the root.
   var rootOwners: [Int]
+  /// Tokens of the prefix to evaluate at most, leaving the last one; nil for a work that wants results.
+  var readingLimit: Int?
 
   /// Leaves only the first tokens of the prefix to be evaluated; nobody gets a result.
   mutating func keepPrefix(_ count: Int) {

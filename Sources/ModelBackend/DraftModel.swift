@@ -10,15 +10,35 @@ public struct ExpansionRequest: Sendable {
   public var sampling: SamplingSettings
   /// How many candidates to return at most.
   public var candidates: Int
+  /// Tokens of the text that the prefix, an excerpt of it, leaves out. The model knows nothing of them, but the
+  /// choice at a position is keyed by its place in the text.
+  public var skipped: Int
 
   public init(
-    session: SessionID, prefix: [TokenID], path: [TokenID], sampling: SamplingSettings, candidates: Int
+    session: SessionID, prefix: [TokenID], path: [TokenID], sampling: SamplingSettings, candidates: Int,
+    skipped: Int = 0
   ) {
     self.session = session
     self.prefix = prefix
     self.path = path
     self.sampling = sampling
     self.candidates = candidates
+    self.skipped = skipped
+  }
+}
+
+/// A text to be read ahead of the first question about it.
+public struct ReadingRequest: Sendable {
+  public var session: SessionID
+  /// Every committed token of the session. Its last one is left to the first expansion.
+  public var tokens: [TokenID]
+  /// Tokens to evaluate at most; 0 only finds out what is cached.
+  public var limit: Int
+
+  public init(session: SessionID, tokens: [TokenID], limit: Int) {
+    self.session = session
+    self.tokens = tokens
+    self.limit = limit
   }
 }
 
@@ -31,8 +51,27 @@ public protocol DraftModel: Sendable {
   /// - Throws: `ModelError`. A failed pass leaves the sessions as they were before.
   func expand(_ requests: [ExpansionRequest]) async throws -> PassResult<Distribution>
 
-  /// Forget a session and free what was cached for it. Unknown sessions are ignored.
+  /// Reads a piece of a session's text, after what is cached of it, so that a later expansion need not.
+  ///
+  /// - Returns: how many of the request's tokens are cached now, whoever they were read for
+  /// - Throws: `ModelError`. A failed pass leaves the sessions as they were before.
+  func read(_ request: ReadingRequest) async throws -> PassResult<Int>
+
+  /// Forget a session. What was cached of its text is free for others, or kept for a later session that begins alike
+  /// while nobody needs the room. Unknown sessions are ignored.
   func release(_ session: SessionID) async
+
+  /// Forget a session and all that was cached for it: no later text will begin like it.
+  func discard(_ session: SessionID) async
+}
+
+extension DraftModel {
+  /// For an engine that reads when it is asked to guess.
+  public func read(_ request: ReadingRequest) async throws -> PassResult<Int> {
+    PassResult(results: [max(0, request.tokens.count - 1)], duration: .zero, tokens: 0)
+  }
+
+  public func discard(_ session: SessionID) async { await release(session) }
 }
 
 /// Text to tokens and back.

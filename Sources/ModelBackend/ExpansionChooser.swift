@@ -15,7 +15,7 @@ public final class ExpansionChooser {
 
   /// - Parameters:
   ///   - index: of the request
-  ///   - position: index, in the session's whole token sequence, of the token being guessed
+  ///   - position: index, in the sequence of prefix and path, of the token being guessed
   /// - Throws: `ModelError.engineFailed` when a logit is NaN or infinite.
   public func distribution(
     _ index: Int, position: Int, logits: UnsafeBufferPointer<Float>
@@ -25,6 +25,6 @@ public final class ExpansionChooser {
       logits, settings: request.sampling, prefix: request.prefix, path: request.path,
       counts: &counts[request.session])
     return try TokenChooser.distribution(
-      row, settings: request.sampling, position: position, candidates: request.candidates)
+      row, settings: request.sampling, position: request.skipped + position, candidates: request.candidates)
   }
 }

@@ -2,76 +2,177 @@ import Logging
 import ModelBackend
 import SpeculationCore
 
-/// Where decisions become deeds.
+/// Where decisions become actions of engines, workers and streams.
 extension ControllerNode {
-  func perform(_ actions: [ControllerMachine.Action], for id: SessionID) {
-    perform([(id, actions)])
-  }
-
-  /// Target passes begin before anything else is done, one for all sessions that have something to verify.
-  func perform(_ decisions: [(session: SessionID, actions: [ControllerMachine.Action])]) {
-    for (id, actions) in decisions {
-      for case .verify(let prefix, let set) in actions { enqueue(prefix, set, for: id) }
-    }
-    startTargetPass()
-    for (id, actions) in decisions { carryOut(actions, for: id) }
-  }
-
-  private func enqueue(_ prefix: [TokenID], _ set: ControllerMachine.VerificationSet, for id: SessionID) {
-    guard let session = sessions[id] else { return }
-    let draft = DraftTree(tokens: set.tokens, parents: set.parents)
-    let request = VerificationRequest(
-      session: id, prefix: prefix, draft: draft, sampling: session.machine.sampling,
-      grammar: session.grammar, logprobs: session.logprobs)
-    // Who has to make room is put back before its next pass, so the engine holds nothing that nobody counted.
-    let preempted = admission.grew(id, to: prefix.count + draft.count)
-    for other in preempted { preempt(other) }
-    if sessions[id]!.isToBeHeld { hold(request) } else { waiting.append(request) }
-  }
-
-  func hold(_ request: VerificationRequest) {
-    sessions[request.session]?.held = request
-    sessions[request.session]?.isToBeHeld = false
-    Task { [target] in await target.release(request.session) }
-  }
-
-  /// Takes a session's cache away until there is room again. Its text so far is in the request, so nothing is lost
-  /// but the time to compute it anew.
-  private func preempt(_ id: SessionID) {
-    log.debug("session makes room for others", metadata: ["session": "\(id)"])
-    if let index = waiting.firstIndex(where: { $0.session == id }) {
-      hold(waiting.remove(at: index))
-    } else {
-      // It is in the pass under way, or about to ask for one: then it waits.
-      sessions[id]?.isToBeHeld = true
-    }
-  }
-
-  private func carryOut(_ actions: [ControllerMachine.Action], for id: SessionID) {
+  func perform(_ actions: [ServingMachine.Action]) {
     for action in actions {
       switch action {
-      case .verify: break
-      case .draftAtHome(let tasks): draftAtHome(tasks, for: id)
+      case .verify(let pass): verify(pass)
+      case .draftAtHome(let tasks): draftAtHome(tasks)
+      case .release(let id): release(id)
       case .send(let message, let worker): transport?.send(message, to: worker)
-      case .emit(let tokens): emit(tokens, for: id)
-      case .disconnect(let worker, let violation): expel(worker, violation)
-      case .finish(let reason): finish(id, reason)
+      case .disconnect(let worker, let name, let reason): disconnect(worker, name: name, reason: reason)
+      case .refuse(let id, let refusal): refuse(id, refusal)
+      case .admitted(let id, let queued):
+        observer?.observe(.admitted(id, at: MonotonicClock.now(), queued: queued))
+      case .emit(let id, let tokens, let progress): emit(tokens, progress, for: id)
+      case .note(let id, let note): outputs[id]?.events.yield(.note(note.description))
+      case .placed(let id, let worker):
+        observer?.observe(.placed(id, on: worker, at: MonotonicClock.now()))
+      case .displaced(let id, let worker):
+        observer?.observe(.displaced(id, from: worker, at: MonotonicClock.now()))
+      case .finish(let id, let summary): finish(id, summary)
       }
     }
   }
 
-  private func emit(_ tokens: [ControllerMachine.CommittedToken], for id: SessionID) {
-    guard sessions[id] != nil else { return }
+  // MARK: Streams
+
+  private func emit(
+    _ tokens: [SessionMachine.CommittedToken], _ progress: SessionProgress, for id: SessionID
+  ) {
+    guard outputs[id] != nil else { return }
+    observer?.observe(.committed(id, at: MonotonicClock.now(), tokens: tokens))
+    let logprobs = Array(outputs[id]!.newLogprobs.prefix(tokens.count))
+    outputs[id]!.newLogprobs = []
+    outputs[id]!.events.yield(.tokens(tokens, logprobs: logprobs, progress))
+  }
+
+  private func refuse(_ id: SessionID, _ refusal: Refusal) {
+    outputs.removeValue(forKey: id)?.events.finish(throwing: GenerationError(refusal))
+  }
+
+  private func finish(_ id: SessionID, _ figures: SessionSummary) {
+    guard let output = outputs[id] else { return }
+    let summary = GenerationSummary(figures, stepOverheads: output.stepOverheads)
+    observer?.observe(.finished(id, at: MonotonicClock.now(), summary))
+    if case .failed(let why) = figures.reason {
+      log.error("generation failed", metadata: ["session": "\(id)", "error": "\(why)"])
+    }
+    outputs[id]!.summary = summary
+    if !releasing.contains(id) { end(id) }
+  }
+
+  /// Says the last word. Only when the cells are free: whoever starts the next generation on seeing it finds them so.
+  private func end(_ id: SessionID) {
+    guard let summary = outputs[id]?.summary, let output = outputs.removeValue(forKey: id) else { return }
+    if case .failed(let why) = summary.reason {
+      output.events.finish(throwing: GenerationError(.engineFailed, why))
+    } else {
+      output.events.yield(.finished(summary))
+      output.events.finish()
+    }
+  }
+
+  // MARK: The target
+
+  private func verify(_ pass: TargetPass) {
+    let requests = pass.parts.map { part in
+      VerificationRequest(
+        session: part.session, prefix: part.prefix,
+        draft: DraftTree(tokens: part.set.tokens, parents: part.set.parents),
+        sampling: outputs[part.session]?.sampling ?? .greedy, grammar: outputs[part.session]?.grammar,
+        logprobs: outputs[part.session]?.logprobs)
+    }
+    targetQueue.enqueue { [target] in
+      do {
+        let result = try await target.verify(requests, prefillBudget: pass.prefillBudget)
+        await self.passEnded(requests, result)
+      } catch {
+        await self.passFailed(error)
+      }
+    }
+  }
+
+  private func passEnded(_ requests: [VerificationRequest], _ pass: PassResult<VerificationResult>) {
     let now = MonotonicClock.now()
-    if sessions[id]!.firstToken == nil { sessions[id]!.firstToken = now }
-    sessions[id]!.lastToken = now
-    observer?.observe(.committed(id, at: now, tokens: tokens))
-    sessions[id]!.output.yield(
-      .tokens(
-        tokens, logprobs: Array(sessions[id]!.newLogprobs.prefix(tokens.count)),
-        GenerationProgress(
-          statistics: sessions[id]!.machine.statistics,
-          cachedPromptTokens: sessions[id]!.cachedPromptTokens)))
-    sessions[id]!.newLogprobs = []
+    observer?.observe(
+      .targetPass(
+        NodeEvent.TargetPass(
+          ended: now, duration: pass.duration, tokens: pass.tokens,
+          sessions: requests.map { ($0.session, $0.draft.count) })))
+    var parts: [PassReport.Part] = []
+    parts.reserveCapacity(requests.count)
+    for (request, result) in zip(requests, pass.results) {
+      parts.append(
+        PassReport.Part(
+          verdicts: result.choices.map { SessionMachine.Verdict(token: $0.token, margin: $0.margin) },
+          reusedPrefix: result.reusedPrefix))
+      guard !result.choices.isEmpty, outputs[request.session] != nil else { continue }
+      if request.logprobs != nil {
+        outputs[request.session]!.newLogprobs = CommittedLogprobs.along(result.choices, of: request.draft)
+      }
+      if let before = outputs[request.session]!.passEnded {
+        outputs[request.session]!.stepOverheads.append(before.duration(to: now) - pass.duration)
+      }
+      outputs[request.session]!.passEnded = now
+    }
+    tell(.passEnded(PassReport(parts: parts, duration: pass.duration, tokens: pass.tokens)))
+  }
+
+  private func passFailed(_ error: any Error) {
+    log.warning("target pass failed", metadata: ["error": "\(error)"])
+    let isFull = (error as? ModelError)?.code == .contextFull
+    tell(.passFailed(PassFailure(isFull ? .cacheFull : .engine, reason: "\(error)")))
+  }
+
+  private func release(_ id: SessionID) {
+    releasing.insert(id)
+    targetQueue.enqueue { [target] in
+      await target.release(id)
+      await self.released(id)
+    }
+    if let home { homeQueue.enqueue { await home.release(id) } }
+  }
+
+  private func released(_ id: SessionID) {
+    releasing.remove(id)
+    end(id)
+    tell(.released(id))
+  }
+
+  // MARK: Drafting at home
+
+  private func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>]) {
+    guard let home else { preconditionFailure("drafting at home without a draft model") }
+    let requests = tasks.map(ExpansionRequest.init)
+    homeQueue.enqueue {
+      do {
+        await self.homePassEnded(requests.map(\.session), try await home.expand(requests))
+      } catch {
+        await self.homePassFailed(error)
+      }
+    }
+  }
+
+  private func homePassEnded(_ sessions: [SessionID], _ pass: PassResult<Distribution>) {
+    var counts: [(session: SessionID, nodes: Int)] = []
+    for id in sessions {
+      if counts.last?.session == id {
+        counts[counts.count - 1].nodes += 1
+      } else {
+        counts.append((id, 1))
+      }
+    }
+    observer?.observe(
+      .homeDraftPass(ended: MonotonicClock.now(), duration: pass.duration, sessions: counts))
+    // Where a step waited for the draft model, that time was not the controller's own.
+    for (id, _) in counts where !machine.isVerifying(id) {
+      outputs[id]?.passEnded = outputs[id]?.passEnded?.advanced(by: pass.duration)
+    }
+    tell(.homePassEnded(pass.results, duration: pass.duration, passTokens: pass.tokens))
+  }
+
+  private func homePassFailed(_ error: any Error) {
+    log.warning("drafting at home failed; going on without", metadata: ["error": "\(error)"])
+    tell(.homePassFailed(reason: "\(error)"))
+  }
+}
+
+extension ExpansionRequest {
+  init<Node>(_ task: DraftTask<Node>) {
+    self.init(
+      session: task.sequence, prefix: task.prefix, path: task.path, sampling: task.sampling,
+      candidates: task.candidates, skipped: task.skipped)
   }
 }

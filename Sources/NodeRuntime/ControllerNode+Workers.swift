@@ -1,132 +1,68 @@
 import Logging
 import SpeculationCore
 
-/// Workers: who is attached, and who drafts for whom.
+/// Workers, as the transport reports them.
 extension ControllerNode {
   /// Takes in what the transport reports. Call in the transport's order.
   public func handle(_ event: WorkerEvent) {
     let now = MonotonicClock.now()
     switch event {
     case .attached(let worker, let profile):
-      workers.append(worker)
-      workerNames[worker] = profile.name
-      roundTrips[worker] = RoundTripEstimator()
       observer?.observe(.workerAttached(worker, at: now, name: profile.name))
-      pool.join(worker, profile, at: now)
+      tell(.workerAttached(worker, profile))
       resumeAttachmentWaiters()
-      placeSessions(at: now)
-    case .message(let worker, .expansion(let id, let expansion)):
-      guard sessions[id] != nil else { return }  // the session ended while it was under way
-      observer?.observe(.expansion(id, from: worker, at: now))
-      sessions[id]!.machine.advance(to: now)
-      perform(sessions[id]!.machine.receive(expansion, from: worker), for: id)
-    case .message(let worker, .declined(let id, let reason)):
-      // Said once for a session: a worker that repeats itself must not fill the notes.
-      guard sessions[id]?.machine.hasWorker(worker) == true else { return }
-      sessions[id]!.output.yield(.note("worker \(name(worker)) declined: \(reason)"))
-      perform(sessions[id]!.machine.workerLeft(worker), for: id)
-      pool.decline(id, by: worker)
-      placeSessions(at: now)
+    case .message(let worker, let message):
+      if case .expansion(let id, _) = message, outputs[id] != nil {
+        observer?.observe(.expansion(id, from: worker, at: now))
+      }
+      tell(.workerSaid(worker, message))
     case .roundTrip(let worker, let sample):
-      roundTrips[worker]?.observe(sample)
       observer?.observe(.roundTrip(worker, at: now, sample))
-      if let smoothed = roundTrips[worker]?.smoothed { pool.measured(worker, roundTrip: smoothed) }
+      tell(.roundTrip(worker, sample))
     case .draining(let worker):
       log.info("worker is about to leave", metadata: ["worker": "\(name(worker))"])
-      pool.drain(worker)
-      placeSessions(at: now)
+      tell(.workerDraining(worker))
     case .detached(let worker, let reason):
-      detach(worker, reason: reason)
-      placeSessions(at: MonotonicClock.now())
-    }
-  }
-
-  func name(_ worker: WorkerID) -> String { workerNames[worker] ?? "\(worker)" }
-
-  private func detach(_ worker: WorkerID, reason: String) {
-    guard let index = workers.firstIndex(of: worker) else { return }
-    workers.remove(at: index)
-    for id in sessions.keys.sorted() where sessions[id]!.machine.hasWorker(worker) {
-      sessions[id]!.output.yield(.note("worker \(name(worker)) is gone: \(reason)"))
-      perform(sessions[id]!.machine.workerLeft(worker), for: id)
-    }
-    observer?.observe(.workerDetached(worker, at: MonotonicClock.now(), name: name(worker), reason: reason))
-    pool.leave(worker)
-    workerNames[worker] = nil
-    roundTrips[worker] = nil
-  }
-
-  /// A worker broke the protocol.
-  func expel(_ worker: WorkerID, _ violation: ProtocolViolation) {
-    log.warning("worker broke the protocol", metadata: ["worker": "\(name(worker))", "why": "\(violation)"])
-    let now = MonotonicClock.now()
-    pool.violated(worker, violation.description, at: now)
-    transport?.disconnect(worker, reason: violation.description)
-    detach(worker, reason: "broke the protocol: \(violation)")
-    placeSessions(at: now)
-  }
-
-  // MARK: Placement
-
-  /// Gives sessions to workers, and takes them away.
-  func placeSessions(at now: Timestamp) {
-    lastRebalance = now
-    for action in pool.decide(at: now, targetSeconds: targetCost.seconds(for: 1)) {
-      switch action {
-      case .place(let id, let worker):
-        guard sessions[id] != nil else { continue }
-        observer?.observe(.placed(id, on: worker, at: now))
-        sessions[id]!.output.yield(.note("worker \(name(worker)) drafts"))
-        sessions[id]!.machine.advance(to: now)
-        perform(
-          sessions[id]!.machine.workerJoined(worker, roundTrip: roundTrips[worker]?.smoothed), for: id)
-      case .displace(let id, let worker):
-        observer?.observe(.displaced(id, from: worker, at: now))
-        transport?.send(.close(id), to: worker)
-        guard sessions[id] != nil else { continue }
-        perform(sessions[id]!.machine.workerLeft(worker), for: id)
-      case .exclude(let worker, let reason):
-        log.warning("worker excluded", metadata: ["worker": "\(name(worker))", "why": "\(reason)"])
-        transport?.disconnect(worker, reason: reason)
-        detach(worker, reason: reason)
+      if machine.describe(worker) != nil {
+        observer?.observe(.workerDetached(worker, at: now, name: name(worker), reason: reason))
       }
+      tell(.workerDetached(worker, reason: reason))
     }
   }
 
-  /// Looks for better places once in a while.
-  func rebalanceWorkers(at now: Timestamp) {
-    guard !workers.isEmpty, lastRebalance.duration(to: now) >= .seconds(1) else { return }
-    placeSessions(at: now)
+  private func name(_ worker: WorkerID) -> String {
+    machine.describe(worker)?.profile.name ?? "\(worker)"
   }
 
-  /// Tells the pool what workers did for a session.
-  func reportTallies(of id: SessionID, tokens: Int) {
-    for (worker, tally) in sessions[id]!.machine.takeTallies() {
-      pool.observe(worker, id, tally, tokens: tokens)
-    }
+  /// The machine wants nothing more of a worker.
+  func disconnect(_ worker: WorkerID, name: String, reason: String) {
+    log.warning("worker disconnected", metadata: ["worker": "\(name)", "why": "\(reason)"])
+    transport?.disconnect(worker, reason: reason)
+    observer?.observe(.workerDetached(worker, at: MonotonicClock.now(), name: name, reason: reason))
   }
 
   // MARK: Status
 
-  public var attachedWorkers: Int { workers.count }
+  public var attachedWorkers: Int { machine.attachedWorkers.count }
 
   /// Smoothed round-trip time to the worker that attached first.
-  public var roundTrip: Duration? { workers.first.flatMap { roundTrips[$0]?.smoothed } }
+  public var roundTrip: Duration? {
+    machine.attachedWorkers.first.flatMap { machine.describe($0)?.roundTrip }
+  }
 
-  func describe(_ id: WorkerID) -> NodeStatus.WorkerStatus {
-    var status = NodeStatus.WorkerStatus(id: id, name: name(id))
-    status.roundTrip = roundTrips[id]?.smoothed
-    if let known = pool.describe(id) {
-      status.site = known.profile.site
-      status.model = known.profile.model
-      status.capacity = known.profile.capacity
-      status.sessions = known.sessions
-      status.standing = known.standing
-      status.isDraining = known.isDraining
-      status.expansions = known.tally.expansions
-      status.lateExpansions = known.tally.late
-      status.foreseenTokens = known.tally.foreseen
-    }
+  func describe(_ id: WorkerID) -> NodeStatus.WorkerStatus? {
+    guard let known = machine.describe(id) else { return nil }
+    var status = NodeStatus.WorkerStatus(id: id, name: known.profile.name)
+    status.roundTrip = known.roundTrip
+    status.site = known.profile.site
+    status.model = known.profile.model
+    status.capacity = known.profile.capacity
+    status.sessions = known.sessions
+    status.standing = known.standing
+    status.isDraining = known.isDraining
+    status.expansions = known.tally.expansions
+    status.lateExpansions = known.tally.late
+    status.foreseenTokens = known.tally.foreseen
     if let bytes = transport?.traffic(of: id) {
       status.bytesReceived = bytes.received
       status.bytesSent = bytes.sent
@@ -137,7 +73,7 @@ extension ControllerNode {
   /// Returns as soon as a worker is attached, or after `timeout`: true when one is.
   public func waitForWorker(timeout: Duration) async -> Bool {
     let deadline = ContinuousClock.now + timeout
-    while workers.isEmpty && ContinuousClock.now < deadline && !Task.isCancelled {
+    while attachedWorkers == 0 && ContinuousClock.now < deadline && !Task.isCancelled {
       let timer = Task { [weak self] in
         try? await Task.sleep(until: deadline, clock: .continuous)
         await self?.resumeAttachmentWaiters()
@@ -149,7 +85,7 @@ extension ControllerNode {
       }
       timer.cancel()
     }
-    return !workers.isEmpty
+    return attachedWorkers > 0
   }
 
   private func resumeAttachmentWaiters() {

@@ -33,27 +33,22 @@ public struct GenerationRequest: Sendable {
 
 public enum GenerationEvent: Sendable {
   /// Tokens of one step, decided and final. `logprobs` has one entry for each where they were asked for.
-  case tokens([ControllerMachine.CommittedToken], logprobs: [TokenLogprobs], GenerationProgress)
+  case tokens([SessionMachine.CommittedToken], logprobs: [TokenLogprobs], SessionProgress)
   /// Something an operator would want to know: a worker joined, left, was disconnected.
   case note(String)
   /// The last event.
   case finished(GenerationSummary)
 }
 
-/// Figures of a generation so far.
-public struct GenerationProgress: Sendable {
-  public var statistics: SessionStatistics
-  /// Tokens of the prompt that the engine still had in its cache.
-  public var cachedPromptTokens: Int
-}
-
 /// Figures of one finished generation.
 public struct GenerationSummary: Sendable {
-  public var reason: ControllerMachine.FinishReason
+  public var reason: SessionMachine.FinishReason
   public var statistics: SessionStatistics
   public var promptTokens: Int
   /// Tokens of the prompt that the engine still had in its cache.
   public var cachedPromptTokens: Int
+  /// How often it had to make room for others.
+  public var preemptions: Int
   /// From the request to its admission.
   public var timeInQueue: Duration
   /// From the request to the first committed token; nil when there was none.
@@ -63,6 +58,18 @@ public struct GenerationSummary: Sendable {
   /// For each step but the first: wall time from the end of one target pass to the end of the next, less what
   /// the engine computed for it (decide, map, send, commit, change threads both ways).
   public var stepOverheads: [Duration]
+
+  init(_ figures: SessionSummary, stepOverheads: [Duration]) {
+    reason = figures.reason
+    statistics = figures.statistics
+    promptTokens = figures.promptTokens
+    cachedPromptTokens = figures.cachedPromptTokens
+    preemptions = figures.preemptions
+    timeInQueue = figures.timeInQueue
+    timeToFirstToken = figures.timeToFirstToken
+    decodeTime = figures.decodeTime
+    self.stepOverheads = stepOverheads
+  }
 
   /// Wall time from first to last committed token over tokens - 1, in milliseconds; nil below two tokens.
   public var millisecondsPerToken: Double? {
@@ -85,6 +92,16 @@ public struct GenerationError: Error, Sendable, CustomStringConvertible {
 
   public var code: Code
   public var description: String
+
+  init(_ refusal: Refusal) {
+    let code: Code =
+      switch refusal {
+      case .invalid: .invalidRequest
+      case .overloaded(_, let retryAfter): .overloaded(retryAfter: retryAfter)
+      case .stopping: .shuttingDown
+      }
+    self.init(code, refusal.description)
+  }
 
   public init(_ code: Code, _ description: String) {
     self.code = code

@@ -8,11 +8,11 @@ public enum NodeEvent: Sendable {
   /// The session has left the queue.
   case admitted(SessionID, at: Timestamp, queued: Duration)
   case targetPass(TargetPass)
-  /// The controller's own draft model expanded nodes of a session.
-  case homeDraftPass(SessionID, ended: Timestamp, duration: Duration, nodes: Int)
+  /// The controller's own draft model expanded nodes, so many of each session.
+  case homeDraftPass(ended: Timestamp, duration: Duration, sessions: [(session: SessionID, nodes: Int)])
   /// A worker's frame brought an expansion of a session.
   case expansion(SessionID, from: WorkerID, at: Timestamp)
-  case committed(SessionID, at: Timestamp, tokens: [ControllerMachine.CommittedToken])
+  case committed(SessionID, at: Timestamp, tokens: [SessionMachine.CommittedToken])
   case finished(SessionID, at: Timestamp, GenerationSummary)
   case workerAttached(WorkerID, at: Timestamp, name: String)
   case workerDetached(WorkerID, at: Timestamp, name: String, reason: String)

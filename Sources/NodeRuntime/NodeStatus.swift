@@ -9,6 +9,8 @@ public struct NodeStatus: Sendable {
   /// Tokens of the target's cache that admitted sessions have claimed, and all there are.
   public var cacheTokens = 0
   public var cacheCapacity = 0
+  /// Times that a session had to make room for others, since the start.
+  public var preemptions = 0
   /// False once the node is about to end.
   public var isAccepting = true
   /// Why the engine no longer works; nil while it does.

@@ -1,54 +1,41 @@
-/// Settings that need no tuning, from what has been measured: round trip, T(n), d(b).
+/// The settings that hold unless somebody sets others by hand. They need no tuning, and nobody needs to be told how
+/// far away or how fast the other end is.
 ///
-/// Most of the tuning is in the machines, which follow their own measurements: `DraftLimits.width` fits a pass to
-/// d(b), cost-aware verification fits the set to T(n), `SpeculationGate` stops what does not pay,
-/// `MatchEstimator` corrects the draft. What is left are the limits within which they work, and here they are set
-/// as wide as can be of use.
+/// The tuning is in the machines, which follow what they measure themselves: `DraftLimits.width` fits a pass to d(b),
+/// best-first order looks as far ahead as is likely to be of use, cost-aware verification fits the set to T(n),
+/// `SpeculationGate` stops what does not pay, `MatchEstimator` corrects the draft. What is left are the limits within
+/// which they work, and here they are as wide as can be of use: at no round trip, T or d that was simulated did
+/// narrower ones give a faster text (`Scenarios/defaults.yaml`).
 public enum Autopilot {
-  /// Limits of a drafter, at a worker or at home.
-  ///
-  /// - Parameters:
-  ///   - draftCost: d(b)
-  ///   - targetCost: T(n); unknown at a worker that has not been told
-  ///   - roundTrip: to the controller; zero at home
-  public static func limits(
-    draftCost: CostCurve, targetCost: CostCurve = CostCurve(), roundTrip: Duration = .zero
-  ) -> DraftLimits {
-    DraftLimits(
-      passWidth: 32, candidates: 8, minProbability: 0.001, minPathProbability: 0.001,
-      maxDepth: lookahead(draftCost: draftCost, targetCost: targetCost, roundTrip: roundTrip),
-      // Below what a controller holds for each drafter.
-      maxNodes: 3072)
-  }
+  /// Of a drafter, at a worker or at home.
+  public static let limits = DraftLimits(
+    passWidth: 64, candidates: 6, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 256,
+    // What a controller holds for each drafter; a full tree gives up its least likely nodes.
+    maxNodes: 4096)
 
-  /// How far below the root a guess can be of use.
-  ///
-  /// When an expansion arrives, its sender's news of the root is one round trip old, and the target has been at
-  /// work on the next step meanwhile. It cannot have gone further than drafts were made, one level in d(1). Half
-  /// as much again leaves room for delays, and eight levels for a chain that one step commits at once.
-  static func lookahead(draftCost: CostCurve, targetCost: CostCurve, roundTrip: Duration) -> Int {
-    guard let single = draftCost.seconds(for: 1) else { return 64 }
-    let ahead = roundTrip.inSeconds + 2 * (targetCost.seconds(for: 1) ?? 0.05)
-    return min(max(8 + Int((1.5 * ahead / single).rounded(.up)), 16), 256)
-  }
+  /// Guesses that one target pass checks. T(n) mostly makes it fewer.
+  static let verification = VerificationPolicy(rule: .costAware, maxNodes: 64, minPathProbability: 0.0005)
+
+  /// Guesses in a row from the text itself. They cost no pass, and those that do not come true are learned from.
+  static let lookupLength = 8
 
   /// Any gain is a gain, since verification already weighs what it costs; but where nothing that was drafted has
   /// been of use for some forty steps, drafting rests for a while.
   static let leastGain = 1.001
 
-  /// How a generation speculates.
+  /// How a generation speculates with workers.
   ///
-  /// - Parameters:
-  ///   - homePolicy: what may be drafted at home: the operator's choice, not a matter of tuning
-  ///   - homeCost: d(b) of the draft model at home; nil when there is none
-  public static func settings(
-    targetCost: CostCurve, homeCost: CostCurve?, homePolicy: HomeDraftPolicy = .never
-  ) -> SpeculationSettings {
+  /// - Parameter homePolicy: what may be drafted at home: the operator's choice, not a matter of tuning
+  public static func settings(homePolicy: HomeDraftPolicy = .never) -> SpeculationSettings {
     .wideArea(
-      homePolicy: homeCost == nil ? .never : homePolicy,
-      verification: VerificationPolicy(rule: .costAware, maxNodes: 32, minPathProbability: 0.001),
-      limits: homeCost.map { limits(draftCost: $0, targetCost: targetCost) } ?? DraftLimits(),
-      lookupLength: 8,
+      homePolicy: homePolicy, verification: verification, limits: limits, lookupLength: lookupLength,
       minGain: leastGain)
+  }
+
+  /// How a generation speculates with a draft model beside the target and nobody else.
+  public static var localSettings: SpeculationSettings {
+    var settings = settings(homePolicy: .always)
+    settings.usesWorkers = false
+    return settings
   }
 }

@@ -10,8 +10,12 @@ public struct DraftLimits: Hashable, Sendable {
   public var minPathProbability: Double
   /// Nodes further below the root than this are not expanded.
   public var maxDepth: Int
-  /// Nodes that one session's tree may hold.
+  /// Nodes that one session's tree may hold, `leastNodes` or more. A full one gives up the least likely for
+  /// likelier ones.
   public var maxNodes: Int
+
+  /// A tree of fewer nodes is of no use.
+  public static let leastNodes = 16
 
   public init(
     passWidth: Int = 8, candidates: Int = 4, minProbability: Float = 0.01,
@@ -32,8 +36,8 @@ public struct DraftLimits: Hashable, Sendable {
     if !(0...1).contains(minProbability) { return "minimum probability must be between 0 and 1" }
     if !(0...1).contains(minPathProbability) { return "minimum path probability must be between 0 and 1" }
     if !(1...1024).contains(maxDepth) { return "maximum depth must be between 1 and 1024, not \(maxDepth)" }
-    if !(16...65536).contains(maxNodes) {
-      return "maximum nodes must be between 16 and 65536, not \(maxNodes)"
+    if !(Self.leastNodes...65536).contains(maxNodes) {
+      return "maximum nodes must be between \(Self.leastNodes) and 65536, not \(maxNodes)"
     }
     return nil
   }
@@ -48,8 +52,11 @@ public struct DraftLimits: Hashable, Sendable {
   /// - Parameters:
   ///   - probabilities: path probabilities of the frontier, best first; not empty
   ///   - continuation: how likely the best child of a node is after its parent, on average, 0...1
-  func width(
-    probabilities: some RandomAccessCollection<Double>, cost: CostCurve, continuation: Double
+  ///   - surprises: new roots without an expansion, for each second of drafting. Each waits for the rest of the pass
+  ///     under way, half of it on average, and while it waits single passes would have been of some use
+  package func width(
+    probabilities: some RandomAccessCollection<Double>, cost: CostCurve, continuation: Double,
+    surprises: Double = 0
   ) -> Int {
     let most = min(probabilities.count, passWidth)
     guard cost.isKnown, most > 1 else { return most }
@@ -61,7 +68,9 @@ public struct DraftLimits: Hashable, Sendable {
     for (count, probability) in zip(1...most, probabilities) {
       sum += probability
       if count == 1 { continue }
-      let gain = sum - singles.use(of: cost.seconds(for: count)! / single)
+      let seconds = cost.seconds(for: count)!
+      let waiting = surprises * seconds * (seconds - single) / 2 / single
+      let gain = sum - singles.use(of: seconds / single) - waiting
       // Wider only for a clear gain: equal means the same use, but later and all at once.
       if gain > bestGain + 0.001 {
         bestGain = gain
@@ -121,10 +130,17 @@ private struct SinglePasses<Frontier: RandomAccessCollection<Double>> {
 public struct DraftTask<Node: Hashable & Sendable>: Sendable {
   public var session: SessionID
   public var node: Node
-  /// Every committed token, the root included.
+  /// Every committed token, the root included; in an excerpt all but `skipped` of them.
   public var prefix: [TokenID]
   /// Guessed tokens below the root, the node's own last; empty for the root.
   public var path: [TokenID]
   public var sampling: SamplingSettings
   public var candidates: Int
+  /// Committed tokens that the prefix leaves out. The root's position in the text is `skipped + prefix.count - 1`.
+  public var skipped = 0
+  /// Tells the excerpts of a session's text apart; 0 for the whole text.
+  public var stage: UInt8 = 0
+
+  /// The engine's name for the sequence that the prefix belongs to.
+  public var sequence: SessionID { session.sequence(stage) }
 }

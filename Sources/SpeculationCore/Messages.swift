@@ -51,28 +51,40 @@ public enum ExpansionSite: Hashable, Sendable {
 
 /// A worker's report of one expanded node.
 ///
-/// Its candidates get the ids `firstChild`, `firstChild + 1`... in order.
+/// Its candidates get the ids `firstChild`, `firstChild + 1`... in order. A node is expanded again when a child that
+/// was given up for lack of room has become likely; the candidates are then those that the worker does not have.
 public struct Expansion: Hashable, Sendable {
   public var site: ExpansionSite
   public var firstChild: RemoteNodeID
   public var distribution: Distribution
   /// The position of the last commit the worker had applied when it sent this: its acknowledgement.
   public var knownPosition: Int
+  /// Nodes announced earlier that the worker's tree has given up since it last said so, to make room: ascending ids,
+  /// none of which it names again. Where a node has gone, so has all below it.
+  public var forgotten: [RemoteNodeID] {
+    get { someForgotten ?? [] }
+    set { someForgotten = newValue.isEmpty ? nil : newValue }
+  }
+  /// nil for none, which is nearly always so and needs no reference counted.
+  private var someForgotten: [RemoteNodeID]?
 
   public init(
-    site: ExpansionSite, firstChild: RemoteNodeID, distribution: Distribution, knownPosition: Int
+    site: ExpansionSite, firstChild: RemoteNodeID, distribution: Distribution, knownPosition: Int,
+    forgotten: [RemoteNodeID] = []
   ) {
     self.site = site
     self.firstChild = firstChild
     self.distribution = distribution
     self.knownPosition = knownPosition
+    someForgotten = forgotten.isEmpty ? nil : forgotten
   }
 }
 
 /// What a controller tells a worker about a session.
 public enum ControllerMessage: Hashable, Sendable {
-  /// Draft for this session. `context` is every token so far; its last one is the root.
-  case open(SessionID, context: [TokenID], sampling: SamplingSettings)
+  /// Draft for this session. `context` is every token so far; its last one is the root. The worker's tree may not
+  /// hold more than `maxNodes` nodes, 16 or more; nil: the controller did not say, and a full tree only waits.
+  case open(SessionID, context: [TokenID], sampling: SamplingSettings, maxNodes: Int? = nil)
   /// `tokens` follow the last commit (or the opening context); the last one is at `position`. With `pause` the
   /// worker follows the text but does not draft, until a commit without it: its guesses do not pay at present.
   case commit(SessionID, position: Int, tokens: [TokenID], pause: Bool = false)
@@ -84,4 +96,10 @@ public enum WorkerMessage: Hashable, Sendable {
   case expansion(SessionID, Expansion)
   /// The worker cannot draft for this session (its context is full, its engine failed). `reason` is for people.
   case declined(SessionID, reason: String)
+
+  public var session: SessionID {
+    switch self {
+    case .expansion(let session, _), .declined(let session, _): session
+    }
+  }
 }

@@ -8,9 +8,11 @@
 ///
 /// where `news` is the round trip and one draft pass. Crude, but right where it matters: it is T for a worker that
 /// is infinitely far or always wrong, and orders workers by distance, speed, load and how well they guess.
-struct PlacementModel {
+package struct PlacementModel {
   /// T(1).
-  var targetSeconds: Double
+  package var targetSeconds: Double
+
+  package init(targetSeconds: Double) { self.targetSeconds = targetSeconds }
 
   /// Tokens that one target pass checks in a row at most, for the least time per token.
   private static let longestSet = 16.0

@@ -19,6 +19,8 @@ struct RankedNode: Sendable {
 struct RankedNodes: Sendable {
   private var nodes: [RankedNode] = []
 
+  var best: RankedNode? { nodes.first }
+
   mutating func reserveCapacity(_ capacity: Int) { nodes.reserveCapacity(capacity) }
   mutating func removeAll() { nodes.removeAll(keepingCapacity: true) }
 

@@ -10,10 +10,10 @@ import Collections
 /// are forgotten once the worker has said that its own root has moved past them. How many ids a worker announces
 /// without a place for them does not matter.
 struct RemoteMirror: Sendable {
-  typealias Tree = TokenTree<ControllerMachine.Note>
+  typealias Tree = TokenTree<SessionMachine.Note>
 
   enum Place: Sendable {
-    case live(ControllerMachine.NodeID)
+    case live(SessionMachine.NodeID)
     /// On the committed path, behind the root: children of the committed token may still be of use.
     case behind(position: Int)
   }
@@ -115,6 +115,13 @@ struct RemoteMirror: Sendable {
     if case .root(let position) = expansion.site, position != expansion.knownPosition {
       throw ProtocolViolation("expands the root at \(position) while knowing \(expansion.knownPosition)")
     }
+    var last: RemoteNodeID = 0
+    for id in expansion.forgotten {
+      guard id > last, id < nextID else {
+        throw ProtocolViolation("gives up node \(id) after \(last), of \(nextID - 1) announced")
+      }
+      last = id
+    }
     heard(of: expansion.knownPosition, at: now)
     nextID += RemoteNodeID(expansion.distribution.candidates.count)
     if expansion.knownPosition > knownPosition {
@@ -137,6 +144,16 @@ struct RemoteMirror: Sendable {
     entries.append(Entry(id: id, place: place))
     count += 1
     if case .behind(let position) = place { behind.append((id, position)) }
+  }
+
+  /// The worker has given up a node.
+  ///
+  /// - Returns: where the id led until now; nil when it led nowhere
+  mutating func forget(_ id: RemoteNodeID, in tree: Tree) -> Place? {
+    guard let index = index(of: id), let place = entries[index].place(in: tree) else { return nil }
+    drop(index)
+    if case .behind = place { behind.removeAll { $0.id == id } }
+    return place
   }
 
   /// A node with an id of this worker leaves the tree.

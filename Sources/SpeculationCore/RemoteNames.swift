@@ -24,9 +24,16 @@ struct RemoteNames: Sendable {
   }
 
   /// Forgets the names that one worker gave.
-  mutating func removeAll(of worker: WorkerID) {
+  mutating func removeAll(of worker: WorkerID) { removeAll { $0.worker == worker } }
+
+  /// Forgets one name.
+  mutating func remove(_ id: RemoteNodeID, of worker: WorkerID) {
+    removeAll { $0.worker == worker && $0.id == id }
+  }
+
+  private mutating func removeAll(where isMeant: (Name) -> Bool) {
     var left = RemoteNames()
-    forEach { if $0.worker != worker { left.add($0.id, of: $0.worker) } }
+    forEach { if !isMeant($0) { left.add($0.id, of: $0.worker) } }
     self = left
   }
 }

@@ -25,7 +25,7 @@ public struct SessionStatistics: Hashable, Sendable {
   /// Of those, the ones that came too late: their node was pruned or committed before, or lies below one that
   /// was dropped.
   public var lateExpansions = 0
-  /// Of those, the ones the tree had no room for.
+  /// Of those, the ones that would have given their worker more nodes than it was told to hold.
   public var droppedExpansions = 0
 
   public init() {}

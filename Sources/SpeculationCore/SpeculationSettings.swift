@@ -29,6 +29,9 @@ public struct SpeculationSettings: Sendable {
   /// Drafting that makes a text less than this much faster is not worth the workers' while.
   public static let defaultMinGain = 1.1
 
+  /// Guesses before each verification in the sequential baseline, unless somebody says how many.
+  public static let defaultDraftLength = 5
+
   /// The target alone.
   public static var plain: Self {
     Self(verification: VerificationPolicy(maxNodes: 0), usesWorkers: false)
@@ -59,21 +62,5 @@ public struct SpeculationSettings: Sendable {
     Self(
       verification: verification, homePolicy: homePolicy, homeLimits: limits, lookupLength: lookupLength,
       minGain: minGain, usesWorkers: true)
-  }
-}
-
-extension ControllerMachine.Configuration {
-  /// - Parameters:
-  ///   - vocabularySize: of the target
-  ///   - contextLength: of the target
-  public init(
-    _ settings: SpeculationSettings, vocabularySize: Int, contextLength: Int, maxTokens: Int,
-    endTokens: [TokenID]
-  ) {
-    self.init(
-      verification: settings.verification, homePolicy: settings.homePolicy,
-      homeSchedule: settings.homeSchedule, homeLimits: settings.homeLimits,
-      lookupLength: settings.lookupLength, minGain: settings.minGain, vocabularySize: vocabularySize,
-      contextLength: contextLength, maxTokens: maxTokens, endTokens: endTokens)
   }
 }

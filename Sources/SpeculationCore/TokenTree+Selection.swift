@@ -39,28 +39,44 @@ extension TokenTree {
     }
   }
 
-  /// The most probable unexpanded nodes, best first.
+  /// The nodes most worth expanding, best first.
+  ///
+  /// An unexpanded node ranks by its path probability. An expanded one that gave up children ranks by the path
+  /// probability of the likeliest of them: that is what expanding it again would bring.
   ///
   /// - Parameters:
   ///   - limit: how many at most
-  ///   - minPathProbability: leave out what is less likely to be used than this
+  ///   - minPathProbability: leave out what ranks lower than this
   ///   - maxDepth: leave out nodes further below the root than this
-  ///   - isEligible: asked only of unexpanded nodes
+  ///   - lost: how likely, after the node, the likeliest child is that it gave up; 0: it has all
+  ///   - isEligible: whether a node may be taken
   public func frontier(
-    limit: Int, minPathProbability: Double, maxDepth: Int, isEligible: (NodeID) -> Bool = { _ in true }
-  ) -> [(node: NodeID, pathProbability: Double)] {
+    limit: Int, minPathProbability: Double, maxDepth: Int, lost: (Annotation) -> Float = { _ in 0 },
+    isEligible: (NodeID) -> Bool = { _ in true }
+  ) -> [(node: NodeID, rank: Double)] {
     var result: [(NodeID, Double)] = []
     guard limit > 0 else { return result }
     let deepest = rootPosition + maxDepth
+    // Expanded ones that were visited and rank lower than what is visited.
+    var stunted = RankedNodes()
+    func take(_ ranked: RankedNode) {
+      let id = NodeID(serial: ranked.serial)
+      if result.count < limit, isEligible(id) { result.append((id, ranked.probability)) }
+    }
     visitRanked(minPathProbability: minPathProbability) { ranked in
+      while let best = stunted.best, best.precedes(ranked), let next = stunted.popBest() { take(next) }
       let node = nodes[Int(ranked.place)]
-      let id = NodeID(serial: node.serial)
-      if !node.isExpanded && isEligible(id) {
-        result.append((id, ranked.probability))
-        if result.count == limit { return .stop }
+      if !node.isExpanded {
+        take(ranked)
+      } else {
+        var again = ranked
+        again.probability *= Double(lost(annotations[Int(ranked.place)]))
+        if again.probability > 0, again.probability >= minPathProbability { stunted.insert(again) }
       }
+      if result.count == limit { return .stop }
       return node.position < deepest ? .descend : .skipChildren
     }
+    while result.count < limit, let next = stunted.popBest() { take(next) }
     return result
   }
 }

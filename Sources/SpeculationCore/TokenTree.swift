@@ -43,7 +43,7 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
   static var none: Int32 { -1 }
   private(set) var nodes: [Node] = []
   /// Of each node, at its place in `nodes`.
-  private var annotations: [Annotation] = []
+  private(set) var annotations: [Annotation] = []
   /// Place of each node by its serial, counted from the root's; `none` for those that are gone. Grows with what
   /// is created below one root and the nodes that become roots after it.
   private(set) var places: [Int32] = []
@@ -135,6 +135,9 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
     change(&annotations[place(of: node)])
   }
 
+  @inline(__always)
+  mutating func annotate(place: Int, _ change: (inout Annotation) -> Void) { change(&annotations[place]) }
+
   /// Marks a node as expanded and attaches the candidates it does not have as children yet.
   ///
   /// - Returns: for each candidate, in order, the child that stands for it and whether it is new. A child that
@@ -213,7 +216,7 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
   public mutating func reroot(at node: NodeID, removed: (NodeID, Annotation) -> Void) {
     let place = place(of: node)
     guard place > 0 else { return }
-    keep(below: place, without: nil, removed)
+    keep(below: place, removed) { _ in true }
   }
 
   /// Drops everything and starts again from another root. O(n).
@@ -231,7 +234,7 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
   public mutating func prune(_ node: NodeID, removed: (NodeID, Annotation) -> Void) {
     let place = place(of: node)
     precondition(place > 0, "pruning the root")
-    keep(below: 0, without: place, removed)
+    keep(below: 0, removed) { $0 != place }
   }
 
   // MARK: Places
@@ -291,11 +294,18 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
     nodes[parent].lastChild = place
   }
 
-  /// Keeps `top`, as the root, and what is below it, except `pruned` and what is below that.
+  /// Keeps `top`, as the root, and what is below it, except nodes that may not stay and what is below those.
   ///
   /// One pass: whether a node stays is known from its parent, which came before. Path probabilities are
   /// multiplied anew from the root; dividing the old ones would lose precision over time.
-  private mutating func keep(below top: Int, without pruned: Int?, _ removed: (NodeID, Annotation) -> Void) {
+  ///
+  /// - Parameters:
+  ///   - removed: called in the order of creation
+  ///   - mayStay: asked once for a node below `top`, by its place, if its parent stays
+  @inline(__always)
+  mutating func keep(
+    below top: Int, _ removed: (NodeID, Annotation) -> Void, mayStay: (_ place: Int) -> Bool
+  ) {
     var moved = [Int32](repeating: Self.none, count: nodes.count)
     let base = nodes[top].serial
     places.removeAll(keepingCapacity: true)
@@ -304,7 +314,7 @@ public struct TokenTree<Annotation: Sendable>: Sendable {
     for place in nodes.indices {
       var node = nodes[place]
       let parent = place > top ? moved[Int(node.parent)] : Self.none
-      guard place == top || parent != Self.none && place != pruned else {
+      guard place == top || parent != Self.none && mayStay(place) else {
         removed(NodeID(serial: node.serial), annotations[place])
         continue
       }

@@ -3,7 +3,10 @@
 /// A value without clock, I/O or threads. Every event is a method that changes the state and returns the
 /// actions the driver is to carry out, in order. At most one draft pass is under way at any time.
 ///
-/// Events: `open`, `commit`, `close`, `passFinished`, `passFailed`, `closeAll`.
+/// A pass either guesses or reads: contexts that are too long to be read at once are read piece by piece beside the
+/// guesses, see `ContextReading`.
+///
+/// Events: `open`, `commit`, `close`, `passFinished`, `readingFinished`, `passFailed`, `closeAll`.
 public struct WorkerMachine: Sendable {
   public struct Configuration: Hashable, Sendable {
     public var limits: DraftLimits
@@ -11,20 +14,35 @@ public struct WorkerMachine: Sendable {
     public var maxSessions: Int
     /// Tokens a session may hold, guesses included: the draft model's context.
     public var contextLength: Int
+    /// What each token of a long text costs; nil when it has not been measured.
+    public var readingCost: Duration?
+    /// Tokens that the excerpts of one session may hold; 0 reads every text before the first guess.
+    public var excerptTokens: Int
 
-    public init(limits: DraftLimits = DraftLimits(), maxSessions: Int = 64, contextLength: Int) {
+    public init(
+      limits: DraftLimits = DraftLimits(), maxSessions: Int = 64, contextLength: Int,
+      readingCost: Duration? = nil, excerptTokens: Int = Self.defaultExcerptTokens
+    ) {
       self.limits = limits
       self.maxSessions = maxSessions
       self.contextLength = contextLength
+      self.readingCost = readingCost
+      self.excerptTokens = excerptTokens
     }
+
+    public static let defaultExcerptTokens = 512
   }
 
   public enum Action: Sendable {
     /// Run the draft model once over these nodes; answer with `passFinished` or `passFailed`.
     case expand([DraftTask<NodeID>])
+    /// Read a piece of a text; answer with `readingFinished` or `passFailed`.
+    case read(ReadingTask)
     case send(WorkerMessage)
     /// The session is over: free what the model keeps for it.
     case release(SessionID)
+    /// An excerpt is of no more use: forget this sequence, which no later text will begin with.
+    case discard(SessionID)
   }
 
   /// What the worker keeps for each node.
@@ -33,6 +51,8 @@ public struct WorkerMachine: Sendable {
     var remoteID: RemoteNodeID
     /// What the draft said of the node, before correction: the match estimator learns from it.
     var confidence: Float
+    /// How likely, after the node, the likeliest child is that the tree had no room for; 0: it has all.
+    var lost: Float = 0
   }
   public typealias NodeID = TokenTree<Note>.NodeID
 
@@ -44,27 +64,54 @@ public struct WorkerMachine: Sendable {
     var nextRemoteID: RemoteNodeID = 1
     /// Tells this session from an earlier one of the same id, whose pass may still be under way.
     var incarnation: Int64
+    /// Nodes that the tree may hold.
+    let maxNodes: Int
+    /// The controller understands what `Expansion.forgotten` says, so that a full tree may give up nodes.
+    let mayForget: Bool
+    /// Path probability of the likeliest node that was given up since the root moved; 0: none was.
+    var floor = 0.0
+    /// Ids of nodes that were given up and the controller has not been told of.
+    var forgotten: [RemoteNodeID] = []
     /// The controller wants no drafts at present.
     var isPaused = false
+    var reading: ContextReading
+  }
+
+  /// A node of the pass under way.
+  private struct PassNode {
+    var session: SessionID
+    var incarnation: Int64
+    var node: NodeID
+    /// What it is guessed from, and how long that is.
+    var stage: UInt8
+    var length: Int
   }
 
   public let configuration: Configuration
   private var sessions = SmallDictionary<SessionID, Session>()
+  /// Whether a pass is under way, be it to guess or to read.
   public private(set) var isDrafting = false
+  private(set) var isDraining = false
   /// The tasks of the pass under way.
-  private var pass: [(session: SessionID, incarnation: Int64, node: NodeID)] = []
+  private var pass: [PassNode] = []
+  /// What the pass under way reads; nil for a pass that guesses.
+  private var readingPass: (session: SessionID, incarnation: Int64, stage: UInt8)?
   /// Candidates for the next pass; kept for its memory.
   private var best: [(session: Int, node: RankedNode)] = []
   private var nextIncarnation: Int64 = 0
   public private(set) var cost: CostCurve
   private var match = MatchEstimator()
   private var continuation = ContinuationEstimate()
+  private var surprises = SurpriseRate()
+  private(set) var readingCost: ReadingCost
+  private var turns = ReadingTurns()
 
   /// - Parameter cost: measured d(b); empty when unknown
   public init(configuration: Configuration, cost: CostCurve = CostCurve()) {
     precondition(configuration.limits.problem == nil, configuration.limits.problem!)
     self.configuration = configuration
     self.cost = cost
+    readingCost = ReadingCost(measured: configuration.readingCost, draftCost: cost)
   }
 
   public var sessionCount: Int { sessions.count }
@@ -75,12 +122,18 @@ public struct WorkerMachine: Sendable {
   // MARK: Events from the controller
 
   /// A controller opens a session. Opening one that is open already is a violation.
+  ///
+  /// - Parameter maxNodes: nodes that the controller holds for the worker; nil: it did not say, and does not
+  ///   understand `Expansion.forgotten`
   public mutating func open(
-    _ id: SessionID, context: [TokenID], sampling: SamplingSettings
+    _ id: SessionID, context: [TokenID], sampling: SamplingSettings, maxNodes: Int? = nil
   ) throws(ProtocolViolation) -> [Action] {
     guard !sessions.contains(id) else { throw ProtocolViolation("\(id) was opened twice") }
     guard let last = context.last else { throw ProtocolViolation("\(id) was opened with an empty context") }
     if let problem = sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
+    if let maxNodes, maxNodes < DraftLimits.leastNodes {
+      throw ProtocolViolation("\(id) was opened for \(maxNodes) nodes, fewer than \(DraftLimits.leastNodes)")
+    }
     guard sessions.count < configuration.maxSessions else {
       return [.send(.declined(id, reason: "all \(configuration.maxSessions) sessions are taken"))]
     }
@@ -92,7 +145,9 @@ public struct WorkerMachine: Sendable {
       Session(
         tree: TokenTree(
           root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
-        committed: context, sampling: sampling, incarnation: nextIncarnation))
+        committed: context, sampling: sampling, incarnation: nextIncarnation,
+        maxNodes: min(configuration.limits.maxNodes, maxNodes ?? .max), mayForget: maxNodes != nil,
+        reading: ContextReading(count: context.count, cost: readingCost)))
     nextIncarnation += 1
     var actions: [Action] = []
     startPass(&actions)
@@ -112,10 +167,11 @@ public struct WorkerMachine: Sendable {
     }
     sessions.values[index].committed.append(contentsOf: tokens)
     guard sessions.values[index].committed.count < configuration.contextLength else {
-      sessions.remove(id)
-      return [.send(.declined(id, reason: contextIsFull(position + 1))), .release(id)]
+      return [.send(.declined(id, reason: contextIsFull(position + 1)))] + remove(id)
     }
     Self.follow(tokens, in: &sessions.values[index], learning: &match)
+    surprises.committed(
+      isSurprise: !pause && !sessions.values[index].tree.isExpanded(sessions.values[index].tree.root))
     sessions.values[index].isPaused = pause
     var actions: [Action] = []
     startPass(&actions)
@@ -124,18 +180,22 @@ public struct WorkerMachine: Sendable {
 
   /// The controller is done with a session. Unknown sessions are ignored.
   public mutating func close(_ id: SessionID) -> [Action] {
-    guard sessions.remove(id) != nil else { return [] }
-    var actions = [Action.release(id)]
+    guard sessions.contains(id) else { return [] }
+    var actions = remove(id)
     startPass(&actions)
     return actions
   }
 
-  /// The controller is gone, and all its sessions with it.
-  public mutating func closeAll() -> [Action] {
-    let ids = sessions.keys
-    sessions.removeAll()
-    return ids.map { .release($0) }
+  /// The controller is gone, and all its sessions with it: those that it has, where there are several controllers.
+  public mutating func closeAll(where isGone: (SessionID) -> Bool = { _ in true }) -> [Action] {
+    let ids = sessions.keys.filter(isGone)
+    var actions = ids.flatMap { remove($0) }
+    startPass(&actions)
+    return actions
   }
+
+  /// Takes no more sessions from now on; those that are open go on until their controllers close them.
+  public mutating func drain() { isDraining = true }
 
   // MARK: Events from the engine
 
@@ -148,24 +208,54 @@ public struct WorkerMachine: Sendable {
   public mutating func passFinished(
     _ distributions: [Distribution], duration: Duration, passTokens: Int? = nil
   ) -> [Action] {
-    precondition(isDrafting, "a pass finished that was not started")
+    precondition(isDrafting && readingPass == nil, "a pass finished that was not started")
     precondition(pass.count == distributions.count, "a pass must answer every task")
     isDrafting = false
     cost.observe(size: passTokens ?? pass.count, duration: duration)
+    // Without what a prompt took.
+    surprises.drafted(seconds: min(duration.inSeconds, cost.seconds(for: pass.count) ?? .infinity))
+    turns.guessed(duration)
     var actions: [Action] = []
     actions.reserveCapacity(pass.count + 1)
     for (turn, distribution) in distributions.enumerated() {
       let task = pass[turn]
       // Closed or pruned while it was computed: nobody can use it.
       guard let index = sessions.index(of: task.session),
-        sessions.values[index].incarnation == task.incarnation,
-        sessions.values[index].tree.contains(task.node)
+        sessions.values[index].incarnation == task.incarnation
       else { continue }
+      sessions.values[index].reading.guessed(from: task.stage, length: task.length)
+      guard sessions.values[index].tree.contains(task.node) else { continue }
+      let limits = configuration.limits
+      let candidates = distribution.candidates(limits.candidates, minProbability: limits.minProbability)
+      continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
       let expansion = Self.attach(
-        distribution, to: task.node, in: &sessions.values[index], limits: configuration.limits, match: match)
-      continuation.observe(
-        expansion.distribution.candidates.first.map { match.probability(confidence: $0.probability) })
+        candidates, entropy: distribution.entropy, to: task.node, in: &sessions.values[index], match: match)
       actions.append(.send(.expansion(task.session, expansion)))
+    }
+    startPass(&actions)
+    return actions
+  }
+
+  /// The pass that read is done.
+  ///
+  /// - Parameters:
+  ///   - cached: tokens of the task that the engine has now, whoever they were read for
+  ///   - passTokens: tokens that were evaluated
+  ///   - duration: how long the engine computed
+  public mutating func readingFinished(cached: Int, passTokens: Int, duration: Duration) -> [Action] {
+    precondition(isDrafting, "a pass finished that was not started")
+    guard let done = readingPass else { preconditionFailure("a pass read that was to guess") }
+    isDrafting = false
+    readingPass = nil
+    readingCost.observe(tokens: passTokens, duration: duration)
+    turns.read(duration)
+    var actions: [Action] = []
+    if let index = sessions.index(of: done.session), sessions.values[index].incarnation == done.incarnation {
+      let count = sessions.values[index].committed.count
+      let gone = sessions.values[index].reading.didRead(
+        done.stage, cached: max(0, cached), count: count, room: configuration.excerptTokens,
+        cost: readingCost)
+      actions += gone.map { .discard(done.session.sequence($0)) }
     }
     startPass(&actions)
     return actions
@@ -175,17 +265,25 @@ public struct WorkerMachine: Sendable {
   public mutating func passFailed(reason: String) -> [Action] {
     precondition(isDrafting, "a pass failed that was not started")
     isDrafting = false
+    var concerned = pass.map { ($0.session, $0.incarnation) }
+    if let reading = readingPass { concerned = [(reading.session, reading.incarnation)] }
+    readingPass = nil
     var actions: [Action] = []
-    for (id, incarnation, _) in pass where sessions[id]?.incarnation == incarnation {
-      sessions.remove(id)
+    for (id, incarnation) in concerned where sessions[id]?.incarnation == incarnation {
       actions.append(.send(.declined(id, reason: reason)))
-      actions.append(.release(id))
+      actions += remove(id)
     }
     startPass(&actions)
     return actions
   }
 
   // MARK: Private
+
+  /// Forgets a session that is open.
+  private mutating func remove(_ id: SessionID) -> [Action] {
+    guard let session = sessions.remove(id) else { return [] }
+    return session.reading.excerpts.map { .discard(id.sequence($0)) } + [.release(id)]
+  }
 
   private func contextIsFull(_ tokens: Int) -> String {
     "\(tokens) tokens do not fit the draft model's context of \(configuration.contextLength)"
@@ -207,7 +305,7 @@ public struct WorkerMachine: Sendable {
       }
       node = chosen
     }
-    session.open.rootMoved()
+    session.rootMoved()
     if let node {
       session.tree.reroot(at: node) { _, _ in }
     } else {
@@ -219,13 +317,13 @@ public struct WorkerMachine: Sendable {
   }
 
   private static func attach(
-    _ distribution: Distribution, to node: NodeID, in session: inout Session, limits: DraftLimits,
+    _ candidates: [Candidate], entropy: Float, to node: NodeID, in session: inout Session,
     match: MatchEstimator
   ) -> Expansion {
+    let kept = session.makeRoom(for: candidates, below: node, match: match)
     let note = session.tree.annotation(of: node)
     let first = session.nextRemoteID
-    let entropy = max(0, distribution.entropy)
-    let kept = distribution.candidates(limits.candidates, minProbability: limits.minProbability)
+    let entropy = max(0, entropy)
     // The tree ranks by what the target is likely to choose; the wire carries the draft's own word, and the
     // controller makes its own correction.
     session.tree.expand(
@@ -238,24 +336,31 @@ public struct WorkerMachine: Sendable {
         Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
       },
       attached: { _, _, _ in })
-    session.tree.forEachChild(of: node) { session.open.attached($0, in: session.tree) }
+    session.open.attached(from: session.tree.count - kept.count, in: session.tree)
     session.nextRemoteID += RemoteNodeID(kept.count)
     return Expansion(
       site: note.remoteID == 0 ? .root(position: session.tree.position(of: node)) : .node(note.remoteID),
       firstChild: first, distribution: Distribution(entropy: entropy, candidates: kept),
-      knownPosition: session.tree.rootPosition)
+      knownPosition: session.tree.rootPosition, forgotten: session.takeForgotten())
   }
 
-  /// Starts the next pass over the best nodes of all sessions, if there are any and none is under way.
+  /// Starts the next pass, if there is something to do and none is under way: over the best nodes of all sessions,
+  /// or one that reads.
   private mutating func startPass(_ actions: inout [Action]) {
     guard !isDrafting else { return }
     let limits = configuration.limits
+    let reading = nextReading()
+    if let reading, reading.limit == 0 {
+      // Whoever has to wait for this waits for no computing.
+      actions.append(read(reading))
+      return
+    }
     best.removeAll(keepingCapacity: true)
-    var contributors = 0
-    for index in sessions.values.indices where !sessions.values[index].isPaused {
-      let before = best.count
-      Self.takeBest(of: &sessions.values[index], configuration) { best.append((index, $0)) }
-      if best.count > before { contributors += 1 }
+    let contributors = gatherBest()
+    if let reading, turns.isReadingsTurn(best: best.lazy.map(\.node.probability).max()) {
+      putBack(from: 0)
+      actions.append(read(reading))
+      return
     }
     guard !best.isEmpty else { return }
     if contributors > 1 {
@@ -263,22 +368,85 @@ public struct WorkerMachine: Sendable {
       best.sort { $0.node.probability > $1.node.probability }
     }
     let width = limits.width(
-      probabilities: best.lazy.map(\.node.probability), cost: cost, continuation: continuation.mean)
-    for (session, node) in best[width...] { sessions.values[session].open.putBack(node) }
+      probabilities: best.lazy.map(\.node.probability), cost: cost, continuation: continuation.mean,
+      surprises: surprises.perSecond)
+    putBack(from: width)
     isDrafting = true
     pass.removeAll(keepingCapacity: true)
     var tasks: [DraftTask<NodeID>] = []
     tasks.reserveCapacity(width)
     for (index, ranked) in best[..<width] {
-      let node = NodeID(serial: ranked.serial)
-      pass.append((sessions.keys[index], sessions.values[index].incarnation, node))
-      tasks.append(
-        DraftTask(
-          session: sessions.keys[index], node: node, prefix: sessions.values[index].committed,
-          path: sessions.values[index].tree.path(to: node), sampling: sessions.values[index].sampling,
-          candidates: limits.candidates))
+      let task = task(for: NodeID(serial: ranked.serial), ofSessionAt: index)
+      pass.append(
+        PassNode(
+          session: task.session, incarnation: sessions.values[index].incarnation, node: task.node,
+          stage: task.stage, length: task.prefix.count))
+      tasks.append(task)
     }
     actions.append(.expand(tasks))
+  }
+
+  /// Takes the candidates of all sessions.
+  ///
+  /// - Returns: how many sessions have any
+  private mutating func gatherBest() -> Int {
+    var contributors = 0
+    var readsALot = false
+    for index in sessions.values.indices where !sessions.values[index].isPaused {
+      let count = sessions.values[index].committed.count
+      guard let part = sessions.values[index].reading.partToGuessFrom(count: count, cost: readingCost) else {
+        continue
+      }
+      // One text that is new to the engine in a pass: each delays the guesses for all others.
+      let isNew = part.unread(of: count) > ReadingCost.leastPiece
+      if isNew && readsALot { continue }
+      let before = best.count
+      Self.takeBest(of: &sessions.values[index], configuration) { best.append((index, $0)) }
+      guard best.count > before else { continue }
+      contributors += 1
+      readsALot = readsALot || isNew
+    }
+    return contributors
+  }
+
+  private mutating func putBack(from start: Int) {
+    for (session, node) in best[start...] { sessions.values[session].open.putBack(node) }
+  }
+
+  private func task(for node: NodeID, ofSessionAt index: Int) -> DraftTask<NodeID> {
+    let session = sessions.values[index]
+    let part =
+      session.reading.partToGuessFrom(count: session.committed.count, cost: readingCost) ?? .whole
+    return DraftTask(
+      session: sessions.keys[index], node: node, prefix: part.tokens(of: session.committed),
+      path: session.tree.path(to: node), sampling: session.sampling,
+      candidates: configuration.limits.candidates, skipped: part.skipped, stage: part.stage)
+  }
+
+  /// The reading that is done next: that of the session that is soonest done with it, since it profits first. Of
+  /// equals the first that was opened.
+  private func nextReading() -> (index: Int, part: ContextReading.Part, limit: Int)? {
+    var best: (index: Int, part: ContextReading.Part, unread: Int)?
+    for index in sessions.values.indices {
+      if sessions.values[index].reading.isUnknown { return (index, .whole, 0) }
+      let count = sessions.values[index].committed.count
+      guard let part = sessions.values[index].reading.partToRead(count: count, cost: readingCost) else {
+        continue
+      }
+      let unread = part.unread(of: count)
+      if best.map({ unread < $0.unread }) ?? true { best = (index, part, unread) }
+    }
+    return best.map { ($0.index, $0.part, readingCost.piece(draftCost: cost)) }
+  }
+
+  private mutating func read(_ reading: (index: Int, part: ContextReading.Part, limit: Int)) -> Action {
+    let session = sessions.values[reading.index]
+    isDrafting = true
+    readingPass = (sessions.keys[reading.index], session.incarnation, reading.part.stage)
+    return .read(
+      ReadingTask(
+        session: sessions.keys[reading.index], stage: reading.part.stage,
+        tokens: reading.part.tokens(of: session.committed), limit: reading.limit))
   }
 
   /// Takes a session's candidates for the next pass.
@@ -286,12 +454,17 @@ public struct WorkerMachine: Sendable {
     of session: inout Session, _ configuration: Configuration, _ body: (RankedNode) -> Void
   ) {
     let limits = configuration.limits
-    // Every expansion may bring that many children: the whole pass has to fit.
-    let fitting = (limits.maxNodes - session.tree.count) / limits.candidates
-    let room = configuration.contextLength - session.committed.count - 1
+    // Every expansion may bring that many children. Where nothing can be given up the whole pass has to fit.
+    let fitting = session.mayForget ? .max : (session.maxNodes - session.tree.count) / limits.candidates
     session.open.takeBest(
-      min(limits.passWidth, fitting), of: session.tree, minPathProbability: limits.minPathProbability,
-      maxDepth: min(limits.maxDepth, room), body)
+      min(limits.passWidth, fitting), of: session.tree, within: bounds(of: session, configuration), body)
+  }
+
+  private static func bounds(of session: Session, _ configuration: Configuration) -> OpenNodes.Bounds {
+    let room = configuration.contextLength - session.committed.count - 1
+    return OpenNodes.Bounds(
+      minPathProbability: configuration.limits.minPathProbability, floor: session.floor,
+      maxDepth: min(configuration.limits.maxDepth, room))
   }
 }
 
@@ -303,31 +476,39 @@ extension WorkerMachine {
       if session.tree.rootPosition != session.committed.count - 1 {
         return "\(id): the root is at \(session.tree.rootPosition) of \(session.committed.count) tokens"
       }
+      if session.tree.count > session.maxNodes { return "\(id): \(session.tree.count) nodes" }
       if let broken = brokenOrder(id, session) { return "\(id): \(broken)" }
+      if let broken = session.reading.brokenInvariant(count: session.committed.count) {
+        return "\(id): \(broken)"
+      }
     }
     return nil
   }
 
   /// The nodes kept from pass to pass must be those that a traversal of the whole tree finds.
   private func brokenOrder(_ id: SessionID, _ session: Session) -> String? {
-    let limits = configuration.limits
-    let room = configuration.contextLength - session.committed.count - 1
-    let underWay = isDrafting ? pass.filter { $0.session == id }.map(\.node) : []
-    let (count, depth) = (limits.passWidth, min(limits.maxDepth, room))
+    let bounds = Self.bounds(of: session, configuration)
+    let underWay = isDrafting && readingPass == nil ? pass.filter { $0.session == id }.map(\.node) : []
+    let count = configuration.limits.passWidth
     var open = session.open
     var kept: [Int64] = []
-    open.takeBest(
-      count + underWay.count, of: session.tree, minPathProbability: limits.minPathProbability, maxDepth: depth
-    ) { ranked in if !underWay.contains(where: { $0.serial == ranked.serial }) { kept.append(ranked.serial) }
+    open.takeBest(count + underWay.count, of: session.tree, within: bounds) { ranked in
+      if !underWay.contains(where: { $0.serial == ranked.serial }) { kept.append(ranked.serial) }
     }
     let found = session.tree.frontier(
-      limit: count, minPathProbability: limits.minPathProbability, maxDepth: depth
-    ) { !underWay.contains($0) }.map(\.node.serial)
+      limit: count, minPathProbability: bounds.minPathProbability, maxDepth: bounds.maxDepth,
+      lost: \.lost
+    ) { !underWay.contains($0) }.filter { $0.rank > bounds.floor }.map(\.node.serial)
     return kept.prefix(count).elementsEqual(found) ? nil : "keeps \(kept) as its best nodes, not \(found)"
   }
 
   /// The tokens of a session that the worker takes for committed; nil for an unknown session. For tests.
   package func committedTokens(of session: SessionID) -> [TokenID]? { sessions[session]?.committed }
+
+  /// Whether a node was given up and the controller was not told of it yet. For tests.
+  package func hasForgotten(_ id: RemoteNodeID, of session: SessionID) -> Bool {
+    sessions[session]?.forgotten.contains(id) ?? false
+  }
 
   /// The announced nodes of a session by id: tokens below the root, empty for the root itself. For tests.
   package func announcedNodes(of session: SessionID) -> [RemoteNodeID: [TokenID]] {

@@ -41,7 +41,7 @@ public struct WorkerPool: Sendable {
     public var model: String
     /// Sessions that it drafts for at once.
     public var capacity: Int
-    /// Measured d(b); empty when it does not say.
+    /// Measured d(b); empty when it does not say. Its far end tells what reading costs.
     public var draftCost: CostCurve
 
     public init(
@@ -62,17 +62,18 @@ public struct WorkerPool: Sendable {
     /// It is not to any more; others do, or will.
     case displace(SessionID, from: WorkerID)
     /// End its attachment. The pool has forgotten it.
-    case exclude(WorkerID, reason: String)
+    case exclude(WorkerID, name: String, reason: String)
   }
 
   struct Worker: Sendable {
     var profile: Profile
-    var roundTrip: Duration?
+    var roundTrips = RoundTripEstimator()
     var isDraining = false
     /// Sessions placed on it, those that are leaving it included.
     var sessions: Set<SessionID> = []
     var standing = WorkerStanding()
     var guesses = GuessRecord()
+    var texts = CachedTexts()
   }
 
   struct Session: Sendable {
@@ -81,6 +82,8 @@ public struct WorkerPool: Sendable {
     /// Workers that would not draft for it, or have done so before.
     var declined: Set<WorkerID> = []
     var lastMove: Timestamp?
+    /// What it began with; empty when that is not known.
+    var text = PrefixHashes([])
   }
 
   struct Placement: Hashable, Sendable {
@@ -98,6 +101,8 @@ public struct WorkerPool: Sendable {
 
   public let configuration: Configuration
   private(set) var workers: [WorkerID: Worker] = [:]
+  /// In the order in which they came.
+  public private(set) var attached: [WorkerID] = []
   private(set) var sessions: [SessionID: Session] = [:]
   private var excluded: [String: Exclusion] = [:]
   private var strikes: [String: [Timestamp]] = [:]
@@ -120,17 +125,21 @@ public struct WorkerPool: Sendable {
       if exclusion.until > now {
         let left = now.duration(to: exclusion.until).inSeconds.rounded(.up)
         pending.append(
-          .exclude(worker, reason: "excluded for another \(Int(left)) s: \(exclusion.reason)"))
+          .exclude(
+            worker, name: profile.name,
+            reason: "excluded for another \(Int(left)) s: \(exclusion.reason)"))
         return
       }
       excluded[profile.name] = nil
     }
     workers[worker] = Worker(profile: profile)
+    attached.append(worker)
   }
 
   /// A worker is gone.
   public mutating func leave(_ worker: WorkerID) {
     guard let gone = workers.removeValue(forKey: worker) else { return }
+    attached.removeAll { $0 == worker }
     for id in gone.sessions { sessions[id]?.placements.removeAll { $0.worker == worker } }
     for id in sessions.keys { sessions[id]?.declined.remove(worker) }
   }
@@ -140,9 +149,22 @@ public struct WorkerPool: Sendable {
     workers[worker]?.isDraining = true
   }
 
-  public mutating func measured(_ worker: WorkerID, roundTrip: Duration) {
-    workers[worker]?.roundTrip = roundTrip
+  /// A round trip to the worker has been measured.
+  public mutating func measured(_ worker: WorkerID, roundTrip sample: Duration) {
+    workers[worker]?.roundTrips.observe(sample)
   }
+
+  /// Smoothed; nil before the first measurement.
+  public func roundTrip(to worker: WorkerID) -> Duration? { workers[worker]?.roundTrips.smoothed }
+
+  public func isAttached(_ worker: WorkerID) -> Bool { workers[worker] != nil }
+  var hasWorkers: Bool { !workers.isEmpty }
+
+  /// What the worker calls itself.
+  func name(of worker: WorkerID) -> String { workers[worker]?.profile.name ?? "\(worker)" }
+
+  /// Sessions placed on a worker, ascending.
+  func sessions(of worker: WorkerID) -> [SessionID] { (workers[worker]?.sessions ?? []).sorted() }
 
   /// A worker broke the protocol. It is to be detached by the caller; repeated, it is excluded.
   public mutating func violated(_ worker: WorkerID, _ reason: String, at now: Timestamp) {
@@ -159,8 +181,9 @@ public struct WorkerPool: Sendable {
 
   // MARK: Sessions
 
-  public mutating func begin(_ session: SessionID) {
-    sessions[session] = Session()
+  /// - Parameter text: every token so far: workers that have read it, or its beginning, are preferred
+  public mutating func begin(_ session: SessionID, text: [TokenID] = []) {
+    sessions[session] = Session(text: PrefixHashes(text))
   }
 
   public mutating func end(_ session: SessionID) {
@@ -218,11 +241,25 @@ public struct WorkerPool: Sendable {
   }
 
   /// A worker as operators see it.
-  public func describe(_ worker: WorkerID) -> (
-    profile: Profile, sessions: Int, standing: Double, tally: WorkerTally, isDraining: Bool
-  )? {
+  public struct Description: Hashable, Sendable {
+    public var profile: Profile
+    /// Sessions placed on it.
+    public var sessions: Int
+    /// 1 for a worker whose expansions help, towards 0 where they never do.
+    public var standing: Double
+    /// Since it attached.
+    public var tally: WorkerTally
+    /// Smoothed; nil before the first measurement.
+    public var roundTrip: Duration?
+    public var isDraining: Bool
+  }
+
+  /// nil for a worker that is not attached.
+  public func describe(_ worker: WorkerID) -> Description? {
     workers[worker].map {
-      ($0.profile, $0.sessions.count, $0.standing.score, $0.standing.total, $0.isDraining)
+      Description(
+        profile: $0.profile, sessions: $0.sessions.count, standing: $0.standing.score, tally: $0.standing.total,
+        roundTrip: $0.roundTrips.smoothed, isDraining: $0.isDraining)
     }
   }
 
@@ -241,12 +278,18 @@ extension WorkerPool {
     sessions[id]!.placements.count { $0.leavesBy == nil }
   }
 
-  private func predict(_ worker: Worker, sessions count: Int, _ model: PlacementModel) -> Double {
+  /// - Parameter text: what the worker would have to read, as far as it has not done so before
+  private func predict(
+    _ worker: Worker, sessions count: Int, _ model: PlacementModel, text: PrefixHashes = PrefixHashes([])
+  ) -> Double {
     let single = worker.profile.draftCost.seconds(for: max(1, count)) ?? 0.02
-    let news = (worker.roundTrip?.inSeconds ?? 0.1) + single
+    let news = (worker.roundTrips.smoothed?.inSeconds ?? 0.1) + single
     let prior = models[worker.profile.model].map { $0.runLength(news: news, model, prior: nil) }
     let run = worker.guesses.runLength(news: news, model, prior: prior)
-    return model.secondsPerToken(roundTrip: news - single, draftSeconds: single, runLength: run)
+    let unread = text.count - worker.texts.cached(text)
+    return model.secondsPerToken(
+      roundTrip: news - single, draftSeconds: single, runLength: run,
+      readingSeconds: Double(unread) * worker.profile.readingSecondsPerToken)
   }
 
   /// The worker with the shortest predicted time per token among those that can take a session.
@@ -258,7 +301,7 @@ extension WorkerPool {
       guard !candidate.isDraining, candidate.sessions.count < candidate.profile.capacity,
         !session.declined.contains(worker), !session.placements.contains(where: { $0.worker == worker })
       else { continue }
-      let seconds = predict(candidate, sessions: candidate.sessions.count + 1, model)
+      let seconds = predict(candidate, sessions: candidate.sessions.count + 1, model, text: session.text)
       if best.map({ seconds < $0.seconds || (seconds == $0.seconds && worker < $0.worker) }) ?? true {
         best = (worker, seconds)
       }
@@ -269,6 +312,7 @@ extension WorkerPool {
   private mutating func place(_ id: SessionID, on worker: WorkerID, _ actions: inout [Action]) {
     sessions[id]!.placements.append(Placement(worker: worker))
     workers[worker]!.sessions.insert(id)
+    workers[worker]!.texts.read(sessions[id]!.text)
     actions.append(.place(id, on: worker))
   }
 
@@ -330,9 +374,10 @@ extension WorkerPool {
   private mutating func excludeUseless(_ actions: inout [Action], at now: Timestamp) {
     for id in workers.keys.sorted() {
       guard let reason = workers[id]!.standing.reasonToExclude else { continue }
-      remember(workers[id]!.profile.name, reason, at: now)
+      let name = name(of: id)
+      remember(name, reason, at: now)
       leave(id)
-      actions.append(.exclude(id, reason: reason))
+      actions.append(.exclude(id, name: name, reason: reason))
     }
   }
 

@@ -13,7 +13,8 @@ struct BenchCommand: AsyncParsableCommand {
       own on loopback. Local modes draft on the worker's cores (--worker-cpus), as if home had a second \
       accelerator. Every text is compared with the plain one, token by token; a text that parts where the \
       target's best two tokens were within \(TextComparison.nearTieMargin) logits is a near-tie and reported \
-      as such, with its gap.
+      as such, with its gap. What an earlier run left in a cache counts for none: every run of a prompt \
+      begins cold, or as --cache says.
 
       The prompt file holds one JSON object a line: {"id": "...", "task": "...", "prompt": "..."}.
 
@@ -73,22 +74,34 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("verify-width"), parsing: .unconditional,
     help: ArgumentHelp(
-      "Guesses in one target pass at most. (env: WANSPEC_VERIFY_WIDTH; default: 16)", valueName: "nodes"))
+      "Guesses in one target pass at most, in wan and local-parallel mode. (env: WANSPEC_VERIFY_WIDTH; default: the autopilot's)",
+      valueName: "nodes"))
   var verifyWidth: Int?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "In wan mode, guesses in a row that are taken from the text itself; 0: none. (env: WANSPEC_LOOKUP; default: 0)",
+      "In wan and local-parallel mode, guesses in a row that are taken from the text itself; 0: none. (env: WANSPEC_LOOKUP; default: the autopilot's)",
       valueName: "tokens"))
   var lookup: Int?
 
   @Option(
     name: .customLong("min-gain"), parsing: .unconditional,
     help: ArgumentHelp(
-      "In wan mode, pause drafting while it gains less than this against plain; 0: never. (env: WANSPEC_MIN_GAIN; default: \(SpeculationSettings.defaultMinGain))",
+      "In wan and local-parallel mode, pause drafting while it gains less than this against plain; 0: never. (env: WANSPEC_MIN_GAIN; default: the autopilot's)",
       valueName: "ratio"))
   var minGain: Double?
+
+  @OptionGroup var choosing: AutopilotOption
+
+  @Option(
+    help: ArgumentHelp(
+      "What every run of a prompt finds in the caches: cold, nothing at either end; warm, the prompt at both; worker-cold, the prompt at the target alone, as after a handover. (env: WANSPEC_CACHE_STATE; default: cold)",
+      valueName: "state"))
+  var cache: BenchmarkCache?
+
+  @Flag(help: "Short for --cache warm.")
+  var warm = false
 
   @Option(
     parsing: .unconditional,
@@ -150,8 +163,13 @@ struct BenchCommand: AsyncParsableCommand {
     rtt = try twins("WANSPEC_RTT", rtt)
     draftLengths = try twins("WANSPEC_DRAFT_LENGTHS", draftLengths) ?? LengthList([5])
     policy = try twins("WANSPEC_POLICY", policy)
-    verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth) ?? 16
-    minGain = try twins("WANSPEC_MIN_GAIN", minGain) ?? SpeculationSettings.defaultMinGain
+    verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth)
+    minGain = try twins("WANSPEC_MIN_GAIN", minGain)
+    lookup = try twins("WANSPEC_LOOKUP", lookup)
+    if warm, let cache, cache != .warm {
+      throw ValidationError("--warm and --cache \(cache.rawValue) contradict each other.")
+    }
+    cache = try warm ? .warm : twins("WANSPEC_CACHE_STATE", cache) ?? .cold
     repeats = try twins("WANSPEC_REPEATS", repeats) ?? 1
     json = try twins("WANSPEC_JSON", json)
     predict = try twins("WANSPEC_PREDICT", predict)
@@ -166,12 +184,7 @@ struct BenchCommand: AsyncParsableCommand {
     if !(1...100).contains(repeats!) {
       throw ValidationError("--repeats must be between 1 and 100, not \(repeats!).")
     }
-    lookup = try twins("WANSPEC_LOOKUP", lookup) ?? 0
-    if let problem = SpeculationSettings.problem(minGain: minGain!) { throw ValidationError(problem) }
-    if let problem = SpeculationSettings.problem(lookup: lookup!) { throw ValidationError(problem) }
-    if !(1...128).contains(verifyWidth!) {
-      throw ValidationError("--verify-width must be between 1 and 128, not \(verifyWidth!).")
-    }
+    try SpeculationOptions.check(verifyWidth: verifyWidth, lookup: lookup, minGain: minGain)
     if predict && !modes!.modes.contains(.plain) {
       throw ValidationError("--predict needs the mode plain: it scales the measured pass times.")
     }
@@ -184,25 +197,32 @@ struct BenchCommand: AsyncParsableCommand {
     }
   }
 
+  private var byHand: SpeculationByHand {
+    SpeculationByHand(
+      usesAutopilot: choosing.autopilot, verifyWidth: verifyWidth, lookup: lookup, minGain: minGain)
+  }
+
   var configurations: [BenchmarkConfiguration] {
     var result: [BenchmarkConfiguration] = []
+    var byHand = self.byHand
     for mode in modes!.modes {
       switch mode {
       case .plain, .localParallel:
-        result.append(BenchmarkConfiguration(name: mode.rawValue, mode: mode, verifyWidth: verifyWidth!))
+        result.append(BenchmarkConfiguration(name: mode.rawValue, mode: mode, byHand: byHand))
       case .localSequential:
         for length in draftLengths!.lengths {
+          byHand.draftLength = length
           result.append(
-            BenchmarkConfiguration(name: "\(mode.rawValue) k=\(length)", mode: mode, draftLength: length))
+            BenchmarkConfiguration(name: "\(mode.rawValue) k=\(length)", mode: mode, byHand: byHand))
         }
       case .wan:
         for policy in policy {
+          byHand.policy = policy.policy
           for rtt in rtt {
             let suffix = policy.policy == .never ? "" : " \(policy)"
             result.append(
               BenchmarkConfiguration(
-                name: "wan \(rtt)\(suffix)", mode: mode, roundTrip: rtt.duration, policy: policy.policy,
-                verifyWidth: verifyWidth!, lookup: lookup!, minGain: minGain!))
+                name: "wan \(rtt)\(suffix)", mode: mode, roundTrip: rtt.duration, byHand: byHand))
           }
         }
       }
@@ -216,23 +236,28 @@ struct BenchCommand: AsyncParsableCommand {
     let configurations = self.configurations
     let session = try BenchmarkSession(
       target: target!, draft: draft!, engine: engine, cores: cpus, workerCores: workerCPUs,
-      workerArguments: workerArgument, configurations: configurations, predicts: predict)
+      workerArguments: workerArgument, configurations: configurations, cache: self.cache!, predicts: predict)
+    if let note = byHand.note { StandardError.write("wanspec: \(note)\n") }
     let file = try jsonFile.map(JSONLineFile.init)
-    let json = self.json
+    let (json, cache) = (self.json, self.cache!)
     let progress = BenchmarkProgress(isShown: !json)
     let outcome = try await session.run(
       prompts: chosen, repeats: repeats!, maxTokens: maxTokens!, sampling: sampling.settings
     ) { event in
       progress.report(event)
       guard case .finished(let row) = event else { return }
-      try file?.append(row.object)
-      if json { JSONLine.print(row.object) }
+      var object = row.object
+      object["cache"] = cache.rawValue
+      try file?.append(object)
+      if json { JSONLine.print(object) }
     }
     progress.finish()
     let summaries = BenchmarkSummary.summarize(outcome.rows, configurations)
     for summary in summaries {
-      try file?.append(summary.object(among: summaries))
-      if json { JSONLine.print(summary.object(among: summaries)) }
+      var object = summary.object(among: summaries)
+      object["cache"] = cache.rawValue
+      try file?.append(object)
+      if json { JSONLine.print(object) }
     }
     for object in outcome.prediction?.objects ?? [] {
       try file?.append(object)
@@ -241,7 +266,7 @@ struct BenchCommand: AsyncParsableCommand {
     if !json {
       StandardOutput.line(outcome.costs)
       StandardOutput.line(summaries.table().rendered())
-      StandardOutput.line(summaries.footnotes.joined(separator: "\n"))
+      StandardOutput.line(([cache.words] + summaries.footnotes).joined(separator: "\n"))
       if let prediction = outcome.prediction { StandardOutput.line("\n" + prediction.text) }
     }
     if summaries.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(3) }

@@ -25,6 +25,9 @@ struct GenerateCommand: AsyncParsableCommand {
       In every mode the text is the same: the target decides each token. Without a worker, wan mode writes \
       on as plain would.
 
+      The autopilot chooses widths, guesses from the text and pauses from what it measures. What a flag sets \
+      by hand holds, and the rest stays with the autopilot.
+
       Examples:
         wanspec generate --mode plain "Write a haiku about the sea."
         wanspec generate --listen 127.0.0.1:7070 "Write a haiku about the sea."
@@ -141,18 +144,20 @@ struct GenerateCommand: AsyncParsableCommand {
   func run() async throws {
     let text = try promptText()
     let resolver = ModelResolver()
-    let needsHome = mode!.needsHomeDraft || (mode == .wan && speculation.policy!.policy != .never)
+    let needsHome = mode!.needsHomeDraft || (mode == .wan && speculation.byHand.policy != .never)
     let settings = ControllerHost.Settings(
       target: (try resolver.path(for: target!), engine.llama(cores: cores.cpus?.cores ?? [])),
       home: needsHome
         ? (
           try resolver.path(for: draft!),
-          engine.llama(cores: cores.draftCPUs?.cores ?? cores.cpus?.cores ?? [])
+          engine.llama(
+            drafting: Autopilot.limits.passWidth, cores: cores.draftCPUs?.cores ?? cores.cpus?.cores ?? [])
         ) : nil,
       listen: mode == .wan ? listen : nil, allowInsecure: security.insecure,
       security: mode == .wan ? try security.listener(log: .standardError) : .plaintext,
       livenessTimeout: workerTimeout?.duration)
     let note = self.note
+    if mode == .wan || mode == .localParallel, let choices = speculation.byHand.note { note(choices) }
     try await ControllerHost.run(
       settings,
       report: { event in
@@ -166,8 +171,7 @@ struct GenerateCommand: AsyncParsableCommand {
       let stream = await host.node.generate(
         GenerationRequest(
           prompt: tokens, sampling: sampling.settings, maxTokens: maxTokens!,
-          speculation: speculation.settings(
-            for: mode!, targetCost: host.targetCost, homeCost: host.home == nil ? nil : host.homeCost)))
+          speculation: speculation.byHand.settings(for: mode!, hasHome: host.home != nil)))
       let interrupted = Mutex(false)
       let watcher = Task {
         await TerminationSignals.first()
@@ -277,7 +281,9 @@ struct GenerateCommand: AsyncParsableCommand {
 
   private func finish(_ figures: GenerationFigures) {
     if json {
-      JSONLine.print(figures.object.merging(["event": "summary", "mode": mode!.rawValue]) { a, _ in a })
+      var object = figures.object.merging(["event": "summary", "mode": mode!.rawValue]) { a, _ in a }
+      object.merge(speculation.byHand.fields) { own, _ in own }
+      JSONLine.print(object)
     } else if !quiet {
       let legend = OriginColors(isOn: color!.isOn).legend
       StandardError.write(([legend].filter { !$0.isEmpty } + figures.lines).map { "\($0)\n" }.joined())

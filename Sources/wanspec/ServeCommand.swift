@@ -156,6 +156,7 @@ struct ServeCommand: AsyncParsableCommand {
     TerminationSignals.install()
     let name = server.alias ?? target!
     let metrics = GatewayMetrics(modelName: name)
+    if let note = speculating.byHand.note { log.info("\(note)") }
     let settings = try hostSettings(log: log, metrics: metrics)
     let command = self
     try await ControllerHost.run(settings, report: { Self.report($0, log) }) { host in

@@ -84,7 +84,9 @@ extension TraceCommand {
       let resolver = ModelResolver()
       let settings = ControllerHost.Settings(
         target: (try resolver.path(for: target!), engine.llama(cores: [])),
-        home: (try resolver.path(for: draft!), engine.llama(cores: [])), listen: nil)
+        home: (
+          try resolver.path(for: draft!), engine.llama(drafting: Autopilot.limits.passWidth, cores: [])
+        ), listen: nil)
       func name(_ model: String) -> String { URL(fileURLWithPath: model).lastPathComponent }
       let recorder = TraceRecorder(
         target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!,

@@ -15,7 +15,8 @@ struct WorkerCommand: AsyncParsableCommand {
       Dials the controller, so it works behind NAT, and keeps trying when there is none. For each session it \
       grows a tree of guesses, best first, and sends every expanded node at once. Being connected is being \
       available; ending it costs nobody a token. Several controllers share one worker: each pass goes to the \
-      nodes that are most likely to be used, whoever asked.
+      nodes that are most likely to be used, whoever asked. How widely and how far ahead it guesses follows \
+      from what it measures; a limit that a flag sets holds, and the rest stays with the autopilot.
 
       On SIGTERM or SIGINT the worker drains: it takes no more sessions, its controllers hand those it has to \
       others, and it ends when it has none left. `wanspec worker --drain` does that to the worker of the same \
@@ -123,17 +124,21 @@ struct WorkerCommand: AsyncParsableCommand {
     transform: NiceArgument.init(parsing:))
   var nice: NiceArgument?
 
-  @Flag(
-    help:
-      "Choose width, candidates and depth from the measured speed, instead of the flags. (env: WANSPEC_AUTOPILOT)"
-  )
-  var autopilot = false
+  @OptionGroup var choosing: AutopilotOption
 
-  private var limits = DraftLimits()
+  @Flag(
+    name: .customLong("forget"),
+    help:
+      "Forget a session's text when it ends, instead of keeping it for one that begins alike. (env: WANSPEC_FORGET)"
+  )
+  var forget = false
+
+  /// Tokens whose reading is measured at the start.
+  private static let readingSize = 64
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
-    case sessions, drain, drainTimeout, config, security, json, exitWithParent, nice, autopilot
+    case sessions, drain, drainTimeout, config, security, json, exitWithParent, nice, choosing, forget
   }
 
   mutating func validate() throws {
@@ -149,17 +154,11 @@ struct WorkerCommand: AsyncParsableCommand {
     sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
     nice = try twins("WANSPEC_NICE", nice) ?? NiceArgument(.nice(5))
     json = try twins("WANSPEC_JSON", json)
-    autopilot = try twins("WANSPEC_AUTOPILOT", autopilot)
-    if autopilot, passWidth != nil || candidates != nil || maxDepth != nil || minPathProbability != nil {
-      throw ValidationError(
-        "--autopilot chooses what --pass-width, --candidates, --max-depth and --min-path-probability say; leave them out."
-      )
-    }
-    limits.passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth) ?? limits.passWidth
-    limits.candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? limits.candidates
-    limits.maxDepth = try twins("WANSPEC_MAX_DEPTH", maxDepth) ?? limits.maxDepth
-    limits.minPathProbability =
-      try twins("WANSPEC_MIN_PATH_PROBABILITY", minPathProbability) ?? limits.minPathProbability
+    forget = try twins("WANSPEC_FORGET", forget)
+    passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth)
+    candidates = try twins("WANSPEC_CANDIDATES", candidates)
+    maxDepth = try twins("WANSPEC_MAX_DEPTH", maxDepth)
+    minPathProbability = try twins("WANSPEC_MIN_PATH_PROBABILITY", minPathProbability)
     if let problem = limits.problem { throw ValidationError(problem + ".") }
     if let sessions, !(1...64).contains(sessions) {
       throw ValidationError("--sessions must be between 1 and 64, not \(sessions).")
@@ -176,29 +175,59 @@ struct WorkerCommand: AsyncParsableCommand {
     try ConfigurationFile.requireAllKeysKnown()
   }
 
+  /// How widely and how far ahead it guesses: what flags say, and for the rest what the autopilot says.
+  private var limits: DraftLimits {
+    var limits = choosing.autopilot ? Autopilot.limits : DraftLimits()
+    if let passWidth { limits.passWidth = passWidth }
+    if let candidates { limits.candidates = candidates }
+    if let maxDepth { limits.maxDepth = maxDepth }
+    if let minPathProbability { limits.minPathProbability = minPathProbability }
+    return limits
+  }
+
+  /// What flags say of the limits.
+  private var handSettings: [(flag: String, value: String)] {
+    let all: [(String, String?)] = [
+      ("pass-width", passWidth.map(String.init)), ("candidates", candidates.map(String.init)),
+      ("max-depth", maxDepth.map(String.init)),
+      ("min-path-probability", minPathProbability.map { "\($0)" }),
+    ]
+    return all.compactMap { flag, value in value.map { (flag, $0) } }
+  }
+
   func run() async throws {
     let output = EventLines(json: json)
     if drain { return try await WorkerDrain.drain(name: name!, timeout: drainTimeout!.duration, output) }
     let security = try self.security.connection(log: .standardError)
     let path = try ModelResolver().path(for: draft!)
-    let model = try await LlamaEngine.load(
-      path: path,
-      options: engine.llama(cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority))
+    let limits = self.limits
+    var options = engine.llama(
+      drafting: limits.passWidth, cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority)
+    options.sharesPrefixes = !forget
+    // Beside a text that is being read there are excerpts of it.
+    options.treeNodes += WorkerMachine.Configuration.defaultExcerptTokens
+    let model = try await LlamaEngine.load(path: path, options: options)
     defer { model.shutDown() }
-    let cost = CostCurve(
-      measured: try await model.measureCosts(maxBatch: autopilot ? 32 : limits.passWidth, budget: .seconds(1))
-    )
-    // How far away the controller is shows later; looking ahead for a far one costs a near one nothing.
-    let limits = autopilot ? Autopilot.limits(draftCost: cost, roundTrip: .milliseconds(250)) : self.limits
+    var measured = try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1))
+    // The far end of the curve: what reading costs.
+    measured[Self.readingSize] = try await model.measureReading(of: Self.readingSize)
+    let cost = CostCurve(measured: measured)
+    if choosing.autopilot, let note = HandSettings.note(handSettings) {
+      StandardError.write("wanspec: \(note)\n")
+    }
     // Before the parent reads that this is ready, and may end it.
     TerminationSignals.install()
     let runFile = RunFile.hold(name: name!)
     defer { withExtendedLifetime(runFile) {} }
+    var fields = HandSettings.fields(usesAutopilot: choosing.autopilot, handSettings)
+    fields["name"] = name!
+    fields["model"] = model.model.name
+    fields["d_ms"] = (cost.seconds(for: 1) ?? 0) * 1000
     output.say(
       "ready",
       "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling "
         + connect.map(\.description).joined(separator: ", "),
-      ["name": name!, "model": model.model.name, "d_ms": (cost.seconds(for: 1) ?? 0) * 1000])
+      fields)
 
     let introduction = WorkerIntroduction(
       name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,

@@ -58,7 +58,10 @@
         summaries.compactMap { $0["configuration"] as? String } == [
           "plain", "local sequential", "local parallel", "wan 0 ms", "wan 30 ms", "wan 100 ms",
         ])
-      for summary in summaries { #expect(summary["different"] as? Int == 0, "\(summary)") }
+      for summary in summaries {
+        #expect(summary["different"] as? Int == 0, "\(summary)")
+        #expect(summary["cache"] as? String == "cold" && summary["autopilot"] as? Bool == true, "\(summary)")
+      }
       #expect(seen.count >= 2, "a worker and a link at least")
       expectGone(seen)
     }

@@ -164,6 +164,19 @@ struct ServeSettingsTests {
     }
   }
 
+  /// What is set by hand is shown with its value, what is not as the autopilot's.
+  @Test(arguments: [(["--lookup", "3"], "the autopilot"), (["--lookup", "3", "--no-autopilot"], "default")])
+  func whatIsSetByHandIsTold(flags: [String], others: String) async throws {
+    let result = try await Program.run(["serve"] + flags + ["--print-config"])
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(settings(result.output)["lookup"]?.value == "3")
+    #expect(settings(result.output)["autopilot"]?.value == "\(flags.count == 2)")
+    for key in ["verify-width", "min-gain"] {
+      let line = result.output.split(separator: "\n").first { $0.hasPrefix("# \(key):") }
+      #expect(line?.hasSuffix("# \(others)") == true, "\(result.output)")
+    }
+  }
+
   @Test(arguments: [
     ("prot: 8080\n", ":1:", "did you mean port?"),
     ("sessions: 8\nsessions: 9\n", ":2:", "sessions"),

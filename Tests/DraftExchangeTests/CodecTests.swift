@@ -122,7 +122,7 @@ import Testing
     case (.message(.expansion(let a, let sent)), .message(.expansion(let b, let received))):
       let candidates = zip(sent.distribution.candidates, received.distribution.candidates)
       return a == b && sent.site == received.site && sent.firstChild == received.firstChild
-        && sent.knownPosition == received.knownPosition
+        && sent.knownPosition == received.knownPosition && sent.forgotten == received.forgotten
         && sent.distribution.candidates.count == received.distribution.candidates.count
         && abs(sent.distribution.entropy - received.distribution.entropy) <= 0.0005
         && candidates.allSatisfy {
@@ -180,7 +180,9 @@ struct SplitMix: RandomNumberGenerator {
               ? .root(position: Int(number(below: 1 << 20))) : .node(1 + number(below: 1 << 48)),
             firstChild: 1 + number(below: (1 << 48) - 64),
             distribution: Distribution(entropy: .random(in: 0...11.9, using: &self), candidates: candidates),
-            knownPosition: Int(number(below: 3)))))
+            knownPosition: Int(number(below: 3)),
+            forgotten: Bool.random(using: &self)
+              ? [] : Set((0...number(below: 9)).map { _ in 1 + number(below: 1 << 48) }).sorted())))
     }
   }
 
@@ -206,7 +208,8 @@ struct SplitMix: RandomNumberGenerator {
           temperature: .random(in: 0...2, using: &self), topK: Int32(number(below: 100)),
           topP: .random(in: 0.01...1, using: &self), minP: .random(in: 0...1, using: &self), seed: next(),
           adjustments: Bool.random(using: &self) ? adjustments() : nil)
-      return .message(.open(session(), context: context, sampling: sampling))
+      let maxNodes = Bool.random(using: &self) ? nil : 16 + Int(number(below: 65521))
+      return .message(.open(session(), context: context, sampling: sampling, maxNodes: maxNodes))
     case 2: return .message(.close(session()))
     default:
       let tokens = (0...number(below: 20)).map { _ in token() }

@@ -43,7 +43,7 @@ extension ExchangeTests {
           worker.send(.declined(SessionID(2), reason: "full"))
           worker.send(.expansion(SessionID(3), .test()))
           _ = try await workerLog.first("last message") { event -> Bool? in
-            if case .message(.open(SessionID(2), _, _)) = event { true } else { nil }
+            if case .message(.open(SessionID(2), _, _, _)) = event { true } else { nil }
           }
           #expect(workerLog.messages == sent)
           _ = try await controllerLog.first("last message") { event -> Bool? in

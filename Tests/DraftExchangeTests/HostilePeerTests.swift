@@ -35,6 +35,16 @@ extension ExchangeTests {
       ("root_position", [.hello(), .expansion { $0.expansions[0].rootPosition = .max }]),
       ("first_child is 0", [.hello(), .expansion { $0.expansions[0].firstChild = 0 }]),
       ("first_child", [.hello(), .expansion { $0.expansions[0].firstChild = .max }]),
+      ("forgotten[0] is 0 after node 0", [.hello(), .expansion { $0.expansions[0].forgotten = [0] }]),
+      ("forgotten[1] is 0 after node 4", [.hello(), .expansion { $0.expansions[0].forgotten = [4, 0] }]),
+      (
+        "forgotten[1] is 18446744073709551615",
+        [.hello(), .expansion { $0.expansions[0].forgotten = [1, .max] }]
+      ),
+      (
+        "forgotten has 65537 entries",
+        [.hello(), .expansion { $0.expansions[0].forgotten = Array(repeating: 1, count: 65537) }]
+      ),
       ("entropy", [.hello(), .expansion { $0.expansions[0].entropy = 8 * 1024 }]),
       ("tokens[1] is 1000", [.hello(), .expansion { $0.expansions[0].tokens = [1, 1000] }]),
       ("tokens[0] is 4294967295", [.hello(), .expansion { $0.expansions[0].tokens = [.max, 1] }]),
@@ -327,7 +337,7 @@ extension ExchangeTests {
           listener.send(.open(SessionID(3), context: [1], sampling: .greedy), to: id)
           worker.send(.expansion(SessionID(4), .test(candidates: 65)))
           _ = try await workerLog.first("open") { event -> Bool? in
-            if case .message(.open(SessionID(3), _, _)) = event { true } else { nil }
+            if case .message(.open(SessionID(3), _, _, _)) = event { true } else { nil }
           }
           #expect(
             workerLog.messages == [

@@ -12,7 +12,7 @@ struct GenerationTests {
   let prompt: [TokenID] = [3, 1, 4, 1, 5]
 
   struct Outcome {
-    var tokens: [ControllerMachine.CommittedToken] = []
+    var tokens: [SessionMachine.CommittedToken] = []
     var summary: GenerationSummary?
     var notes: [String] = []
   }

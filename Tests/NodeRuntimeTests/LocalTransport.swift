@@ -93,7 +93,7 @@ final class LocalTransport: WorkerTransport {
   private func note(_ message: ControllerMessage) {
     progress.withLock { all in
       switch message {
-      case .open(let session, let context, _): all[session] = Progress(root: context.count - 1)
+      case .open(let session, let context, _, _): all[session] = Progress(root: context.count - 1)
       case .commit(let session, let position, _, let pause):
         all[session]?.root = position
         all[session]?.isPaused = pause

@@ -19,7 +19,7 @@ struct EngineTests {
   static func wan(
     _ roundTrip: Double, limits: DraftLimits = chain, width: Int = 8, link: LinkModel? = nil, count: Int = 1
   ) -> SimulationPlan {
-    SimulationPlan(
+    var plan = SimulationPlan(
       settings: .wideArea(
         verification: VerificationPolicy(rule: .everything, maxNodes: width, minPathProbability: 0),
         minGain: 0),
@@ -28,6 +28,8 @@ struct EngineTests {
         repeating: SimulationPlan.Worker(
           limits: limits, cost: draft, link: link ?? LinkModel(roundTripMilliseconds: roundTrip)),
         count: count))
+    plan.pool.workersPerSession = count
+    return plan
   }
 
   @Test func eventsComeByTimeAndThenByAge() {
@@ -49,6 +51,21 @@ struct EngineTests {
     #expect(result.millisecondsPerToken == 30)
     #expect(result.statistics.steps == 500 && result.elapsed == 500 * 30_000_000)
     #expect(result.homeExpansionsPerToken == 0 && result.workerExpansions == 0 && result.upBytes == 0)
+  }
+
+  /// Chance moves single passes, not their mean; the same seed draws the same.
+  @Test func passesVaryAroundTheirCurve() {
+    var plan = SimulationPlan(settings: .plain, targetCost: Self.target)
+    plan.variation = PassVariation(target: 0.1, draft: 0.1)
+    let result = Simulation.run(plan, Self.texts(0.9, length: 5000))
+    #expect(abs(result.millisecondsPerToken - 30) < 0.2 && result.millisecondsPerToken != 30)
+    #expect(Simulation.run(plan, Self.texts(0.9, length: 5000)) == result)
+    var wan = Self.wan(30)
+    let steady = Simulation.run(wan, Self.texts(0.9, length: 5000))
+    wan.variation = plan.variation
+    let varied = Simulation.run(wan, Self.texts(0.9, length: 5000))
+    #expect(varied.elapsed != steady.elapsed)
+    #expect(abs(varied.millisecondsPerToken / steady.millisecondsPerToken - 1) < 0.1)
   }
 
   /// Leviathan et al. 2023, equation 1: with independent matches of rate p, k guesses give

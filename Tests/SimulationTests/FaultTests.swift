@@ -17,7 +17,8 @@ import Testing
     #expect(summary.missing.isEmpty)
     for counter in [
       FaultCounts.Counter.acceptedRemote, .acceptedHome, .acceptedLookup, .pausedCommits, .lateExpansions,
-      .droppedExpansions, .mirrorComparisons, .placementChecks,
+      .forgottenNodes, .mirrorComparisons, .placementChecks, .preemptions, .resumptions, .queued, .refusals,
+      .prefillPieces, .sharedPasses, .retriedSuspects, .singleFailures, .displacements, .lateReleases,
     ] {
       #expect(summary.counts[counter] > 100, "\(counter.words)")
     }
@@ -46,9 +47,11 @@ import Testing
     for change: (inout FaultPlan) -> Void in [
       { $0.controllers = 0 }, { $0.inspectEvery = 0 }, { $0.liveness = 0 }, { $0.sessions[0].prompt = [] },
       { $0.sessions[0].controller = 9 }, { $0.sessions[0].homeLimits.candidates = 0 },
-      { $0.faults = [FaultPlan.Fault(.crash, subject: 0, at: 0)] },
+      { $0.faults = [FaultPlan.Fault(.crash, subject: 0, at: 0)] }, { $0.servers[0].cells = 1 },
+      { $0.servers[0].branches = 0 }, { $0.servers[0].prefillChunk = 0 }, { $0.servers[0].maxSessions = 0 },
     ] {
       var plan = FaultPlan(script: ScriptedModel(seed: 7), seed: 1)
+      plan.servers = [FaultPlan.Server()]
       change(&plan)
       #expect(plan.problem != nil)
       #expect(throws: BrokenRule.self) { try plan.run() }
@@ -85,6 +88,42 @@ import Testing
     #expect(throws: BrokenRule.self) { try failure.shrunk.run(codec: LyingCodec()) }
     // The plan is not at fault.
     _ = try failure.shrunk.run()
+  }
+
+  /// Four sessions in a cache of one and a quarter, on one engine that fails now and then: nobody is refused, nobody
+  /// fails whose own pass did not, all texts are those of plain decoding (which every run checks).
+  @Test func aFullCacheMeansWaiting() throws {
+    var counts = FaultCounts()
+    try forEachSeed(count: 40) { seed in
+      var plan = FaultPlan(script: ScriptedModel(seed: seed, endProbability: 0, agreement: 0.9), seed: seed)
+      plan.sessions = (0..<8).map { index in
+        var session = FaultPlan.Session()
+        session.prompt = (0..<60).map { 1 + TokenID(($0 * 7 + index) % 19) }
+        session.maxTokens = 120
+        session.start = Microseconds(index) * 20_000
+        return session
+      }
+      var server = FaultPlan.Server()
+      server.cells = 250
+      server.maxSessions = 1 + Int(seed % 4)
+      server.prefillChunk = 16
+      server.releaseDelay = 30_000
+      server.fullFailure = seed % 2 == 0 ? 0.05 : 0
+      plan.servers = [server]
+      plan.workers = [FaultPlan.Worker()]
+      plan.faultsEnd = 4_000_000
+      let outcome = try plan.run()
+      counts += outcome.counts
+      for session in outcome.sessions where session.finish != .length {
+        guard case .failed = session.finish, server.fullFailure > 0 else {
+          throw CheckFailure("ends with \(String(describing: session.finish)), \(session.text.count) tokens")
+        }
+      }
+    }
+    #expect(counts[.preemptions] > 40)
+    #expect(counts[.resumptions] > 40)
+    #expect(counts[.refusals] == 0)
+    #expect(counts[.prefillPieces] > 40)
   }
 
   private static var regressions: [URL] {

@@ -21,7 +21,7 @@ import Testing
         SessionID(3),
         Expansion(
           site: .node(2), firstChild: 3, distribution: Distribution(entropy: 0, candidates: []),
-          knownPosition: 12))),
+          knownPosition: 12, forgotten: [1, 2, 1 << 40]))),
     .message(.declined(SessionID(.max), reason: "voll – danke")),
   ]
 
@@ -29,7 +29,8 @@ import Testing
     .ping(1),
     .message(
       .open(
-        SessionID(3), context: [1, 2, -1], sampling: SamplingSettings(temperature: 0.7, topK: 40, seed: 9))),
+        SessionID(3), context: [1, 2, -1], sampling: SamplingSettings(temperature: 0.7, topK: 40, seed: 9),
+        maxNodes: 24)),
     .message(
       .open(
         SessionID(4), context: [1],

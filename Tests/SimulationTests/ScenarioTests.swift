@@ -93,6 +93,50 @@ struct ScenarioTests {
     #expect(scenario.variant(of: .localSequential) == "two" && scenario.variant(of: .plain) == nil)
   }
 
+  private static func plan(_ extra: String) throws -> SimulationPlan {
+    let document = try YAMLDocument(parsing: minimal + "\n" + extra, name: "x")
+    return try #require(try Scenario(document, folder: Shipped.scenarios).points.first).setup.plan
+  }
+
+  @Test func theAutopilotChoosesWhatNothingSays() throws {
+    for text in ["", "controller: {mode: autopilot}", "controller: {}"] {
+      let plan = try Self.plan(text)
+      #expect(plan.workers.map(\.limits) == [Autopilot.limits], "\(text)")
+      #expect(plan.settings.verification == Autopilot.settings().verification)
+      #expect(plan.settings.lookupLength == Autopilot.settings().lookupLength)
+      #expect(plan.settings.minGain == Autopilot.settings().minGain)
+    }
+  }
+
+  /// Whoever names a setting gets it, at both ends; what is not named stays with the autopilot.
+  @Test(arguments: ["", "mode: autopilot, "]) func whatIsSetByHandHolds(mode: String) throws {
+    let plan = try Self.plan(
+      """
+      worker: {width: 5, nodes: 100}
+      controller: {\(mode)verify: {width: 7}, lookup: 3, home: {depth: 9}, policy: {value: 5ms}}
+      """)
+    var limits = Autopilot.limits
+    limits.passWidth = 5
+    limits.maxNodes = 100
+    #expect(plan.workers.map(\.limits) == [limits])
+    var home = Autopilot.limits
+    home.maxDepth = 9
+    #expect(plan.settings.homeLimits == home)
+    #expect(plan.settings.homePolicy == .value(price: .milliseconds(5)))
+    #expect(plan.settings.lookupLength == 3 && plan.settings.minGain == Autopilot.settings().minGain)
+    var verification = Autopilot.settings().verification
+    verification.maxNodes = 7
+    #expect(plan.settings.verification == verification)
+  }
+
+  @Test func fixedSettingsHoldWithoutTheAutopilot() throws {
+    let plan = try Self.plan("worker: {width: 5}\ncontroller: {mode: wan}")
+    var limits = DraftLimits()
+    limits.passWidth = 5
+    #expect(plan.workers.map(\.limits) == [limits])
+    #expect(plan.settings.verification == VerificationPolicy() && plan.settings.lookupLength == 0)
+  }
+
   @Test func profilesGiveCosts() throws {
     for name in try FileManager.default.contentsOfDirectory(
       atPath: Shipped.scenarios.appendingPathComponent("profiles").path)
@@ -112,7 +156,7 @@ struct ScenarioTests {
         prefill: .microseconds(500)),
       draft: CostProfile.Engine(
         model: "d", pass: CostCurve(measured: [1: .milliseconds(5)]), prefill: .zero),
-      contention: 1.25, draftContention: 1.5)
+      contention: 1.25, draftContention: 1.5, variation: PassVariation(target: 0.05, draft: 0.125))
     try profile.write(to: path)
     #expect(try CostProfile.read(path) == profile)
     try Data("{}".utf8).write(to: URL(fileURLWithPath: path))

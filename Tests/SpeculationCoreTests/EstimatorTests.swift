@@ -145,3 +145,49 @@ import Testing
     }
   }
 }
+
+@Suite struct DraftWidthTests {
+  private let processor = CostCurve(measured: [
+    1: .milliseconds(30), 2: .milliseconds(42), 4: .milliseconds(55), 8: .milliseconds(114),
+  ])
+  private let frontier = [0.7, 0.6, 0.5, 0.45, 0.4, 0.35, 0.3, 0.25]
+
+  private func width(_ cost: CostCurve, surprises: Double) -> Int {
+    DraftLimits(passWidth: 8).width(
+      probabilities: frontier, cost: cost, continuation: 0.5, surprises: surprises)
+  }
+
+  /// A pass that takes as long whatever its width keeps nobody waiting longer.
+  @Test func flatPassesAreAlwaysFull() {
+    let flat = CostCurve(measured: [1: .milliseconds(5)])
+    for surprises in [0, 1, 10, 1000.0] { #expect(width(flat, surprises: surprises) == 8) }
+  }
+
+  /// The more often news has to wait for the end of a pass, the shorter it should be.
+  @Test func newsThatWaitsMakesPassesNarrower() {
+    let widths = [0, 1, 2, 4, 8, 1000.0].map { width(processor, surprises: $0) }
+    #expect(widths == widths.sorted(by: >))
+    #expect(widths.first! >= 4 && widths.last! == 1)
+  }
+}
+
+@Suite struct SurpriseRateTests {
+  @Test func isSurprisesOverDraftingTime() {
+    var rate = SurpriseRate()
+    #expect(rate.perSecond == 0)
+    rate.committed(isSurprise: true)
+    #expect(rate.perSecond == 0)
+    // Every other commit of one each 100 ms.
+    for turn in 0..<1000 {
+      rate.drafted(seconds: 0.1)
+      rate.committed(isSurprise: turn % 2 == 0)
+    }
+    #expect(abs(rate.perSecond - 5) < 0.5)
+    // And it follows: from now on none.
+    for _ in 0..<200 {
+      rate.drafted(seconds: 0.1)
+      rate.committed(isSurprise: false)
+    }
+    #expect(rate.perSecond < 0.05)
+  }
+}

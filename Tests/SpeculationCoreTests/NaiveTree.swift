@@ -60,6 +60,29 @@ struct NaiveTree {
     return gone
   }
 
+  /// Removes the least likely leaf that may go, the youngest of equals, over and over.
+  ///
+  /// - Returns: the annotations of what went, the path probability of the likeliest, and for each parent's annotation
+  ///   the likeliest child that it lost
+  mutating func removeLeastLikely(
+    _ count: Int, mayGo: ([TokenID]) -> Bool
+  ) -> (gone: [Int], likeliest: Double?, lost: [Int: Float]) {
+    var result: (gone: [Int], likeliest: Double?, lost: [Int: Float]) = ([], nil, [:])
+    for _ in 0..<count {
+      let leaf = bestFirst.last { path in
+        !path.isEmpty && mayGo(path)
+          && !nodes.keys.contains { $0.count > path.count && $0.starts(with: path) }
+      }
+      guard let leaf, let node = nodes[leaf] else { break }
+      result.gone.append(node.annotation)
+      result.likeliest = max(result.likeliest ?? 0, pathProbability(leaf))
+      result.lost[nodes[Array(leaf.dropLast())]!.annotation, default: 0].formMax(node.probability)
+      nodes[leaf] = nil
+    }
+    result.gone.sort()
+    return result
+  }
+
   private func split(_ keep: ([TokenID]) -> Bool) -> (kept: [[TokenID]: Node], gone: [Int]) {
     let kept = nodes.filter { keep($0.key) }
     return (kept, nodes.filter { !keep($0.key) }.map(\.value.annotation).sorted())
@@ -81,4 +104,8 @@ struct NaiveTree {
       .sorted { $0.value.serial < $1.value.serial }
       .map { $0.key.last! }
   }
+}
+
+extension Float {
+  mutating func formMax(_ other: Float) { self = max(self, other) }
 }

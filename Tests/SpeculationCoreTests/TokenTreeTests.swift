@@ -84,6 +84,28 @@ private struct Pair {
     try require(gone.sorted() == naive.prune(path), "pruning removes the wrong nodes")
   }
 
+  /// - Parameter held: it and its ancestors have to stay
+  mutating func removeLeastLikely(_ count: Int, held: [TokenID]) throws {
+    var held = Set(held.indices.map { naive.nodes[Array(held[...$0])]!.annotation })
+    held.insert(naive.nodes[[]]!.annotation)
+    var gone: [Int] = []
+    var ids: [TokenTree<Int>.NodeID] = []
+    var lost: [Int: Float] = [:]
+    let likeliest = tree.removeLeastLikely(count, mayGo: { !held.contains($1) }) {
+      lost[$0, default: 0].formMax($1)
+    } removed: { id, annotation in
+      gone.append(annotation)
+      ids.append(id)
+    }
+    dead += ids
+    let annotations = naive.nodes.mapValues(\.annotation)
+    let expected = naive.removeLeastLikely(count) { !held.contains(annotations[$0]!) }
+    try require(gone.sorted() == expected.gone, "removes \(gone), not \(expected.gone)")
+    try require(ids.map(\.serial) == ids.map(\.serial).sorted(), "removes out of order")
+    try require(likeliest == expected.likeliest, "another likeliest")
+    try require(lost == expected.lost, "parents are told of other losses")
+  }
+
   /// Compares everything that can be asked of a tree.
   func compare() throws {
     if let broken = tree.brokenInvariant { throw CheckFailure(broken) }
@@ -116,15 +138,36 @@ private struct Pair {
     try require(visited == order, "best first is \(visited), not \(order)")
   }
 
+  /// Expanded nodes whose annotation is a multiple of three have given up a child of 0.5.
+  func compareFrontierWithLosses(minPathProbability: Double) throws {
+    let ranks = naive.bestFirst.compactMap { path -> (path: [TokenID], rank: Double)? in
+      let node = naive.nodes[path]!
+      let isStunted = node.annotation % 3 == 0
+      let rank = naive.pathProbability(path) * (node.entropy == nil ? 1 : isStunted ? 0.5 : 0)
+      return node.entropy == nil || isStunted ? (path, rank) : nil
+    }
+    let expected = ranks.filter { path, rank in
+      rank >= minPathProbability && (rank > 0 || naive.nodes[path]!.entropy == nil)
+    }
+    .sorted {
+      $0.rank != $1.rank ? $0.rank > $1.rank : naive.nodes[$0.path]!.serial < naive.nodes[$1.path]!.serial
+    }
+    let found = tree.frontier(
+      limit: 5, minPathProbability: minPathProbability, maxDepth: 100, lost: { $0 % 3 == 0 ? 0.5 : 0 })
+    try require(
+      found.map { tree.path(to: $0.node) } == expected.prefix(5).map(\.path), "frontier with losses")
+    try require(found.map(\.rank) == expected.prefix(5).map(\.rank), "ranks in the frontier")
+  }
+
   /// Compares what the frontier leaves out under limits.
   func compareFrontier(limit: Int, minPathProbability: Double, maxDepth: Int) throws {
     let expected = naive.bestFirst.filter {
       naive.nodes[$0]!.entropy == nil && naive.pathProbability($0) >= minPathProbability
         && $0.count <= maxDepth && $0.count % 3 != 2
     }
-    let found = tree.frontier(limit: limit, minPathProbability: minPathProbability, maxDepth: maxDepth) {
-      tree.depth(of: $0) % 3 != 2
-    }
+    let found = tree.frontier(
+      limit: limit, minPathProbability: minPathProbability, maxDepth: maxDepth,
+      isEligible: { tree.depth(of: $0) % 3 != 2 })
     try require(found.map { tree.path(to: $0.node) } == Array(expected.prefix(max(limit, 0))), "frontier")
     for (node, probability) in found {
       try require(probability == naive.pathProbability(tree.path(to: node)), "probability in the frontier")
@@ -144,6 +187,7 @@ private func require(_ condition: Bool, _ message: @autoclosure () -> String) th
       histories += 1
       try pair.compare()
       try pair.compareFrontier(limit: 2, minPathProbability: 0.3, maxDepth: 1)
+      try pair.compareFrontierWithLosses(minPathProbability: 0.2)
       guard depth > 0 else { return }
       for path in pair.naive.bestFirst {
         let guesses: [[Candidate]] = [
@@ -168,6 +212,9 @@ private func require(_ condition: Bool, _ message: @autoclosure () -> String) th
           try pruned.prune(path)
           try explore(pruned, depth - 1)
         }
+        var cut = pair
+        try cut.removeLeastLikely(2, held: path)
+        try explore(cut, depth - 1)
       }
       var restarted = pair
       try restarted.restart(root: 1, position: pair.naive.rootPosition + 2)
@@ -201,10 +248,14 @@ private func require(_ condition: Bool, _ message: @autoclosure () -> String) th
         case ..<0.85:
           // Near the root, so that something is left.
           try pair.reroot(at: Array(path.prefix(Int.random(in: 0...2, using: &random))))
-        case ..<0.87: try pair.restart(root: 5, position: pair.naive.rootPosition + 1)
+        case ..<0.9:
+          try pair.removeLeastLikely(
+            Int.random(in: 0...12, using: &random), held: random.chance(0.5) ? path : [])
+        case ..<0.92: try pair.restart(root: 5, position: pair.naive.rootPosition + 1)
         default: if !path.isEmpty { try pair.prune(path) }
         }
         try pair.compare()
+        try pair.compareFrontierWithLosses(minPathProbability: random.chance(0.5) ? 0 : 0.2)
         try pair.compareFrontier(
           limit: Int.random(in: 0...8, using: &random),
           minPathProbability: [0, 0.1, 0.5].randomElement(using: &random)!,

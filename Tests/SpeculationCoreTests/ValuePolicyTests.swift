@@ -6,7 +6,7 @@ import Testing
 struct ValuePolicyTests {
   private let worker = WorkerID(1)
 
-  private func machine(price: Duration) -> ControllerMachine {
+  private func machine(price: Duration) -> DrivenSession {
     controller(
       hasHome: true, targetCost: CostCurve(measured: [1: .milliseconds(30)]),
       configuration(homePolicy: .value(price: price)))
@@ -76,7 +76,7 @@ struct ValuePolicyTests {
           tasks.map(\.node), tasks.map { _ in guesses(0, [:]) }, duration: .milliseconds(5))
       }
       machine.advance(to: began.advanced(by: .milliseconds(30)))
-      let verdict = ControllerMachine.Verdict(token: 60, margin: 1)
+      let verdict = SessionMachine.Verdict(token: 60, margin: 1)
       actions = machine.verified(
         Array(repeating: verdict, count: set.tokens.count + 1), duration: .milliseconds(30), passTokens: 1)
     }
@@ -85,21 +85,18 @@ struct ValuePolicyTests {
 }
 
 struct AutopilotTests {
-  private let flat = CostCurve(measured: [1: .milliseconds(5)])
-  private let target = CostCurve(measured: [1: .milliseconds(30)])
-
-  @Test func looksAheadAsFarAsTheRoundTripAsks() {
-    func depth(_ roundTrip: Duration) -> Int {
-      Autopilot.limits(draftCost: flat, targetCost: target, roundTrip: roundTrip).maxDepth
-    }
-    // 8 levels, and 1.5 x (round trip + 60 ms) / 5 ms.
-    #expect(depth(.zero) == 26 && depth(.milliseconds(100)) == 56 && depth(.seconds(60)) == 256)
+  @Test func itsLimitsAreValidAndFitWhatAControllerHolds() {
+    #expect(Autopilot.limits.problem == nil)
+    let configuration = SessionMachine.Configuration(
+      Autopilot.settings(), vocabularySize: 10, contextLength: 100, maxTokens: 10, endTokens: [])
+    #expect(Autopilot.limits.maxNodes <= configuration.maxTreeNodes)
+    #expect(Autopilot.limits.candidates <= configuration.maxCandidates)
   }
 
-  @Test func draftsAtHomeOnlyWithAModel() {
+  @Test func homeDraftingIsTheOperatorsChoice() {
+    #expect(Autopilot.settings().homePolicy == .never)
     let policy = HomeDraftPolicy.value(price: .milliseconds(5))
-    #expect(Autopilot.settings(targetCost: target, homeCost: nil, homePolicy: policy).homePolicy == .never)
-    #expect(Autopilot.settings(targetCost: target, homeCost: flat, homePolicy: policy).homePolicy == policy)
-    #expect(Autopilot.limits(draftCost: flat).problem == nil)
+    #expect(Autopilot.settings(homePolicy: policy).homePolicy == policy)
+    #expect(Autopilot.localSettings.homePolicy == .always && !Autopilot.localSettings.usesWorkers)
   }
 }

@@ -303,6 +303,10 @@ package nonisolated struct Wanspec_V1_Open: Sendable {
   /// Clears the value of `sampling`. Subsequent reads from it will return its default value.
   package mutating func clearSampling() {self._sampling = nil}
 
+  /// Since 1.2: nodes that the worker's tree may hold. 0: the controller did not say, and ignores
+  /// Expansion.forgotten.
+  package var maximumNodes: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -444,6 +448,10 @@ package nonisolated struct Wanspec_V1_Expansion: Sendable {
 
   /// -ln(probability) of each candidate, in units of 1/1024 nat, at most 65536.
   package var surprisals: [UInt32] = []
+
+  /// Since 1.2: nodes announced earlier that the worker has given up and will not name again. Each is the distance
+  /// to the id before, the first to 0.
+  package var forgotten: [UInt64] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1002,7 +1010,7 @@ nonisolated extension Wanspec_V1_Pong: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension Wanspec_V1_Open: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Open"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}session\0\u{1}context\0\u{1}sampling\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}session\0\u{1}context\0\u{1}sampling\0\u{3}maximum_nodes\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1013,6 +1021,7 @@ nonisolated extension Wanspec_V1_Open: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
       case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.context) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._sampling) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.maximumNodes) }()
       default: break
       }
     }
@@ -1032,6 +1041,9 @@ nonisolated extension Wanspec_V1_Open: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try { if let v = self._sampling {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    if self.maximumNodes != 0 {
+      try visitor.visitSingularUInt32Field(value: self.maximumNodes, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1039,6 +1051,7 @@ nonisolated extension Wanspec_V1_Open: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.session != rhs.session {return false}
     if lhs.context != rhs.context {return false}
     if lhs._sampling != rhs._sampling {return false}
+    if lhs.maximumNodes != rhs.maximumNodes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1245,7 +1258,7 @@ nonisolated extension Wanspec_V1_ExpansionGroup: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Wanspec_V1_Expansion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Expansion"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{3}root_position\0\u{3}first_child\0\u{1}entropy\0\u{1}tokens\0\u{1}surprisals\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{3}root_position\0\u{3}first_child\0\u{1}entropy\0\u{1}tokens\0\u{1}surprisals\0\u{1}forgotten\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1273,6 +1286,7 @@ nonisolated extension Wanspec_V1_Expansion: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.entropy) }()
       case 5: try { try decoder.decodeRepeatedUInt32Field(value: &self.tokens) }()
       case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.surprisals) }()
+      case 7: try { try decoder.decodeRepeatedUInt64Field(value: &self.forgotten) }()
       default: break
       }
     }
@@ -1306,6 +1320,9 @@ nonisolated extension Wanspec_V1_Expansion: SwiftProtobuf.Message, SwiftProtobuf
     if !self.surprisals.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.surprisals, fieldNumber: 6)
     }
+    if !self.forgotten.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.forgotten, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1315,6 +1332,7 @@ nonisolated extension Wanspec_V1_Expansion: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.entropy != rhs.entropy {return false}
     if lhs.tokens != rhs.tokens {return false}
     if lhs.surprisals != rhs.surprisals {return false}
+    if lhs.forgotten != rhs.forgotten {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

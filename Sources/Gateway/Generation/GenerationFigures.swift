@@ -32,7 +32,7 @@ package struct GenerationFigures: Sendable {
 
   package init() {}
 
-  mutating func count(_ token: ControllerMachine.CommittedToken) {
+  mutating func count(_ token: SessionMachine.CommittedToken) {
     completionTokens += 1
     switch token.origin {
     case .remote: fromWorker += 1

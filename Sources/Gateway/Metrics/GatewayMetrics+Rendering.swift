@@ -67,7 +67,7 @@ extension GatewayMetrics {
       "vllm:spec_decode_num_accepted_tokens_per_pos_total",
       "Guesses that were right, by their place in the step.",
       node.acceptedAt.enumerated().map { (model + [("position", String($0))], Double($1)) })
-    let origins: [(ControllerMachine.Origin, String)] = [
+    let origins: [(SessionMachine.Origin, String)] = [
       (.remote, "worker"), (.home, "home"), (.lookup, "lookup"), (.target, "target"),
     ]
     page.counter(

@@ -8,7 +8,7 @@ import Synchronization
 public final class GatewayMetrics: NodeObserver {
   struct NodeState {
     var promptTokens = 0
-    var committed: [ControllerMachine.Origin: Int] = [:]
+    var committed: [SessionMachine.Origin: Int] = [:]
     var queueTime = Histogram(Histogram.firstTokenBounds)
     var firstToken = Histogram(Histogram.firstTokenBounds)
     var interToken = Histogram(Histogram.tokenBounds)
@@ -114,9 +114,9 @@ extension GatewayMetrics.NodeState {
         drafts += 1
         draftTokens += guesses
       }
-    case .homeDraftPass(_, _, _, let nodes):
+    case .homeDraftPass(_, _, let sessions):
       homePasses += 1
-      homeNodes += nodes
+      homeNodes += sessions.reduce(0) { $0 + $1.nodes }
     case .expansion:
       expansions += 1
     case .committed(let session, let at, let tokens):

@@ -1,117 +1,152 @@
 import SpeculationCore
 
-/// The controller's engines: target passes and home draft passes.
+/// The controllers' engines: target passes and draft passes at home.
 extension Simulation {
-  mutating func verify(_ set: ControllerMachine.VerificationSet, slot: Int) {
-    let engine = plan.sharesTarget ? 0 : slot
-    targets[engine].waiting.append((slot, set))
-    guard !targets[engine].isBusy else { return }
-    // Whatever else becomes ready at this instant goes into the same pass.
-    targets[engine].isBusy = true
-    schedule(.targetReady(engine: engine), at: now + plan.stepOverhead.wholeNanoseconds)
-  }
-
-  mutating func startTargetPass(_ engine: Int) {
+  mutating func verify(_ pass: TargetPass, _ controller: Int) {
+    precondition(!controllers[controller].isTargetBusy, "an engine runs one pass at a time")
     var tokens = 0
-    var prefill = 0
-    targets[engine].underWay.removeAll(keepingCapacity: true)
-    for (slot, set) in targets[engine].waiting where slots[slot] != nil {
-      tokens += set.tokens.count + 1
-      if slots[slot]!.firstToken == nil { prefill += source.texts[slots[slot]!.text].prompt.count - 1 }
-      targets[engine].underWay.append((slot, slots[slot]!.machine.session, set))
+    var budget = pass.prefillBudget
+    var read = 0
+    controllers[controller].pass.removeAll(keepingCapacity: true)
+    for part in pass.parts {
+      let index = Int(part.session.rawValue)
+      // What a pass has verified is in the cache, and the root is evaluated in any case.
+      let missing = requests[index].isRead ? 0 : part.prefix.count - 1 - requests[index].cached
+      let piece = min(missing, budget)
+      budget -= piece
+      read += piece
+      requests[index].cached += piece
+      let isRead = piece == missing
+      requests[index].isRead = isRead
+      if isRead { tokens += part.set.tokens.count + 1 }
+      controllers[controller].pass.append((part.session, part.set, isRead))
     }
-    targets[engine].waiting.removeAll(keepingCapacity: true)
-    guard !targets[engine].underWay.isEmpty else {
-      targets[engine].isBusy = false
-      return
-    }
-    var time = targetNanoseconds[tokens]
-    if plan.contention != 1, homeUnderWay != nil || workers.contains(where: \.isBusy) {
-      time = Int64((Double(time) * plan.contention).rounded())
-    }
-    time += plan.targetPrefillPerToken.wholeNanoseconds * Int64(prefill)
-    targets[engine].duration = .nanoseconds(time)
-    targets[engine].tokens = tokens
+    var time = tokens > 0 ? targetNanoseconds[tokens] : 0
+    let isContended = controllers[controller].homeAnswer != nil || workers.contains(where: \.isBusy)
+    if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }
+    time = noise.vary(time, by: plan.variation.target)
+    time += plan.targetPrefillPerToken.wholeNanoseconds * Int64(read)
+    controllers[controller].passTokens = tokens + read
+    controllers[controller].passDuration = .nanoseconds(max(1, time))
+    controllers[controller].isTargetBusy = true
     result.targetBusy += time
-    schedule(.targetDone(engine: engine), at: now + time)
+    result.targetPasses += 1
+    schedule(
+      .targetDone(controller: controller), at: now + plan.stepOverhead.wholeNanoseconds + max(1, time))
   }
 
-  mutating func targetDone(_ engine: Int) {
-    var pass: [(slot: Int, id: SessionID, set: ControllerMachine.VerificationSet)] = []
-    swap(&pass, &targets[engine].underWay)
-    // What follows starts no pass at once, so the memory is free for the next one.
-    defer { if targets[engine].underWay.isEmpty { swap(&pass, &targets[engine].underWay) } }
-    targets[engine].isBusy = false
-    let duration = targets[engine].duration
-    for (slot, id, set) in pass {
-      guard isUnderWay(id, slot: slot) else { continue }
-      let text = slots[slot]!.text
-      let verdicts = source.verdicts(
-        text: text, committed: slots[slot]!.machine.statistics.tokens, set)
-      let before = slots[slot]!.machine.statistics.tokens
-      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      let actions = slots[slot]!.machine.verified(
-        verdicts, duration: duration, passTokens: targets[engine].tokens)
-      if plan.recordsTimeline {
-        record(verified: set, slots[slot]!.machine.statistics.tokens - before, duration)
-      }
-      perform(actions, slot: slot)
+  mutating func targetDone(_ controller: Int) {
+    controllers[controller].isTargetBusy = false
+    var pass: [(session: SessionID, set: SessionMachine.VerificationSet, isRead: Bool)] = []
+    swap(&pass, &controllers[controller].pass)
+    let duration = controllers[controller].passDuration
+    let parts = pass.map { id, set, isRead in
+      let request = requests[Int(id.rawValue)]
+      guard isRead, !request.isOver else { return PassReport.Part(verdicts: []) }
+      return PassReport.Part(
+        verdicts: source.verdicts(
+          text: request.text, committed: request.record.tokens, set, repeats: request.repeats))
+    }
+    if plan.recordsTimeline { record(pass, duration) }
+    let report = PassReport(parts: parts, duration: duration, tokens: controllers[controller].passTokens)
+    let released = controllers[controller].releases
+    controllers[controller].releases.removeAll()
+    tell(controller, .passEnded(report))
+    for id in released { tell(controller, .released(id)) }
+  }
+
+  mutating func release(_ id: SessionID, _ controller: Int) {
+    requests[Int(id.rawValue)].cached = 0
+    requests[Int(id.rawValue)].isRead = false
+    if controllers[controller].isTargetBusy {
+      controllers[controller].releases.append(id)
+    } else {
+      schedule(.released(controller: controller, id), at: now)
     }
   }
 
-  mutating func draftAtHome(_ tasks: [DraftTask<ControllerMachine.NodeID>], slot: Int) {
-    let text = slots[slot]!.text
-    let prompt = source.texts[text].prompt.count
-    homeQueue.append(
-      HomeTask(
-        slot: slot, id: slots[slot]!.machine.session, nodes: tasks.map(\.node),
-        distributions: tasks.map {
-          source.draft(text: text, committed: $0.prefix.count - prompt, path: $0.path)
-        }))
-    startHomePass()
-  }
+  // MARK: Drafting at home
 
-  private mutating func startHomePass() {
-    guard homeUnderWay == nil, let next = homeQueue.popFirst() else { return }
-    guard let nanoseconds = homeNanoseconds else {
+  /// What a draft model at home says is known when it is asked: engines are pure. So tasks need not be kept, nor
+  /// the text they hold, which the machine could then not extend in place.
+  mutating func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>], _ controller: Int) {
+    guard let homeNanoseconds else {
       preconditionFailure("a session drafts at home without a draft model")
     }
-    let time = besideTarget(nanoseconds[next.nodes.count])
-    homeUnderWay = next
-    homeDuration = .nanoseconds(time)
+    var unread = 0
+    for task in tasks where !requests[Int(task.session.rawValue)].isReadAtHome {
+      requests[Int(task.session.rawValue)].isReadAtHome = true
+      unread += task.prefix.count - 1
+    }
+    let time =
+      noise.vary(besideTarget(homeNanoseconds[tasks.count]), by: plan.variation.draft)
+      + plan.homePrefillPerToken.wholeNanoseconds * Int64(unread)
+    controllers[controller].homeAnswer = tasks.map { task in
+      let request = requests[Int(task.session.rawValue)]
+      return source.draft(
+        text: request.text, committed: task.prefix.count - request.promptCount, path: task.path,
+        repeats: request.repeats)
+    }
+    controllers[controller].homeDuration = .nanoseconds(time)
+    controllers[controller].homeUnread = unread
     result.homeBusy += time
     result.homePasses += 1
     if plan.recordsTimeline {
       result.timeline.append(
-        TimelineSpan(kind: .homeDraft, worker: -1, start: now, end: now + time, count: next.nodes.count))
+        TimelineSpan(kind: .homeDraft, worker: -1, start: now, end: now + time, count: tasks.count))
     }
-    schedule(.homeDone, at: now + time)
+    schedule(.homeDone(controller: controller), at: now + time)
   }
 
   /// What a draft pass takes that begins now.
   func besideTarget(_ time: Int64) -> Int64 {
-    guard plan.draftContention != 1, targets.contains(where: \.isBusy) else { return time }
+    guard plan.draftContention != 1, controllers.contains(where: \.isTargetBusy) else { return time }
     return Int64((Double(time) * plan.draftContention).rounded())
   }
 
-  mutating func homeDone() {
-    guard let pass = homeUnderWay else { preconditionFailure("no home draft pass is under way") }
-    homeUnderWay = nil
-    if isUnderWay(pass.id, slot: pass.slot) {
-      slots[pass.slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      let actions = slots[pass.slot]!.machine.homeDrafted(
-        pass.nodes, pass.distributions, duration: homeDuration)
-      perform(actions, slot: pass.slot)
+  mutating func homeDone(_ controller: Int) {
+    guard let answer = controllers[controller].homeAnswer else {
+      preconditionFailure("no home draft pass is under way")
     }
-    startHomePass()
+    controllers[controller].homeAnswer = nil
+    tell(
+      controller,
+      .homePassEnded(
+        answer, duration: controllers[controller].homeDuration,
+        passTokens: answer.count + controllers[controller].homeUnread))
   }
 
+  // MARK: Timeline
+
+  /// What a pass checked, and what it commits.
   private mutating func record(
-    verified set: ControllerMachine.VerificationSet, _ committed: Int, _ duration: Duration
+    _ pass: [(session: SessionID, set: SessionMachine.VerificationSet, isRead: Bool)], _ duration: Duration
   ) {
-    result.timeline.append(
-      TimelineSpan(
-        kind: set.tokens.isEmpty ? .bubble : .verify, worker: -1, start: now - duration.wholeNanoseconds,
-        end: now, count: set.tokens.count, committed: committed))
+    for (id, set, isRead) in pass where isRead {
+      let request = requests[Int(id.rawValue)]
+      let verdicts = source.verdicts(
+        text: request.text, committed: request.record.tokens, set, repeats: request.repeats)
+      let left = source.texts[request.text].answer.count - request.record.tokens
+      result.timeline.append(
+        TimelineSpan(
+          kind: set.tokens.isEmpty ? .bubble : .verify, worker: -1, start: now - duration.wholeNanoseconds,
+          end: now, count: set.tokens.count,
+          committed: min(Self.commits(set, verdicts), request.repeats ? .max : left)))
+    }
+  }
+
+  /// Tokens that a pass commits: the longest chain of choices through the set, and one more.
+  private static func commits(
+    _ set: SessionMachine.VerificationSet, _ verdicts: [SessionMachine.Verdict]
+  ) -> Int {
+    var count = 1
+    var node = -1
+    while let next = set.tokens.indices.first(where: {
+      Int(set.parents[$0]) == node && set.tokens[$0] == verdicts[node + 1].token
+    }) {
+      count += 1
+      node = next
+    }
+    return count
   }
 }

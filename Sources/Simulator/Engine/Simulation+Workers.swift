@@ -5,37 +5,45 @@ import WideArea
 extension Simulation {
   // MARK: Connections
 
-  /// A worker dials in and is given every session under way.
+  /// A worker dials in. Pings have measured the way before any session begins.
   mutating func connect(_ worker: Int) {
     guard !workers[worker].isDead, !workers[worker].isConnected else { return }
     workers[worker].isConnected = true
     workers[worker].id = WorkerID(nextWorkerID)
     nextWorkerID += 1
-    for slot in slots.indices where slots[slot] != nil {
-      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      join(worker, slot: slot)
-    }
-  }
-
-  /// Pings have measured the way before any session begins.
-  mutating func join(_ worker: Int, slot: Int) {
+    let profile = WorkerPool.Profile(
+      name: "worker-\(worker)", model: "draft", capacity: workers[worker].plan.capacity,
+      draftCost: workers[worker].plan.cost)
     let roundTrip = Duration.nanoseconds(workers[worker].plan.link.roundTripNanoseconds)
-    perform(slots[slot]!.machine.workerJoined(workers[worker].id, roundTrip: roundTrip), slot: slot)
+    for controller in controllers.indices {
+      tell(controller, .workerAttached(workers[worker].id, profile, roundTrip: roundTrip))
+    }
+
   }
 
   /// The connection is gone at both ends, with everything under way.
   private mutating func drop(_ worker: Int) {
     guard workers[worker].isConnected else { return }
+    forgetConnection(of: worker)
+    for controller in controllers.indices {
+      tell(controller, .workerDetached(workers[worker].id, reason: "connection lost"))
+    }
+  }
+
+  private mutating func forgetConnection(of worker: Int) {
     workers[worker].isConnected = false
     workers[worker].epoch += 1
     workers[worker].upQueue.removeAll()
     workers[worker].downQueue.removeAll()
-    _ = workers[worker].machine.closeAll()
-    workers[worker].unread.removeAll()
-    for slot in slots.indices where slots[slot] != nil {
-      slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-      perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
-    }
+    for case .release(let id) in workers[worker].machine.closeAll() { workers[worker].cache.release(id) }
+  }
+
+  /// A controller is done with a worker: it was of no use. It stays away.
+  mutating func expel(_ id: WorkerID) {
+    guard let worker = workers.firstIndex(where: { $0.isConnected && $0.id == id }) else { return }
+    result.expelledWorkers += 1
+    drop(worker)
+    workers[worker].isDead = true
   }
 
   mutating func scheduleResets(of worker: Int, after time: Int64) {
@@ -85,9 +93,11 @@ extension Simulation {
     guard !workers[worker].isDead else { return }
     do {
       switch message {
-      case .open(let id, let context, let sampling):
-        workers[worker].unread[id] = context.count
-        perform(try workers[worker].machine.open(id, context: context, sampling: sampling), worker: worker)
+      case .open(let id, let context, let sampling, let maxNodes):
+        workers[worker].cache.open(id, context)
+        perform(
+          try workers[worker].machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes),
+          worker: worker)
       case .commit(let id, let position, let tokens, let pause):
         perform(
           try workers[worker].machine.commit(id, position: position, tokens: tokens, pause: pause),
@@ -109,8 +119,14 @@ extension Simulation {
       case .expand(let tasks):
         expand(tasks, worker: worker)
         others += 1
+      case .read(let task):
+        read(task, worker: worker)
+        others += 1
       case .release(let id):
-        workers[worker].unread[id] = nil
+        workers[worker].cache.release(id)
+        others += 1
+      case .discard(let sequence):
+        workers[worker].cache.discard(sequence)
         others += 1
       }
     }
@@ -121,13 +137,16 @@ extension Simulation {
   }
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
-    var time = besideTarget(workers[worker].nanoseconds[tasks.count])
-    for task in tasks where !workers[worker].unread.isEmpty {
-      // The first pass of a session reads its context.
-      if let unread = workers[worker].unread.removeValue(forKey: task.session) {
-        time += workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread - 1)
-      }
+    var unread = 0
+    var last: SessionID?
+    for task in tasks where task.sequence != last {
+      last = task.sequence
+      unread += workers[worker].cache.guess(
+        from: task.sequence, count: task.prefix.count, depth: task.path.count)
     }
+    let time =
+      noise.vary(besideTarget(workers[worker].nanoseconds[tasks.count]), by: plan.variation.draft)
+      + workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {
       workers[worker].pass.append(draft(task))
@@ -145,12 +164,29 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
+  /// A pass takes no less than one over a single token, unless there is nothing to evaluate.
+  private mutating func read(_ task: ReadingTask, worker: Int) {
+    let reading = workers[worker].cache.read(task)
+    let tokens = workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(reading.evaluated)
+    let time = reading.evaluated == 0 ? 0 : besideTarget(max(workers[worker].nanoseconds[1], tokens))
+    workers[worker].reading = reading
+    workers[worker].passDuration = .nanoseconds(time)
+    workers[worker].isBusy = true
+    result.workerBusy += time
+    schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
+  }
+
   private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
-    let slot = slotOf[Int(task.session.rawValue)]
-    guard slot >= 0 else { return Self.nothing }
-    let text = slots[slot]!.text
+    let request = requests[Int(task.session.rawValue)]
+    guard !request.isOver else { return Self.nothing }
+    let committed = task.skipped + task.prefix.count - request.promptCount
+    if task.skipped == 0 {
+      return source.draft(
+        text: request.text, committed: committed, path: task.path, repeats: request.repeats)
+    }
     return source.draft(
-      text: text, committed: task.prefix.count - source.texts[text].prompt.count, path: task.path)
+      text: request.text, committed: committed, path: task.path,
+      tail: request.promptCount - task.skipped - ReadingTask.head, repeats: request.repeats)
   }
 
   /// For a session that has ended.
@@ -159,8 +195,16 @@ extension Simulation {
   mutating func workerDone(_ worker: Int, epoch: Int) {
     guard !workers[worker].isDead else { return }
     workers[worker].isBusy = false
+    if let reading = workers[worker].reading {
+      workers[worker].reading = nil
+      perform(
+        workers[worker].machine.readingFinished(
+          cached: reading.cached, passTokens: reading.evaluated, duration: workers[worker].passDuration),
+        worker: worker)
+      return
+    }
     for index in workers[worker].pass.indices
-    where slotOf[Int(workers[worker].passSessions[index].rawValue)] < 0 {
+    where requests[Int(workers[worker].passSessions[index].rawValue)].isOver {
       // It ended meanwhile; the machine throws the answer away.
       workers[worker].pass[index] = Self.nothing
     }
@@ -186,16 +230,9 @@ extension Simulation {
     guard workers[worker].epoch == epoch, let messages = workers[worker].upQueue.popFirst() else { return }
     for message in messages {
       switch message {
-      case .send(.expansion(let id, let expansion)):
-        let slot = slotOf[Int(id.rawValue)]
-        guard slot >= 0 else { continue }
-        slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-        perform(slots[slot]!.machine.receive(expansion, from: workers[worker].id), slot: slot)
-      case .send(.declined(let id, _)):
-        let slot = slotOf[Int(id.rawValue)]
-        guard slot >= 0 else { continue }
-        perform(slots[slot]!.machine.workerLeft(workers[worker].id), slot: slot)
-      case .expand, .release: preconditionFailure("what a worker does by itself is not sent")
+      case .send(let message):
+        tell(requests[Int(message.session.rawValue)].controller, .workerSaid(workers[worker].id, message))
+      case .expand, .read, .release, .discard: preconditionFailure("what a worker does by itself is not sent")
       }
     }
   }

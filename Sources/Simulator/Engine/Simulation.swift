@@ -7,16 +7,14 @@ import WideArea
 ///
 /// Deterministic: the clock is whole nanoseconds, equal times keep the order of scheduling, chance comes from
 /// seeded generators, and nothing depends on the order of a hash table. It interprets actions as
-/// `NodeRuntime` does: one target pass for all sessions that are ready, home passes one after the other, one
-/// pass at a time for each worker.
+/// `NodeRuntime` does: it decides nothing.
 public struct Simulation {
   enum Event {
-    /// A slot begins its next session.
-    case begin(slot: Int)
-    /// The controller is ready to start what waits.
-    case targetReady(engine: Int)
-    case targetDone(engine: Int)
-    case homeDone
+    /// Somebody asks for a text.
+    case arrive(RequestArrival)
+    case targetDone(controller: Int)
+    case homeDone(controller: Int)
+    case released(controller: Int, SessionID)
     case workerDone(worker: Int, epoch: Int)
     /// The next batch of messages arrives at the controller, at the worker.
     case arriveUp(worker: Int, epoch: Int)
@@ -28,31 +26,37 @@ public struct Simulation {
     case lose(worker: Int, epoch: Int)
   }
 
-  /// A generation under way.
-  struct Session {
+  /// One request, and what the engines know of it.
+  struct Request {
     let text: Int
-    var machine: ControllerMachine
-    let requested: Int64
-    var firstToken: Int64?
-    var lastToken: Int64 = 0
+    let controller: Int
+    /// Length of its prompt, and whether its answer is longer than the text and begins again.
+    let promptCount: Int
+    let repeats: Bool
+    var record: RequestRecord
+    /// Tokens of its text that the target has read, and whether that is all of it.
+    var cached = 0
+    var isRead = false
+    /// Whether the draft model at home has read its prompt.
+    var isReadAtHome = false
+    var isOver = false
   }
 
-  struct TargetEngine {
-    /// Slots whose verification waits, and those of the pass under way.
-    var waiting: [(slot: Int, set: ControllerMachine.VerificationSet)] = []
-    var underWay: [(slot: Int, id: SessionID, set: ControllerMachine.VerificationSet)] = []
-    var duration: Duration = .zero
-    var tokens = 0
-    var isBusy = false
-  }
-
-  /// What a draft model at home says is known when it is asked: engines are pure. So tasks need not be kept, nor
-  /// the text they hold, which the machine could then not extend in place.
-  struct HomeTask {
-    var slot: Int
-    var id: SessionID
-    var nodes: [ControllerMachine.NodeID]
-    var distributions: [Distribution]
+  /// A controller with its target and its draft model at home.
+  struct Controller {
+    var machine: ServingMachine
+    /// The target pass under way, known when it starts.
+    var pass: [(session: SessionID, set: SessionMachine.VerificationSet, isRead: Bool)] = []
+    var passTokens = 0
+    var passDuration: Duration = .zero
+    var isTargetBusy = false
+    /// Sessions to be freed when the pass under way is over: the engine does one thing after the other.
+    var releases: [SessionID] = []
+    /// What the draft pass at home will say. `nil` while there is none.
+    var homeAnswer: [Distribution]?
+    var homeDuration: Duration = .zero
+    /// Tokens of prompts that the draft pass at home reads.
+    var homeUnread = 0
   }
 
   struct WorkerProcess {
@@ -74,89 +78,118 @@ public struct Simulation {
     /// Counts connections, so that what is left of an earlier one is recognised.
     var epoch = 0
     var id = WorkerID(0)
-    /// Contexts that the draft model has not read yet, by session.
-    var unread: [SessionID: Int] = [:]
+    var cache = SimulatedCache()
+    /// What the pass under way reads; nil for one that guesses.
+    var reading: (evaluated: Int, cached: Int)?
   }
 
   let plan: SimulationPlan
   let source: TokenSource
+  let arrivals: RequestArrivals
   var now: Int64 = 0
   var queue = EventQueue<Event>()
   var result = SimulationResult()
 
-  var slots: [Session?]
-  /// Slot of each session, by its number; -1 when it is over.
-  var slotOf: [Int] = []
-  var nextText = 0
-  var sessionsUnderWay = 0
-  var targets: [TargetEngine]
+  /// By the number of their session.
+  var requests: [Request] = []
+  /// Requests that have arrived and are not over.
+  var underWay = 0
+  /// Requests that are scheduled and have not arrived.
+  var expected = 0
+  var controllers: [Controller]
   let targetNanoseconds: CostTable
   let homeNanoseconds: CostTable?
-  var homeQueue = Deque<HomeTask>()
-  var homeUnderWay: HomeTask?
-  var homeDuration: Duration = .zero
   var workers: [WorkerProcess]
+  var noise = PassNoise(seed: 1)
   var nextWorkerID: UInt64 = 1
-  /// What finished sessions learned.
-  var learned: (targetCost: CostCurve, homeCost: CostCurve, match: MatchEstimator)
 
-  private init(_ plan: SimulationPlan, _ source: TokenSource) {
+  private init(_ plan: SimulationPlan, _ source: TokenSource, _ arrivals: RequestArrivals) {
     precondition(plan.sessions > 0 && !source.texts.isEmpty, "a simulation needs a session and a text")
     self.plan = plan
+    self.arrivals = arrivals
     // Machines take no more candidates than their limits say; cut once, they need not be cut each time.
     let candidates = plan.workers.map(\.limits.candidates) + [plan.settings.homeLimits.candidates]
     self.source = source.limited(to: candidates.max()!)
-    slots = Array(repeating: nil, count: plan.sessions)
-    targets = Array(repeating: TargetEngine(), count: plan.sharesTarget ? 1 : plan.sessions)
+    let limits = plan.limits
+    let serving = ServingMachine(
+      configuration: ServingMachine.Configuration(
+        contextLength: limits.context ?? 1 << 30, vocabularySize: source.vocabularySize,
+        cells: limits.cacheTokens ?? 1 << 40, branches: limits.branches ?? 1 << 30,
+        maxSessions: plan.sharesTarget ? limits.maxSessions ?? 1 << 30 : 1,
+        maxWaiting: limits.maxWaiting ?? 1 << 30, prefillChunk: limits.prefillChunk ?? 512,
+        hasHomeDraft: plan.homeCost != nil, pool: plan.pool),
+      targetCost: plan.targetCost, homeCost: plan.homeCost ?? CostCurve())
+    controllers = Array(
+      repeating: Controller(machine: serving), count: plan.sharesTarget ? 1 : plan.sessions)
     targetNanoseconds = CostTable(plan.targetCost)
     homeNanoseconds = plan.homeCost.map(CostTable.init)
-    learned = (plan.targetCost, plan.homeCost ?? CostCurve(), MatchEstimator())
     workers = plan.workers.enumerated().map { index, worker in
       WorkerProcess(
         plan: worker, nanoseconds: CostTable(worker.cost),
         machine: WorkerMachine(
           configuration: WorkerMachine.Configuration(
-            limits: worker.limits, maxSessions: max(64, plan.sessions), contextLength: 1 << 30),
+            limits: worker.limits, maxSessions: max(worker.capacity, plan.sessions), contextLength: 1 << 30,
+            readingCost: worker.prefillPerToken),
           cost: worker.cost),
         up: LinkSchedule(worker.link, .up, connection: UInt64(index)),
         down: LinkSchedule(worker.link, .down, connection: UInt64(index)))
     }
   }
 
-  /// Runs every text of the source once.
+  /// Runs every text of the source once, `plan.sessions` at a time.
   public static func run(_ plan: SimulationPlan, _ source: TokenSource) -> SimulationResult {
-    var simulation = Simulation(plan, source)
-    for worker in simulation.workers.indices where plan.settings.usesWorkers { simulation.connect(worker) }
+    let workload = Workload(arrivals: .closedLoop(users: plan.sessions), requests: source.texts.count)
+    do {
+      return try run(plan, source, workload, seed: 1)
+    } catch {
+      preconditionFailure("a closed loop reads no file: \(error)")
+    }
+  }
+
+  /// Serves a workload. Its requests take the source's texts in turn.
+  ///
+  /// - Throws: `TraceError` where a trace cannot be read on
+  public static func run(
+    _ plan: SimulationPlan, _ source: TokenSource, _ workload: Workload, seed: UInt64
+  ) throws(TraceError) -> SimulationResult {
+    var workload = workload
+    switch workload.arrivals {
+    case .trace: break
+    default: workload.requests = workload.requests ?? source.texts.count
+    }
+    var simulation = Simulation(plan, source, try RequestArrivals(workload, seed: seed))
+    simulation.result.serving = ServingFigures(goodput: workload.goodput, warmUp: workload.warmUp)
+    for worker in simulation.workers.indices where plan.settings.usesWorkers {
+      simulation.schedule(.connect(worker: worker), at: plan.workers[worker].joinsAt.wholeNanoseconds)
+    }
     for worker in simulation.workers.indices {
       simulation.scheduleResets(of: worker, after: -1)
-      if let death = simulation.workers[worker].plan.diesAt {
+      if let death = plan.workers[worker].diesAt {
         simulation.schedule(.die(worker: worker), at: death.wholeNanoseconds)
       }
     }
-    for slot in simulation.slots.indices { simulation.begin(slot: slot) }
+    try simulation.expectNext()
     while simulation.isGoingOn, let (time, event) = simulation.queue.next() {
       simulation.now = time.nanoseconds
       simulation.result.events += 1
-      simulation.handle(event)
+      try simulation.handle(event)
     }
     simulation.result.elapsed = simulation.now
     return simulation.result
   }
 
-  private var isGoingOn: Bool {
-    sessionsUnderWay > 0 || nextText < source.texts.count
-  }
+  private var isGoingOn: Bool { underWay > 0 || expected > 0 }
 
   mutating func schedule(_ event: Event, at time: Int64) {
     queue.schedule(event, at: Timestamp(nanoseconds: time))
   }
 
-  private mutating func handle(_ event: Event) {
+  private mutating func handle(_ event: Event) throws(TraceError) {
     switch event {
-    case .begin(let slot): begin(slot: slot)
-    case .targetReady(let engine): startTargetPass(engine)
-    case .targetDone(let engine): targetDone(engine)
-    case .homeDone: homeDone()
+    case .arrive(let arrival): try arrive(arrival)
+    case .targetDone(let controller): targetDone(controller)
+    case .homeDone(let controller): homeDone(controller)
+    case .released(let controller, let id): tell(controller, .released(id))
     case .workerDone(let worker, let epoch): workerDone(worker, epoch: epoch)
     case .arriveUp(let worker, let epoch): arriveUp(worker, epoch: epoch)
     case .arriveDown(let worker, let epoch): arriveDown(worker, epoch: epoch)
@@ -167,69 +200,82 @@ public struct Simulation {
     }
   }
 
-  // MARK: Sessions
-
-  private mutating func begin(slot: Int) {
-    guard nextText < source.texts.count else { return }
-    let text = nextText
-    nextText += 1
-    let id = SessionID(UInt64(slotOf.count))
-    slotOf.append(slot)
-    let machine = ControllerMachine(
-      session: id, prompt: source.texts[text].prompt, sampling: .greedy,
-      configuration: ControllerMachine.Configuration(
-        plan.settings, vocabularySize: source.vocabularySize, contextLength: 1 << 30,
-        maxTokens: source.texts[text].answer.count, endTokens: []),
-      targetCost: learned.targetCost, homeCost: plan.homeCost == nil ? nil : learned.homeCost,
-      match: learned.match)
-    sessionsUnderWay += 1
-    slots[slot] = Session(text: text, machine: machine, requested: now)
-    slots[slot]!.machine.advance(to: Timestamp(nanoseconds: now))
-    if plan.settings.usesWorkers {
-      for worker in workers.indices where workers[worker].isConnected {
-        join(worker, slot: slot)
-      }
-    }
-    perform(slots[slot]!.machine.start(), slot: slot)
-  }
-
-  /// The one place where the controller's decisions become events. As in the runtime, a verification goes
-  /// ahead of what else a decision asks for.
-  mutating func perform(_ actions: [ControllerMachine.Action], slot: Int) {
-    if actions.isEmpty { return }
-    for case .verify(_, let set) in actions { verify(set, slot: slot) }
+  /// The one way in to a controller's decisions, and what becomes of them.
+  mutating func tell(_ controller: Int, _ event: ServingMachine.Event) {
+    let actions = controllers[controller].machine.handle(event, at: Timestamp(nanoseconds: now))
     for action in actions {
       switch action {
-      case .verify: break
-      case .draftAtHome(let tasks): draftAtHome(tasks, slot: slot)
-      case .send(let message, let id): send(message, to: id)
-      case .emit:
-        if slots[slot]!.firstToken == nil { slots[slot]!.firstToken = now }
-        slots[slot]!.lastToken = now
-      case .disconnect(let worker, let violation):
-        preconditionFailure("an honest \(worker) is disconnected: \(violation)")
-      case .finish: finish(slot: slot)
+      case .verify(let pass): verify(pass, controller)
+      case .draftAtHome(let tasks): draftAtHome(tasks, controller)
+      case .release(let id): release(id, controller)
+      case .send(let message, let worker): send(message, to: worker)
+      case .disconnect(let worker, _, _): expel(worker)
+      case .refuse(let id, _): refused(id)
+      case .admitted(let id, _): requests[Int(id.rawValue)].record.admit(at: now)
+      case .emit(let id, let tokens, _): requests[Int(id.rawValue)].record.commit(tokens.count, at: now)
+      case .note(let id, .preempted): requests[Int(id.rawValue)].record.preempt()
+      case .note, .placed, .displaced: break
+      case .finish(let id, let summary): finished(id, summary)
       }
     }
   }
 
-  /// Whether a session still is the one under way in its slot.
-  func isUnderWay(_ id: SessionID, slot: Int) -> Bool { slotOf[Int(id.rawValue)] == slot }
+  // MARK: Requests
 
-  private mutating func finish(slot: Int) {
-    let session = slots[slot]!
-    slots[slot] = nil
-    sessionsUnderWay -= 1
-    slotOf[Int(session.machine.session.rawValue)] = -1
-    learned = session.machine.learned
-    let statistics = session.machine.statistics
-    result.statistics += statistics
+  /// Schedules the arrivals whose time is known: the next one, or all users of a closed loop.
+  private mutating func expectNext() throws(TraceError) {
+    while let arrival = try arrivals.next() {
+      expect(arrival)
+      if !arrivals.isClosedLoop { break }
+    }
+  }
+
+  private mutating func expect(_ arrival: RequestArrival) {
+    expected += 1
+    schedule(.arrive(arrival), at: arrival.time)
+  }
+
+  private mutating func arrive(_ arrival: RequestArrival) throws(TraceError) {
+    expected -= 1
+    if !arrivals.isClosedLoop { try expectNext() }
+    let index = requests.count
+    let text = index % source.texts.count
+    let (prompt, answer) = source.request(index, prompt: arrival.prompt, answer: arrival.answer)
+    // Where each stream has a target of its own, it takes the first that is free.
+    let controller = controllers.count == 1 ? 0 : controllers.firstIndex { $0.machine.runningCount == 0 } ?? 0
+    underWay += 1
+    requests.append(
+      Request(
+        text: text, controller: controller, promptCount: prompt.count,
+        repeats: answer > source.texts[text].answer.count, record: RequestRecord(arrival: now)))
+    tell(
+      controller,
+      .request(
+        ServingRequest(
+          session: SessionID(UInt64(index)), prompt: prompt, speculation: plan.settings, maxTokens: answer,
+          endTokens: [])))
+  }
+
+  private mutating func finished(_ id: SessionID, _ summary: SessionSummary) {
+    let index = Int(id.rawValue)
+    result.statistics += summary.statistics
     result.sessions.append(
       SimulationResult.Session(
-        text: session.text, statistics: statistics,
-        timeToFirstToken: (session.firstToken ?? now) - session.requested,
-        decodeTime: session.firstToken.map { session.lastToken - $0 } ?? 0))
-    schedule(.begin(slot: slot), at: now)
+        text: requests[index].text, statistics: summary.statistics,
+        timeToFirstToken: requests[index].record.timeToFirstToken ?? now - requests[index].record.arrival,
+        decodeTime: summary.decodeTime.wholeNanoseconds))
+    over(index, .answered)
+  }
+
+  private mutating func refused(_ id: SessionID) { over(Int(id.rawValue), .refused) }
+
+  private mutating func over(_ index: Int, _ outcome: RequestOutcome) {
+    underWay -= 1
+    requests[index].isOver = true
+    result.serving.finish(requests[index].record, outcome, at: now)
+    // What is left over is of no use, and there may be millions.
+    requests[index].record = RequestRecord(arrival: requests[index].record.arrival)
+    if let next = arrivals.next(afterAnswerAt: now) { expect(next) }
   }
 }
 

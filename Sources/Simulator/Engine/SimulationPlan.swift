@@ -10,6 +10,10 @@ public struct SimulationPlan: Sendable {
     public var cost: CostCurve
     public var prefillPerToken: Duration
     public var link: LinkModel
+    /// Sessions that it drafts for at once.
+    public var capacity = 64
+    /// When it first dials.
+    public var joinsAt = Duration.zero
     /// When the process stops, without a word; nil: never.
     public var diesAt: Duration?
 
@@ -31,9 +35,14 @@ public struct SimulationPlan: Sendable {
   public var targetPrefillPerToken: Duration = .zero
   /// d(b) of the controller's own draft model; nil when there is none.
   public var homeCost: CostCurve?
+  /// What each token of a prompt costs the controller's own draft model.
+  public var homePrefillPerToken: Duration = .zero
   public var workers: [Worker]
-  /// Generations at the same time.
+  /// Generations at the same time, where the workload says nothing else.
   public var sessions: Int
+  /// What a controller can hold, and how it chooses workers.
+  public var limits = ServingLimits()
+  public var pool = WorkerPool.Configuration()
   /// Whether one target serves all sessions, batched, or each has one of its own.
   public var sharesTarget: Bool
   /// A target pass takes this many times as long while a draft model computes: 1 for hardware of its own, more
@@ -41,6 +50,8 @@ public struct SimulationPlan: Sendable {
   public var contention: Double
   /// The same for a draft pass while a target pass is under way.
   public var draftContention: Double = 1
+  /// What chance adds to passes, drawn anew for each.
+  public var variation = PassVariation.steady
   /// Time between a target pass and the next that the controller itself needs.
   public var stepOverhead: Duration
   /// A worker that is silent for so long counts as gone.

@@ -16,6 +16,10 @@ public struct SimulationResult: Sendable, Hashable {
   public var sessions: [Session] = []
   /// Sums over the sessions.
   public var statistics = SessionStatistics()
+  /// The most streams that the target carries, where that was asked for.
+  public var streams: Int?
+  /// What users of the server saw.
+  public var serving = ServingFigures()
   public var upBytes = 0
   public var downBytes = 0
   /// Time that each engine computed.
@@ -25,6 +29,9 @@ public struct SimulationResult: Sendable, Hashable {
   /// Nodes that workers expanded, whether or not anybody heard of them.
   public var workerExpansions = 0
   public var workerPasses = 0
+  public var targetPasses = 0
+  /// Workers that a controller did without, since hardly anything of theirs helped.
+  public var expelledWorkers = 0
   public var homePasses = 0
   public var elapsed: Int64 = 0
   public var events = 0

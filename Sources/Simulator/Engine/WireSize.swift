@@ -7,17 +7,21 @@ package enum WireSize {
   static let overhead = 18
   /// A token id takes up to three bytes, a probability two.
   static let candidate = 5
+  /// The distance between the ids of two nodes given up, mostly below 128.
+  static let forgotten = 1
 
   package static func bytes(_ message: WorkerMessage) -> Int {
     switch message {
-    case .expansion(_, let expansion): overhead + 16 + candidate * expansion.distribution.candidates.count
+    case .expansion(_, let expansion):
+      overhead + 16 + candidate * expansion.distribution.candidates.count
+        + (expansion.forgotten.isEmpty ? 0 : 2 + forgotten * expansion.forgotten.count)
     case .declined(_, let reason): overhead + 4 + reason.utf8.count
     }
   }
 
   package static func bytes(_ message: ControllerMessage) -> Int {
     switch message {
-    case .open(_, let context, _): overhead + 24 + 3 * context.count
+    case .open(_, let context, _, _): overhead + 27 + 3 * context.count
     case .commit(_, _, let tokens, _): overhead + 8 + 3 * tokens.count
     case .close: overhead + 4
     }

@@ -36,7 +36,7 @@ public struct Experiment: Sendable {
             let index = wanted[turn]
             let setup = points[index].setup
             let source = shared[SourceKey(texts: setup.texts, seed: setup.seed)]!
-            let result = Simulation.run(setup.plan, source)
+            let result = try setup.run(source)
             progress.finish(index, result)
             try report(index, result)
           }

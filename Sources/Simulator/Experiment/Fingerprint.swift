@@ -13,7 +13,12 @@ struct Fingerprint {
   /// Of a file's contents; of nothing for a file that cannot be read.
   static func ofFile(_ path: String) -> String {
     var fingerprint = Fingerprint()
-    fingerprint.add(FileManager.default.contents(atPath: path) ?? Data())
+    // In chunks: a trace may have gigabytes.
+    guard let handle = FileHandle(forReadingAtPath: path) else { return fingerprint.text }
+    defer { try? handle.close() }
+    while let chunk = try? handle.read(upToCount: 1 << 20), !chunk.isEmpty {
+      chunk.withUnsafeBytes { fingerprint.add($0) }
+    }
     return fingerprint.text
   }
 }

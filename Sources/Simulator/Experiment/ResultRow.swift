@@ -23,6 +23,9 @@ public struct ResultRow: Codable, Sendable, Hashable {
   /// Shares of the time that the engines computed.
   public var targetBusy: Double
   public var workerBusy: Double
+  /// Where the scenario has a workload: what the server's users saw, and how many streams the target carries.
+  public var serving: ServingSummary?
+  public var streams: Int?
 
   public init(_ point: Scenario.Point, _ result: SimulationResult, version: String) {
     key = Self.key(point, version: version)
@@ -44,6 +47,10 @@ public struct ResultRow: Codable, Sendable, Hashable {
     let elapsed = Double(max(1, result.elapsed))
     targetBusy = Double(result.targetBusy) / elapsed
     workerBusy = Double(result.workerBusy) / elapsed
+    if point.setup.workload != nil {
+      serving = ServingSummary(result.serving, targetBusy: result.targetBusy)
+    }
+    streams = result.streams
   }
 
   /// Tells points apart by the version, the variant and everything that the point is made from.

@@ -29,6 +29,10 @@ public struct BrokenRule: Error, Hashable, Sendable, CustomStringConvertible {
     case waiting
     /// A session does not end, or ends with a wrong reason, or something of it is left over.
     case ending
+    /// Cells are given away that are not free, or are never freed.
+    case cells
+    /// A request is refused, admitted or made to wait out of turn; a pass or a placement of who may not be there.
+    case serving
     /// Statistics contradict what happened.
     case counts
   }

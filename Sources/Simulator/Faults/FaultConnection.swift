@@ -22,6 +22,8 @@ extension FaultRun {
     private var nodes: [Node] = []
     /// Hashes of what it has expanded.
     var expanded: Set<SequenceHash> = []
+    /// What it has given up, by its own word.
+    var forgotten: Set<RemoteNodeID> = []
 
     var nextID: RemoteNodeID { RemoteNodeID(nodes.count) + 1 }
     subscript(id: RemoteNodeID) -> Node { nodes[Int(id) - 1] }
@@ -74,11 +76,23 @@ extension FaultRun {
     /// What was ever opened here: the ids are those of one life of the controller.
     var opened: [SessionID: Session] = [:]
     /// What the worker has said of each, as the rules see it.
-    var said: [SessionID: (nextID: RemoteNodeID, known: Int)] = [:]
+    var said: [SessionID: (nextID: RemoteNodeID, known: Int, forgotten: Set<RemoteNodeID>)] = [:]
+
+    /// What the worker calls itself.
+    let name: String
+    /// Wants no more sessions.
+    var isDraining = false
+    /// Expansions that the controller has heard.
+    var expansions = 0
+    /// It announced more than it may.
+    var mayBeSentAway = false
+    /// When each ping that is unanswered was sent.
+    var pingTimes: [UInt64: Timestamp] = [:]
 
     var isTampered: Bool { down.isTampered || up.isTampered }
 
-    init(serial: Int, worker: Int, controller: Int, dialled: Timestamp) {
+    init(serial: Int, worker: Int, controller: Int, name: String, dialled: Timestamp) {
+      self.name = name
       self.serial = serial
       self.worker = worker
       self.controller = controller

@@ -4,15 +4,19 @@ public struct FaultCounts: Hashable, Sendable {
     // Faults that took effect.
     case cuts, silentCuts, partitions, delays, freezes, slowdowns, crashes, powerLosses, relocations
     case duplicatedFrames, truncatedFrames, corruptFrames
-    case draftFailures, targetFailures, homeFailures, cancellations
-    case shutdowns, controllerCrashes
+    case draftFailures, homeFailures, cancellations
+    // Target passes that failed: the engine broke, or said that it had no room; of those, passes of one session.
+    case engineFailures, fullFailures, singleFailures
+    case shutdowns, controllerCrashes, drains
     // What they led to.
     case connections, refusedConnections, handshakeTimeouts, controllerTimeouts, workerTimeouts
     case queueOverflows, undecodableFrames, controllerViolations, workerViolations, declines, resubmissions
     case hostileMessages, hostileBytes
+    case refusals, stoppingRefusals, impossibleRequests, queued, preemptions, resumptions, retriedSuspects
+    case prefillPieces, sharedPasses, lateReleases, exclusions, displacements
     // The work.
     case sessions, events, frames, bytes, tokens, steps, pausedCommits, bubbles
-    case expansions, lateExpansions, droppedExpansions, homeExpansions
+    case expansions, lateExpansions, droppedExpansions, homeExpansions, forgottenNodes
     case acceptedRemote, acceptedHome, acceptedLookup
     // Comparisons of whole trees of both ends, and of what one expansion became.
     case mirrorComparisons, placementChecks

@@ -25,9 +25,11 @@ extension FaultPlan {
     inspectEvery = random.chance(0.4) ? 1 : 4
     controllers = [1, 1, 1, 2, 3].randomElement(using: &random)!
     let span = 1_500_000 * scale
-    for _ in 0..<[1, 1, 1, 2, 3, 4].randomElement(using: &random)! {
+    for _ in 0..<[1, 1, 2, 3, 4, 6, 9].randomElement(using: &random)! {
       sessions.append(drawSession(span: span, &random))
     }
+    drawLongPrompts(&random)
+    for _ in 0..<controllers { servers.append(drawServer(scale: scale, &random)) }
     for _ in 0..<[0, 1, 1, 1, 2, 2, 3, 4].randomElement(using: &random)! {
       workers.append(drawWorker(scale: scale, &random))
     }
@@ -70,21 +72,58 @@ extension FaultPlan {
     session.minGain = [0, 1.1, 3].randomElement(using: &random)!
     session.maxTreeNodes = [24, 64, 512].randomElement(using: &random)!
     session.maxCandidates = 8
-    session.hasMeasuredCosts = random.chance(0.7)
+    session.usesWorkers = random.chance(0.9)
     if random.chance(0.08) { session.cancelAfter = Int.random(in: 1...80, using: &random) }
     if random.chance(0.05) { session.targetFailsAt = Int.random(in: 0...10, using: &random) }
     if random.chance(0.1) { session.homeFailsAt = Int.random(in: 0...10, using: &random) }
     return session
   }
 
+  /// Prompts that take several passes to read, and begin alike as those of one application do.
+  private mutating func drawLongPrompts(_ random: inout SplitMix64) {
+    guard random.chance(0.35) else { return }
+    func draw(_ count: Int) -> [TokenID] {
+      (0..<count).map { _ in TokenID.random(in: 1..<TokenID(script.vocabularySize), using: &random) }
+    }
+    let common = draw(random.chance(0.6) ? Int.random(in: 8...80, using: &random) : 0)
+    for index in sessions.indices where random.chance(0.7) {
+      sessions[index].prompt = common + draw(Int.random(in: 1...80, using: &random))
+    }
+  }
+
+  /// A cache of 1.1 to 3 of the largest prompts, with or without the room to grow that a session asks for.
+  private func drawServer(scale: Microseconds, _ random: inout SplitMix64) -> Server {
+    var server = Server()
+    if random.chance(0.6) {
+      let largest = (sessions.map(\.prompt.count).max() ?? 1) + (random.chance(0.75) ? 64 : 0)
+      server.cells = max(2, Int(Double(largest) * (1.1 + 1.9 * random.uniform())))
+    }
+    if random.chance(0.4) { server.branches = Int.random(in: 1...12, using: &random) }
+    server.maxSessions = [1, 2, 3, 64, 64].randomElement(using: &random)!
+    if random.chance(0.3) { server.maxWaiting = Int.random(in: 0...3, using: &random) }
+    server.prefillChunk = [1, 4, 16, 64, 512].randomElement(using: &random)!
+    server.sharesPrefixes = random.chance(0.5)
+    let slowest: Microseconds = [0, 5_000, 100_000].randomElement(using: &random)!
+    server.releaseDelay = random.within(0...slowest) * scale
+    server.hasMeasuredCosts = random.chance(0.7)
+    if random.chance(0.15) { server.targetFailure = [0.02, 0.1, 0.3].randomElement(using: &random)! }
+    if random.chance(0.15) { server.fullFailure = [0.02, 0.1, 0.3].randomElement(using: &random)! }
+    if random.chance(0.1) { server.homeFailure = [0.05, 0.2].randomElement(using: &random)! }
+    server.workersPerSession = [1, 1, 2, 4].randomElement(using: &random)!
+    server.exclusion = [100_000, 1_000_000, 600_000_000].randomElement(using: &random)!
+    return server
+  }
+
   private static func drawLimits(_ random: inout SplitMix64) -> Limits {
     var limits = Limits()
-    limits.passWidth = Int.random(in: 1...8, using: &random)
-    limits.candidates = Int.random(in: 1...6, using: &random)
+    // Some passes bring more than a tree may hold.
+    let isWide = random.chance(0.2)
+    limits.passWidth = Int.random(in: 1...(isWide ? 48 : 8), using: &random)
+    limits.candidates = Int.random(in: 1...(isWide ? 8 : 6), using: &random)
     limits.minProbability = [0, 0.02, 0.6].randomElement(using: &random)!
     limits.minPathProbability = [0, 0.01, 0.1].randomElement(using: &random)!
     limits.maxDepth = Int.random(in: 1...12, using: &random)
-    limits.maxNodes = [16, 32, 100].randomElement(using: &random)!
+    limits.maxNodes = [16, 24, 40, 100].randomElement(using: &random)!
     return limits
   }
 
@@ -105,6 +144,11 @@ extension FaultPlan {
     if random.chance(0.15) { worker.pass.fixed = random.within(100_000...400_000) }
     if random.chance(0.2) { worker.passFailure = [0.05, 0.2].randomElement(using: &random)! }
     worker.isHostile = random.chance(0.15)
+    if random.chance(0.1) { worker.maxSessions = Int.random(in: 1...3, using: &random) }
+    // Promises more than it keeps: what is too much it declines.
+    if random.chance(0.1) { worker.capacity = worker.maxSessions + 4 }
+    worker.renames = random.chance(worker.isHostile ? 0.7 : 0.1)
+    worker.tellsCosts = random.chance(0.7)
     return worker
   }
 
@@ -120,7 +164,7 @@ extension FaultPlan {
     let long = random.within(0...span)
     switch kind {
     case .cut: fault.amount = Int.random(in: 0...400, using: &random)
-    case .partition, .freeze: fault.duration = random.chance(0.5) ? short : long
+    case .partition, .freeze, .drain: fault.duration = random.chance(0.5) ? short : long
     case .delay:
       fault.duration = long
       // Up to minutes, whatever the liveness timeout thinks of it.

@@ -8,6 +8,7 @@ extension FaultPlan {
     var value = JSONValue(encoding: self)
     let usual = Self.usual
     value.leaveOut(usual.plan)
+    value.changeElements("servers") { $0.leaveOut(usual.server) }
     value.changeElements("sessions") { $0.leaveOut(usual.session) }
     value.changeElements("workers") { $0.leaveOut(usual.worker) }
     value.changeElements("faults") { $0.leaveOut(usual.fault) }
@@ -21,6 +22,7 @@ extension FaultPlan {
     var value = try JSONDecoder().decode(JSONValue.self, from: Data(json.utf8))
     let usual = Self.usual
     value.fillIn(usual.plan)
+    value.changeElements("servers") { $0.fillIn(usual.server) }
     value.changeElements("sessions") { $0.fillIn(usual.session) }
     value.changeElements("workers") { $0.fillIn(usual.worker) }
     value.changeElements("faults") { $0.fillIn(usual.fault) }
@@ -33,13 +35,17 @@ extension FaultPlan {
   }
 
   /// Values that are left out. They belong to the format: a change makes old plans mean something else.
-  private static let usual: (plan: JSONValue, session: JSONValue, worker: JSONValue, fault: JSONValue) = {
-    var plan = JSONValue(encoding: FaultPlan(script: ScriptedModel(seed: 0), seed: 0))
-    for key in ["seed", "script", "sessions", "workers", "faults"] { plan.remove(key) }
-    var fault = JSONValue(encoding: Fault(.cut, subject: 0, at: 0))
-    for key in ["kind", "subject", "at"] { fault.remove(key) }
-    return (plan, JSONValue(encoding: Session()), JSONValue(encoding: Worker()), fault)
-  }()
+  private static let usual:
+    (plan: JSONValue, server: JSONValue, session: JSONValue, worker: JSONValue, fault: JSONValue) = {
+      var plan = JSONValue(encoding: FaultPlan(script: ScriptedModel(seed: 0), seed: 0))
+      for key in ["seed", "script", "sessions", "workers", "faults"] { plan.remove(key) }
+      var fault = JSONValue(encoding: Fault(.cut, subject: 0, at: 0))
+      for key in ["kind", "subject", "at"] { fault.remove(key) }
+      return (
+        plan, JSONValue(encoding: Server()), JSONValue(encoding: Session()), JSONValue(encoding: Worker()),
+        fault
+      )
+    }()
 }
 
 /// A plan that once broke a rule, kept so that it never does again: `Tests/SimulationTests/Regressions/NAME.json`.

@@ -2,33 +2,13 @@ import SpeculationCore
 
 /// Plans speak plainly; this is the one place that knows how the machines want to be told.
 extension FaultPlan {
-  /// The controller's settings for a session.
-  func configuration(of session: Session) -> ControllerMachine.Configuration {
-    ControllerMachine.Configuration(
-      verification: VerificationPolicy(
-        rule: session.isCostAware ? .costAware : .everything, maxNodes: session.maxVerified,
-        minPathProbability: session.minPathProbability),
-      homePolicy: session.policy,
-      homeSchedule: session.draftsBefore.map { .beforeVerification(length: $0) } ?? .overlapped,
-      homeLimits: session.homeLimits.draftLimits, lookupLength: session.lookupLength,
-      minGain: session.minGain, maxTreeNodes: session.maxTreeNodes, maxCandidates: session.maxCandidates,
-      vocabularySize: script.vocabularySize, contextLength: session.contextLength,
-      maxTokens: session.maxTokens, endTokens: [ScriptedModel.endToken])
-  }
-
-  func machine(for session: Session, id: SessionID) -> ControllerMachine {
-    let known = session.hasMeasuredCosts
-    return ControllerMachine(
-      session: id, prompt: session.prompt, sampling: session.samplingSettings,
-      configuration: configuration(of: session), targetCost: known ? target.curve : CostCurve(),
-      homeCost: session.hasHomeDraft ? known ? home.curve : CostCurve() : nil)
-  }
-
   func machine(for worker: Worker) -> WorkerMachine {
     WorkerMachine(
       configuration: WorkerMachine.Configuration(
         limits: worker.limits.draftLimits, maxSessions: worker.maxSessions,
-        contextLength: worker.contextLength))
+        contextLength: worker.contextLength,
+        // Slow enough that a worker that comes late reads before it guesses.
+        readingCost: .milliseconds(10)))
   }
 }
 
@@ -54,7 +34,8 @@ extension FaultPlan.Limits {
 
 extension FaultPlan.Session {
   var policy: HomeDraftPolicy {
-    switch homePolicy {
+    guard hasHomeDraft else { return .never }
+    return switch homePolicy {
     case .never: .never
     case .always: .always
     case .entropy(let threshold): .entropy(threshold: Float(threshold))

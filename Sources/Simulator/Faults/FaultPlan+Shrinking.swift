@@ -34,6 +34,7 @@ extension FaultPlan {
         dropFaults()
         dropParts()
         shortenTexts()
+        simplifyServers()
         simplifySessions()
         simplifyWorkers()
         simplifyFaults()
@@ -119,6 +120,7 @@ extension FaultPlan {
       while plan.controllers > 1 {
         let isDropped = attempt { plan in
           plan.controllers -= 1
+          plan.servers = Array(plan.servers.prefix(plan.controllers))
           for index in plan.sessions.indices { plan.sessions[index].controller %= plan.controllers }
           for index in plan.workers.indices { plan.workers[index].controller %= plan.controllers }
           for index in plan.faults.indices where plan.faults[index].kind == .shutdown {
@@ -135,6 +137,27 @@ extension FaultPlan {
         while plan.sessions[index].prompt.count > 1, attempt({ $0.sessions[index].prompt.removeLast() }) {}
         set(\.sessions[index].prompt, [1])
         lower(\.sessions[index].start, to: 0)
+      }
+    }
+
+    mutating func simplifyServers() {
+      let usual = FaultPlan.Server()
+      set(\.servers, [])
+      for index in plan.servers.indices {
+        set(\.servers[index].targetFailure, 0)
+        set(\.servers[index].fullFailure, 0)
+        set(\.servers[index].homeFailure, 0)
+        set(\.servers[index].cells, usual.cells)
+        set(\.servers[index].branches, usual.branches)
+        set(\.servers[index].contextLength, usual.contextLength)
+        set(\.servers[index].maxSessions, usual.maxSessions)
+        set(\.servers[index].maxWaiting, usual.maxWaiting)
+        set(\.servers[index].prefillChunk, usual.prefillChunk)
+        set(\.servers[index].sharesPrefixes, usual.sharesPrefixes)
+        set(\.servers[index].hasMeasuredCosts, usual.hasMeasuredCosts)
+        set(\.servers[index].workersPerSession, usual.workersPerSession)
+        set(\.servers[index].exclusion, usual.exclusion)
+        lower(\.servers[index].releaseDelay, to: 0)
       }
     }
 
@@ -156,7 +179,7 @@ extension FaultPlan {
         set(\.sessions[index].maxCandidates, usual.maxCandidates)
         set(\.sessions[index].isCostAware, usual.isCostAware)
         set(\.sessions[index].minPathProbability, usual.minPathProbability)
-        set(\.sessions[index].hasMeasuredCosts, usual.hasMeasuredCosts)
+        set(\.sessions[index].usesWorkers, usual.usesWorkers)
         set(\.sessions[index].homeLimits, usual.homeLimits)
         set(\.sessions[index].maxVerified, usual.maxVerified)
         simplify(\.sessions[index].homeLimits)
@@ -177,6 +200,9 @@ extension FaultPlan {
       let usual = FaultPlan.Worker()
       for index in plan.workers.indices {
         set(\.workers[index].isHostile, false)
+        set(\.workers[index].capacity, nil)
+        set(\.workers[index].renames, false)
+        set(\.workers[index].tellsCosts, usual.tellsCosts)
         set(\.workers[index].passFailure, 0)
         lower(\.workers[index].start, to: 0)
         set(\.workers[index].jitter, 0)

@@ -58,13 +58,13 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     public var minGain = 0.0
     public var maxTreeNodes = 2048
     public var maxCandidates = 64
-    /// Whether T(n) and d(b) are known at the start.
-    public var hasMeasuredCosts = true
+    /// Whether workers draft for it.
+    public var usesWorkers = true
     /// Cancel after this many events of the session, its start included.
     public var cancelAfter: Int?
-    /// Target pass that fails, counted from 0: no KV cells left, or the engine broke.
+    /// From its step of that number on, counted from 0, every target pass breaks the engine that it is in.
     public var targetFailsAt: Int?
-    /// Home draft pass that fails, counted from 0.
+    /// Home draft pass with nodes of it that fails, counted from 0.
     public var homeFailsAt: Int?
 
     public init() {}
@@ -85,6 +85,12 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     public var passFailure = 0.0
     /// Tells lies instead of drafting.
     public var isHostile = false
+    /// Sessions that it says it takes, where that is not what it takes.
+    public var capacity: Int?
+    /// Comes under a new name with each connection.
+    public var renames = false
+    /// Whether it says how long its passes take.
+    public var tellsCosts = true
 
     public init() {}
   }
@@ -125,9 +131,11 @@ public struct FaultPlan: Hashable, Codable, Sendable {
       case corrupt
       /// The worker's next draft pass fails: no KV cells left, or the engine broke.
       case exhausted
-      /// The controller `subject` stops for `duration`: with `isSilent` it crashes, else it ends its sessions
-      /// and closes. Its sessions are asked for again if `amount` is 1.
+      /// The controller `subject` stops for `duration`: with `isSilent` it crashes, else it refuses requests, some
+      /// time later ends its sessions, and closes. Its sessions are asked for again if `amount` is 1.
       case shutdown
+      /// The worker wants no more sessions, and after `duration` closes its connection.
+      case drain
     }
 
     public var kind: Kind
@@ -158,6 +166,8 @@ public struct FaultPlan: Hashable, Codable, Sendable {
   public var home = PassTime(fixed: 5_000, each: 100)
   /// A peer that said nothing for so long counts as gone; six pings are sent in that time.
   public var liveness: Microseconds = 3_000_000
+  /// Of the controllers, in their order; those that are not here are as usual.
+  public var servers: [Server] = []
   public var sessions: [Session]
   public var workers: [Worker]
   public var faults: [Fault]
@@ -183,6 +193,9 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     if controllers < 1 { return "there is no controller" }
     if inspectEvery < 1 { return "inspectEvery must be 1 or more" }
     if liveness < 6 { return "liveness must be 6 or more" }
+    for (index, server) in servers.enumerated() {
+      if let problem = server.problem { return "controller \(index): \(problem)" }
+    }
     for (index, session) in sessions.enumerated() {
       if !(0..<controllers).contains(session.controller) {
         return "session \(index) names controller \(session.controller)"
@@ -195,6 +208,7 @@ public struct FaultPlan: Hashable, Codable, Sendable {
       if !(0..<controllers).contains(worker.controller) {
         return "worker \(index) names controller \(worker.controller)"
       }
+      if worker.capacity.map({ $0 < 0 }) == true { return "worker \(index) takes fewer than no sessions" }
       if worker.delay < 0 || worker.jitter < 0 { return "worker \(index) has a negative delay" }
       if let problem = worker.limits.draftLimits.problem { return "worker \(index): \(problem)" }
     }

@@ -6,7 +6,7 @@ extension FaultRun {
 
   /// What a target pass has to commit: the longest chain of choices through the set, then one choice more.
   func expectedCommit(
-    _ session: Session, _ set: ControllerMachine.VerificationSet, _ verdicts: [ControllerMachine.Verdict]
+    _ session: Session, _ set: SessionMachine.VerificationSet, _ verdicts: [SessionMachine.Verdict]
   ) -> [(token: TokenID, isGuess: Bool)] {
     let limit = session.plan.maxTokens - session.emitted
     var result: [(TokenID, Bool)] = []
@@ -21,12 +21,13 @@ extension FaultRun {
     return result
   }
 
+  /// - Parameter expected: nil where the pass did not get to the session's end
   func checkCommit(
-    _ session: Session, _ actions: [ControllerMachine.Action],
-    _ expected: [(token: TokenID, isGuess: Bool)]
+    _ session: Session, _ actions: [ServingMachine.Action], _ expected: [(token: TokenID, isGuess: Bool)]?
   ) throws {
-    var emissions: [[ControllerMachine.CommittedToken]] = []
-    for case .emit(let tokens) in actions { emissions.append(tokens) }
+    var emissions: [[SessionMachine.CommittedToken]] = []
+    for case .emit(session.id, let tokens, _) in actions { emissions.append(tokens) }
+    guard let expected else { return }
     try Self.require(emissions.count == 1, .commit, "a step commits \(emissions.count) times")
     try Self.require(
       emissions[0].map(\.token) == expected.map(\.token), .commit,
@@ -55,7 +56,9 @@ extension FaultRun {
   }
 
   /// No position twice, none skipped, and the text so far is the plain text's beginning.
-  func checkText(_ session: Session, _ tokens: [ControllerMachine.CommittedToken]) throws {
+  func checkText(
+    _ session: Session, _ tokens: [SessionMachine.CommittedToken], at controller: Controller
+  ) throws {
     for token in tokens {
       let place = session.emitted
       try Self.require(
@@ -67,15 +70,18 @@ extension FaultRun {
         "token \(token.token) at \(token.position), plain decoding gives \(session.plain[place])")
       session.text.append(token.token)
     }
+    guard let machine = controller.machine.machine(of: session.id) else { return }
     try Self.require(
-      session.machine.tokens == session.text, .text,
-      "the machine's tokens are not the prompt and what was emitted")
+      machine.tokens == session.text, .text, "the machine's tokens are not the prompt and what was emitted")
   }
 
-  func checkSet(_ session: Session, prefix: [TokenID], _ set: ControllerMachine.VerificationSet) throws {
-    try Self.require(session.underWay == nil, .verification, "\(session.id) verifies twice at once")
+  func checkSet(
+    _ session: Session, prefix: [TokenID], _ set: SessionMachine.VerificationSet, at controller: Controller
+  ) throws {
     if session.plan.draftsBefore != nil {
-      try Self.require(session.homeUnderWay == nil, .homeDraft, "drafts at home beside a verification")
+      try Self.require(
+        controller.homePass?.sessions.contains { $0 === session } != true, .homeDraft,
+        "drafts at home beside a verification")
     }
     try Self.require(prefix == session.text, .verification, "verifies below a prefix that is not the text")
     try Self.require(
@@ -83,7 +89,7 @@ extension FaultRun {
     try Self.require(
       set.tokens.count <= session.plan.maxVerified, .verification, "\(set.tokens.count) nodes in one set")
     let room = min(
-      session.plan.maxTokens - session.emitted, session.plan.contextLength - prefix.count)
+      session.plan.maxTokens - session.emitted, session.contextLength - prefix.count)
     var depths: [Int] = []
     for (node, parent) in set.parents.enumerated() {
       try Self.require(
@@ -100,27 +106,27 @@ extension FaultRun {
     }
   }
 
-  /// Nobody waits for the network: a session that has begun and is not over computes.
-  func checkProgress(_ session: Session) throws {
-    guard session.isStarted, !session.isOver else { return }
-    try Self.require(
-      session.underWay != nil || session.plan.draftsBefore != nil && session.homeUnderWay != nil, .waiting,
-      "\(session.id) stands still")
-  }
-
   // MARK: Drafting
 
-  func checkHome(_ session: Session, _ tasks: [DraftTask<ControllerMachine.NodeID>]) throws {
-    let limits = session.plan.homeLimits
-    try Self.require(session.homeUnderWay == nil, .homeDraft, "\(session.id) drafts at home twice at once")
-    try Self.require(session.plan.hasHomeDraft, .homeDraft, "drafts at home without a model")
-    try Self.require(
-      session.plan.homePolicy != .never, .homeDraft, "drafts at home though told never to")
-    if let failed = session.plan.homeFailsAt {
-      try Self.require(session.homePasses <= failed, .homeDraft, "drafts at home after the model failed")
-    }
-    try checkTasks(tasks, limits: limits, contextLength: session.plan.contextLength, .homeDraft)
-    for task in tasks {
+  /// One pass at a time, over nodes of sessions that may draft at home, as many as the least of them allows.
+  func checkHome(_ tasks: [DraftTask<SessionMachine.NodeID>], at controller: Controller) throws {
+    try Self.require(controller.homePass == nil, .homeDraft, "two home draft passes at once")
+    try Self.require(!tasks.isEmpty, .homeDraft, "a home draft pass over nothing")
+    for (index, task) in tasks.enumerated() {
+      guard let session = controller.session(task.session), session.isAdmitted,
+        controller.machine.running.contains(task.session)
+      else {
+        throw BrokenRule(.homeDraft, "drafts at home for \(task.session), which does not run")
+      }
+      try Self.require(
+        session.plan.hasHomeDraft && session.plan.homePolicy != .never, .homeDraft,
+        "drafts at home though told never to")
+      try Self.require(!session.isHomeBroken, .homeDraft, "drafts at home after the model failed")
+      try Self.require(
+        tasks.count <= session.plan.homeLimits.passWidth, .homeDraft, "\(tasks.count) nodes in one pass")
+      try checkTask(
+        task, beside: tasks[..<index], limits: session.plan.homeLimits, contextLength: session.contextLength,
+        .homeDraft)
       try Self.require(
         task.prefix == session.text, .homeDraft, "drafts below a prefix that is not the text")
       try Self.require(
@@ -132,59 +138,77 @@ extension FaultRun {
   func checkPass(_ index: Int, _ tasks: [DraftTask<WorkerMachine.NodeID>]) throws {
     let worker = workers[index]
     try Self.require(worker.pass == nil, .workerPass, "worker \(index) runs two passes at once")
-    try checkTasks(
-      tasks, limits: worker.plan.limits, contextLength: worker.plan.contextLength, .workerPass)
-    for task in tasks {
+    try Self.require(
+      (1...worker.plan.limits.passWidth).contains(tasks.count), .workerPass,
+      "\(tasks.count) nodes in one pass")
+    for (index, task) in tasks.enumerated() {
+      try checkTask(
+        task, beside: tasks[..<index], limits: worker.plan.limits, contextLength: worker.plan.contextLength,
+        .workerPass)
       guard let held = worker.held[task.session] else {
         throw BrokenRule(.workerPass, "worker \(index) drafts for \(task.session), which it does not hold")
       }
       try Self.require(!held.isPaused, .workerPass, "worker \(index) drafts though told to pause")
       try Self.require(
-        task.prefix.count == held.position + 1, .workerPass,
-        "drafts below \(task.prefix.count) tokens, knowing \(held.position + 1)")
-      if let session = held.session, !isMisled(worker) {
-        try Self.require(
-          session.text.starts(with: task.prefix), .workerPass, "drafts below a wrong prefix")
-      }
+        task.skipped + task.prefix.count == held.position + 1, .workerPass,
+        "drafts below \(task.skipped + task.prefix.count) tokens, knowing \(held.position + 1)")
+      try checkPart(task.prefix, of: held, at: worker, "drafts below a wrong prefix")
     }
   }
 
-  private func checkTasks<Node>(
-    _ tasks: [DraftTask<Node>], limits: FaultPlan.Limits, contextLength: Int, _ kind: BrokenRule.Kind
-  ) throws {
-    try Self.require(
-      (1...limits.passWidth).contains(tasks.count), kind, "\(tasks.count) nodes in one pass")
-    for (index, task) in tasks.enumerated() {
-      for other in tasks[..<index] where other.session == task.session && other.path == task.path {
-        throw BrokenRule(kind, "one node twice in a pass")
-      }
-      try Self.require(task.path.count <= limits.maxDepth, kind, "drafts \(task.path.count) below the root")
-      try Self.require(
-        task.prefix.count + task.path.count < contextLength, kind, "drafts beyond the model's context")
-      try Self.require(task.candidates == limits.candidates, kind, "asks for \(task.candidates) candidates")
+  /// What a worker reads is the text of a session that it holds, without those of its tokens that an excerpt leaves
+  /// out.
+  func checkReading(_ index: Int, _ task: ReadingTask) throws {
+    let worker = workers[index]
+    try Self.require(worker.pass == nil, .workerPass, "worker \(index) runs two passes at once")
+    guard let held = worker.held[task.session] else {
+      throw BrokenRule(.workerPass, "worker \(index) reads for \(task.session), which it does not hold")
     }
+    try checkPart(task.tokens, of: held, at: worker, "reads what is not the text")
+  }
+
+  private func checkPart(_ tokens: [TokenID], of held: Held, at worker: Worker, _ breach: String) throws {
+    guard let session = held.session, !isMisled(worker) else { return }
+    let text = session.text[...held.position]
+    let head = tokens.count == text.count ? tokens.count : ReadingTask.head
+    try Self.require(
+      text.starts(with: tokens[..<head]) && text.suffix(tokens.count - head) == tokens[head...], .workerPass,
+      breach)
+  }
+
+  private func checkTask<Node>(
+    _ task: DraftTask<Node>, beside others: ArraySlice<DraftTask<Node>>, limits: FaultPlan.Limits,
+    contextLength: Int, _ kind: BrokenRule.Kind
+  ) throws {
+    for other in others where other.session == task.session && other.path == task.path {
+      throw BrokenRule(kind, "one node twice in a pass")
+    }
+    try Self.require(task.path.count <= limits.maxDepth, kind, "drafts \(task.path.count) below the root")
+    try Self.require(
+      task.skipped + task.prefix.count + task.path.count < contextLength, kind, "drafts beyond the model's context")
+    try Self.require(task.candidates == limits.candidates, kind, "asks for \(task.candidates) candidates")
   }
 
   // MARK: Ends
 
   /// A session is over: the text is complete, and the counts add up.
-  func checkEnd(_ session: Session, _ finish: ControllerMachine.FinishReason) throws {
-    let expected: ControllerMachine.FinishReason
-    if session.plan.prompt.count >= session.plan.contextLength {
+  func checkEnd(_ session: Session, _ summary: SessionSummary, at controller: Controller) throws {
+    let finish = summary.reason
+    let expected: SessionMachine.FinishReason
+    if session.plan.prompt.count >= session.contextLength {
       expected = .contextFull
     } else if session.plain.last == ScriptedModel.endToken {
       expected = .endOfText
     } else {
       expected = session.plain.count >= session.plan.maxTokens ? .length : .contextFull
     }
-    let statistics = session.machine.statistics
+    let statistics = summary.statistics
     switch finish {
     case .cancelled:
       try Self.require(session.isCancelledByPlan, .ending, "\(session.id) was cancelled by nobody")
     case .failed:
       try Self.require(
-        session.plan.targetFailsAt == session.targetPasses - 1, .ending,
-        "\(session.id) failed though no pass did")
+        session.mayFail, .ending, "\(session.id) failed though no pass of it alone did")
     default:
       try Self.require(
         finish == expected, .ending, "\(session.id) ends with \(finish), not \(expected)")
@@ -195,9 +219,15 @@ extension FaultRun {
         statistics.steps == session.targetPasses, .counts,
         "\(statistics.steps) steps, \(session.targetPasses) passes")
     }
-    for connection in controllers[session.controller].attached where connection.told[session.id] != nil {
+    for connection in controller.attached where connection.told[session.id] != nil {
       throw BrokenRule(.controllerMessage, "\(connection.id!) is not told of the end of \(session.id)")
     }
+    try Self.require(!session.isRunning, .cells, "\(session.id) is over, and nothing of it is released")
+    try Self.require(
+      summary.promptTokens == session.plan.prompt.count && summary.preemptions == session.preemptions
+        && summary.cachedPromptTokens == session.reused
+        && summary.timeToFirstToken == session.firstToken.map { session.started.duration(to: $0) }, .counts,
+      "the summary of \(session.id) is not what happened: \(summary)")
     let guessed = statistics.acceptedRemote + statistics.acceptedHome + statistics.acceptedLookup
     try Self.require(
       statistics.tokens == session.emitted && guessed + statistics.fromTarget == statistics.tokens, .counts,
@@ -217,6 +247,14 @@ extension FaultRun {
   /// Nothing will happen any more: nothing is left over.
   func conclude() throws {
     try Self.require(isOver, .ending, "\(pending + running) sessions never end")
+    for controller in controllers where controller.isUp {
+      let machine = controller.machine
+      try Self.require(
+        machine.runningCount == 0 && machine.waitingCount == 0 && machine.claimedCells == 0
+          && controller.releasing.isEmpty && controller.cache.openSessions.isEmpty, .cells,
+        "controller \(controller.index) is idle with \(machine.claimedCells) cells claimed, and "
+          + "\(controller.cache.openSessions) in its cache")
+    }
     for (index, worker) in workers.enumerated() {
       guard let connection = worker.connection, connection.isOpenAtController, !connection.isTampered,
         !connection.down.isBroken, !worker.plan.isHostile

@@ -16,7 +16,8 @@ extension FaultRun {
     guard worker.epoch == epoch, worker.connection == nil, !isOver else { return }
     if let thaw = frozen(worker) { return queue.schedule(.dial(index, epoch: epoch), at: thaw) }
     let connection = Connection(
-      serial: nextConnection, worker: index, controller: worker.controller, dialled: now)
+      serial: nextConnection, worker: index, controller: worker.controller,
+      name: plan.profile(of: index, connection: nextConnection).name, dialled: now)
     nextConnection += 1
     worker.connection = connection
     queue.schedule(.accept(connection), at: now.advanced(by: delay(of: worker)))
@@ -50,7 +51,10 @@ extension FaultRun {
     note(UInt64(connection.serial))
     queue.schedule(.heartbeat(connection), at: now)
     queue.schedule(.silence(connection), at: now.advanced(by: liveness))
-    for session in controller.sessions where connection.isOpenAtController { try join(session, connection) }
+    let profile = plan.profile(of: connection.worker, connection: connection.serial)
+    // Known from the handshake, as often as not.
+    let roundTrip = random.chance(0.5) ? connection.dialled.duration(to: now) * 2 : nil
+    try tell(controller, .workerAttached(connection.id!, profile, roundTrip: roundTrip))
   }
 
   func handshakeOver(_ connection: Connection) throws {
@@ -71,6 +75,7 @@ extension FaultRun {
       return try closeAtController(connection)
     }
     connection.unanswered.insert(connection.nextPing)
+    connection.pingTimes[connection.nextPing] = now
     try send([.ping(connection.nextPing)], on: connection)
     connection.nextPing += 1
     queue.schedule(.heartbeat(connection), at: now.advanced(by: pingInterval))
@@ -222,15 +227,25 @@ extension FaultRun {
     }
   }
 
-  func closeAtController(_ connection: Connection, isProcessGone: Bool = false) throws {
+  /// - Parameter isKnown: the controller's machine need not be told
+  func closeAtController(_ connection: Connection, isKnown: Bool = false) throws {
     guard connection.isOpenAtController else { return }
     connection.isOpenAtController = false
     let controller = controllers[connection.controller]
     controller.attached.removeAll { $0 === connection }
     end(connection, .down)
-    if !isProcessGone { for session in controller.sessions { try leave(session, connection) } }
+    for id in connection.told.keys.sorted() { forget(id, on: connection) }
     connection.told = [:]
     connection.said = [:]
+    if !isKnown { try tell(controller, .workerDetached(connection.id!, reason: "the connection is over")) }
+  }
+
+  /// The worker says that it will leave.
+  func draining(_ connection: Connection) throws {
+    guard connection.isOpenAtController, !connection.isDraining else { return }
+    connection.isDraining = true
+    counts[.drains] += 1
+    try tell(controllers[connection.controller], .workerDraining(connection.id!))
   }
 
   /// - Parameter isProcessGone: nobody is left to end sessions and to dial again
@@ -318,6 +333,8 @@ extension FaultRun {
         if connection.unanswered.remove(sequence) == nil {
           counts[.controllerViolations] += 1
           try closeAtController(connection)
+        } else if let sent = connection.pingTimes.removeValue(forKey: sequence) {
+          try tell(controllers[connection.controller], .roundTrip(connection.id!, sent.duration(to: now)))
         }
       case .message(let message): try receive(message, note ?? nil, from: connection)
       }

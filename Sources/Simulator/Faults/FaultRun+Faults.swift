@@ -5,9 +5,21 @@ extension FaultRun {
   func begin(_ fault: FaultPlan.Fault) throws {
     let until = Timestamp(min(fault.at + fault.duration, plan.faultsEnd))
     if fault.kind == .shutdown {
-      guard controllers[fault.subject].isUp else { return }
-      queue.schedule(.controllerUp(fault.subject), at: until)
-      return try shutDown(fault.subject, isCrash: fault.isSilent, isRepeated: fault.amount == 1)
+      let controller = controllers[fault.subject]
+      guard controller.isUp, !controller.isStopping else { return }
+      let isRepeated = fault.amount == 1
+      if fault.isSilent {
+        try shutDown(fault.subject, isCrash: true, isRepeated: isRepeated)
+      } else {
+        // Sessions may go on for a while, nobody new may come.
+        controller.isStopping = true
+        try tell(controller, .stopAccepting)
+        let grace = min(Duration.microseconds(fault.duration) / 2, .milliseconds(50))
+        queue.schedule(
+          .stop(controller, life: controller.life, isRepeated: isRepeated),
+          at: min(until, now.advanced(by: grace)))
+      }
+      return queue.schedule(.controllerUp(fault.subject), at: until)
     }
     let worker = workers[fault.subject]
     switch fault.kind {
@@ -39,6 +51,8 @@ extension FaultRun {
       worker.machine = plan.machine(for: worker.plan)
       worker.hostile.forget()
       worker.pass = nil
+      worker.reading = nil
+      worker.read = [:]
       worker.held = [:]
       worker.frozenUntil = now
       worker.nextWait = .milliseconds(100)
@@ -54,6 +68,10 @@ extension FaultRun {
       let path: ReferenceWritableKeyPath<Connection, ByteStream> = fault.direction == .down ? \.down : \.up
       connection[keyPath: path].spoilers.append(fault)
     case .exhausted: worker.failsNext = true
+    case .drain:
+      guard let connection = worker.connection, connection.id != nil else { return }
+      queue.schedule(.draining(connection), at: now.advanced(by: .microseconds(worker.plan.delay)))
+      queue.schedule(.drained(connection), at: until)
     case .shutdown: break
     }
   }
@@ -70,10 +88,9 @@ extension FaultRun {
         connection.up.spoilers = []
       }
     }
-    // All controllers are up; who asks again waits half a second at most; then passes alone take time.
+    // All controllers are up; who asks again waits for a while; then passes alone take time.
     let last = plan.sessions.map(\.start).max() ?? 0
-    let longest = plan.sessions.map { plan.longestRun(of: $0, tokens: $0.maxTokens) }.max() ?? .zero
-    queue.schedule(
-      .allMustBeOver, at: max(now, Timestamp(last)).advanced(by: .milliseconds(501) + longest))
+    let pauses = Duration.milliseconds(501) + Self.longestPause * Self.mostPatience
+    queue.schedule(.allMustBeOver, at: max(now, Timestamp(last)).advanced(by: pauses + longestRest))
   }
 }

@@ -4,10 +4,10 @@ import SpeculationCore
 extension FaultRun {
   /// An expansion that fits the text leads to nodes, also when it is late and its node is behind the root.
   func checkPlacement(
-    _ note: Note, _ expansion: Expansion, in session: Session, on connection: Connection
+    _ note: Note, _ expansion: Expansion, in session: Session, _ machine: SessionMachine,
+    on connection: Connection
   ) throws {
-    guard session.machine.statistics.droppedExpansions == 0,
-      let mirror = session.machine.mirrored(from: connection.id!)
+    guard machine.statistics.droppedExpansions == 0, let mirror = machine.mirrored(from: connection.id!)
     else { return }
     counts[.placementChecks] += 1
     for offset in expansion.distribution.candidates.indices {
@@ -29,10 +29,14 @@ extension FaultRun {
 
   // MARK: After every event
 
-  func checkBounds(_ session: Session) throws {
+  func checkBounds(_ session: Session, at controller: Controller) throws {
+    guard let machine = controller.machine.machine(of: session.id) else {
+      throw BrokenRule(.ending, "\(session.id) is gone without an end")
+    }
     try Self.require(
-      session.machine.treeCount < session.plan.maxTreeNodes * session.drafters, .bounds,
-      "\(session.id) holds \(session.machine.treeCount) nodes")
+      machine.treeCount < session.plan.maxTreeNodes * session.drafters + session.plan.maxVerified,
+      .bounds,
+      "\(session.id) holds \(machine.treeCount) nodes")
     try Self.require(
       session.targetPasses <= session.plain.count + 1, .bounds, "\(session.id) takes more steps than tokens")
   }
@@ -48,7 +52,8 @@ extension FaultRun {
     for id in worker.held.keys {
       let count = worker.machine.nodeCount(of: id) ?? 0
       try Self.require(
-        count <= worker.plan.limits.maxNodes, .bounds, "worker \(index) holds \(count) nodes")
+        count <= min(worker.plan.limits.maxNodes, worker.held[id]!.maxNodes), .bounds,
+        "worker \(index) holds \(count) nodes")
     }
   }
 
@@ -68,7 +73,7 @@ extension FaultRun {
   func inspect() throws {
     for controller in controllers {
       for session in controller.sessions {
-        for connection in controller.attached { try compare(session, connection) }
+        for connection in controller.attached { try compare(session, connection, at: controller) }
       }
     }
     guard plan.asksMachines else { return }
@@ -77,17 +82,20 @@ extension FaultRun {
         throw BrokenRule(.invariant, "worker \(index): \(broken)")
       }
     }
-    for controller in controllers {
-      for session in controller.sessions {
-        if let broken = session.machine.brokenInvariant {
-          throw BrokenRule(.invariant, "\(session.id): \(broken)")
-        }
+    for controller in controllers where controller.isUp {
+      if let broken = controller.machine.brokenInvariant {
+        throw BrokenRule(.invariant, "controller \(controller.index): \(broken)")
+      }
+      if let broken = controller.cache.brokenInvariant {
+        throw BrokenRule(.invariant, "the cache of controller \(controller.index): \(broken)")
       }
     }
   }
 
-  private func compare(_ session: Session, _ connection: Connection) throws {
-    guard let mirror = session.machine.mirrored(from: connection.id!) else { return }
+  private func compare(_ session: Session, _ connection: Connection, at controller: Controller) throws {
+    guard let machine = controller.machine.machine(of: session.id),
+      let mirror = machine.mirrored(from: connection.id!)
+    else { return }
     let capacity = 4 * session.plan.maxTreeNodes
     try Self.require(
       mirror.live.count + mirror.behind.count <= capacity + session.text.count, .bounds,
@@ -98,20 +106,28 @@ extension FaultRun {
       let committed = worker.machine.committedTokens(of: session.id)
     else { return }
     counts[.mirrorComparisons] += 1
+    let underWay = worker.held[session.id]!.announced.forgotten
+    func isForgotten(_ id: RemoteNodeID) -> Bool { underWay.contains(id) }
     let text = session.text
     try Self.require(
       text.starts(with: committed), .mirror,
       "\(connection.id!) takes something for the text that is not")
     let gap = Array(text[committed.count...])
     let announced = worker.machine.announcedNodes(of: session.id)
+    let said = connection.said[session.id]
+    if let id = said?.forgotten.first(where: { mirror.live[$0] != nil || mirror.behind[$0] != nil }) {
+      throw BrokenRule(.mirror, "\(connection.id!) has given up \(id) in \(session.id), which is still there")
+    }
     for (id, path) in mirror.live.sorted(by: { $0.key < $1.key }) {
+      // Given up, but nobody has said so yet, or the word is under way: it is said with the next expansion.
+      if announced[id] == nil, worker.machine.hasForgotten(id, of: session.id) || isForgotten(id) { continue }
       try Self.require(
         announced[id] == gap + path, .mirror,
         "id \(id) of \(connection.id!) in \(session.id): \(gap + path) here, "
           + "\(String(describing: announced[id])) there")
     }
     // And the other way: what the controller has heard of and the text still leads to is not forgotten.
-    if session.machine.statistics.droppedExpansions == 0, let heard = connection.said[session.id]?.nextID {
+    if machine.statistics.droppedExpansions == 0, let heard = said?.nextID {
       for (id, path) in announced.sorted(by: { $0.key < $1.key })
       where id < heard && path.count >= gap.count && path.starts(with: gap) {
         try Self.require(
@@ -120,6 +136,7 @@ extension FaultRun {
       }
     }
     for (id, position) in mirror.behind where position >= committed.count - 1 {
+      if announced[id] == nil, worker.machine.hasForgotten(id, of: session.id) || isForgotten(id) { continue }
       try Self.require(
         announced[id] == Array(text[committed.count..<max(position + 1, committed.count)]), .mirror,
         "id \(id) of \(connection.id!) is not at position \(position) there")

@@ -12,13 +12,15 @@ extension FaultRun {
       throw BrokenRule(.controllerMessage, "writes to \(worker), which is not attached")
     }
     switch message {
-    case .open(let id, let context, let sampling):
+    case .open(let id, let context, let sampling, let maxNodes):
       try Self.require(
         id == session.id && connection.told[id] == nil, .controllerMessage, "opens \(id) twice at \(worker)")
       try Self.require(
         context == session.text, .controllerMessage, "opens with a context that is not the text")
       try Self.require(
         sampling == session.sampling, .controllerMessage, "opens with other sampling settings")
+      try Self.require(
+        maxNodes == session.plan.maxTreeNodes, .controllerMessage, "opens for another number of nodes")
       connection.told[id] = context.count - 1
       connection.opened[id] = session
     case .commit(let id, let position, let tokens, let pause):
@@ -39,8 +41,7 @@ extension FaultRun {
       try Self.require(
         id == session.id && connection.told[id] != nil, .controllerMessage,
         "closes \(id), which \(worker) does not have")
-      connection.told[id] = nil
-      connection.said[id] = nil
+      forget(id, on: connection)
     }
     return connection
   }
@@ -119,10 +120,9 @@ extension FaultRun {
       let kept = said.candidates.prefix(worker.plan.limits.candidates).filter {
         $0.probability >= Float(worker.plan.limits.minProbability)
       }
-      try Self.require(
-        expansion.distribution == Distribution(entropy: said.entropy, candidates: kept), .workerMessage,
-        "says \(expansion.distribution) where its draft said \(said)")
+      try checkCandidates(expansion.distribution, of: Distribution(entropy: said.entropy, candidates: kept))
     }
+    try checkForgotten(expansion, announced)
     announced.expanded.insert(hash)
     for candidate in expansion.distribution.candidates {
       var child = hash
@@ -131,6 +131,31 @@ extension FaultRun {
         AnnouncedNodes.Node(hash: child, length: length + 1, parent: parent, token: candidate.token))
     }
     return session == nil ? nil : Note(announced: announced)
+  }
+
+  /// What a draft said, in its order; a full tree leaves some out.
+  private func checkCandidates(_ sent: Distribution, of said: Distribution) throws {
+    var rest = said.candidates[...]
+    let isInOrder = sent.candidates.allSatisfy { candidate in
+      guard let index = rest.firstIndex(of: candidate) else { return false }
+      rest = rest[(index + 1)...]
+      return true
+    }
+    try Self.require(
+      sent.entropy == said.entropy && isInOrder, .workerMessage, "says \(sent) where its draft said \(said)")
+  }
+
+  /// What is given up was there, goes with all below it, and is never spoken of again.
+  private func checkForgotten(_ expansion: Expansion, _ announced: AnnouncedNodes) throws {
+    for id in expansion.forgotten {
+      try Self.require(
+        (1..<announced.nextID).contains(id) && announced.forgotten.insert(id).inserted, .workerMessage,
+        "gives up \(id), which it did not announce or gave up before")
+    }
+    if case .node(let node) = expansion.site {
+      try Self.require(
+        !announced.forgotten.contains(node), .workerMessage, "expands \(node), which it has given up")
+    }
   }
 
   /// The rules for what a worker may say, as docs/protocol.md has them. Counts what breaks none as said.
@@ -153,7 +178,7 @@ extension FaultRun {
       sum += candidate.probability
     }
     if sum > 1.01 { return "probabilities of \(sum) in all" }
-    let said = connection.said[session.id]!
+    guard let said = connection.said[session.id] else { return nil }
     if expansion.firstChild != said.nextID { return "children from \(expansion.firstChild) on" }
     let known = expansion.knownPosition
     if known < said.known || known >= session.text.count { return "position \(known)" }
@@ -161,14 +186,21 @@ extension FaultRun {
     case .root(let position): if position != known { return "a root at \(position)" }
     case .node(let node): if node < 1 || node >= said.nextID { return "node \(node)" }
     }
-    connection.said[session.id] = (said.nextID + RemoteNodeID(candidates.count), known)
+    for (index, id) in expansion.forgotten.enumerated()
+    where id < 1 || id >= said.nextID || index > 0 && id <= expansion.forgotten[index - 1] {
+      return "gives up \(id)"
+    }
+    connection.said[session.id] = (
+      said.nextID + RemoteNodeID(candidates.count), known, said.forgotten.union(expansion.forgotten)
+    )
     return nil
   }
 
   /// The rules for what a controller may say.
   func breach(of message: ControllerMessage, at worker: Worker) -> String? {
     switch message {
-    case .open(let id, let context, let sampling):
+    case .open(let id, let context, let sampling, let maxNodes):
+      if let maxNodes, maxNodes < 16 { return "\(maxNodes) nodes" }
       if worker.held[id] != nil { return "\(id) opened twice" }
       if context.isEmpty { return "an empty context" }
       return sampling.problem
@@ -182,16 +214,19 @@ extension FaultRun {
 
   /// A breach disconnects, and nothing else does.
   func checkAnswer(
-    _ actions: [ControllerMachine.Action], to expansion: Expansion, breach: String?, isHonest: Bool,
-    mayHold capacity: Int, announced: Int
+    _ actions: [ServingMachine.Action], from connection: Connection, to expansion: Expansion, breach: String?,
+    isHonest: Bool, mayHold capacity: Int, announced: Int
   ) throws {
-    let isDisconnected = actions.contains { if case .disconnect = $0 { true } else { false } }
+    let isDisconnected = actions.contains {
+      if case .disconnect(connection.id!, _, _) = $0 { true } else { false }
+    }
     if let breach {
       try Self.require(!isHonest, .workerMessage, "an honest worker says \(breach): \(expansion)")
       try Self.require(
         isDisconnected, .protocolRule, "a breach of the protocol passed, \(breach): \(expansion)")
-    } else if isDisconnected {
+    } else if isDisconnected, connection.expansions < Self.expansionsOfAUselessWorker {
       // Who announces node after node and never follows a commit is a breach of its own.
+      connection.mayBeSentAway = true
       try Self.require(
         !isHonest && announced > capacity, .protocolRule, "disconnected for no reason: \(actions)")
     }

@@ -21,13 +21,13 @@ extension FaultRun {
     let actions: [WorkerMachine.Action]
     do {
       switch message {
-      case .open(let id, let context, let sampling):
-        actions = try worker.machine.open(id, context: context, sampling: sampling)
+      case .open(let id, let context, let sampling, let maxNodes):
+        actions = try worker.machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes)
         try checkOpening(worker, id, context, actions)
         if worker.machine.nodeCount(of: id) != nil, breach == nil {
           nextOpening += 1
           worker.held[id] = Held(
-            serial: nextOpening, position: context.count - 1,
+            serial: nextOpening, position: context.count - 1, maxNodes: maxNodes ?? .max,
             session: connection.down.isTampered ? nil : connection.opened[id])
         }
       case .commit(let id, let position, let tokens, let pause):
@@ -78,6 +78,13 @@ extension FaultRun {
       try perform(worker.machine.passFailed(reason: "planned"), at: index)
       return try checkBounds(index)
     }
+    if let task = worker.reading {
+      worker.reading = nil
+      try perform(
+        worker.machine.readingFinished(
+          cached: worker.finishReading(task), passTokens: task.limit, duration: duration), at: index)
+      return try checkBounds(index)
+    }
     worker.drafted.removeAll(keepingCapacity: true)
     let distributions = zip(tasks, serials).map { task, serial in
       var hash: SequenceHash
@@ -85,7 +92,7 @@ extension FaultRun {
       if let held = worker.held[task.session], held.serial == serial, let session = held.session,
         !isMisled(worker)
       {
-        hash = session.hashes[task.prefix.count]
+        hash = session.hashes[task.skipped + task.prefix.count]
       } else {
         hash = plan.script.hash(task.prefix, sampling: task.sampling)
       }
@@ -121,17 +128,38 @@ extension FaultRun {
         let duration = jittered(time, &worker.random)
         queue.schedule(
           .passDone(index, epoch: worker.epoch, duration), at: now.advanced(by: duration))
+      case .read(let task):
+        try checkReading(index, task)
+        worker.reading = task
+        worker.pass = ([], [])
+        let duration = jittered(worker.plan.pass.duration(task.limit), &worker.random)
+        queue.schedule(
+          .passDone(index, epoch: worker.epoch, duration), at: now.advanced(by: duration))
       case .send(let message):
         items.append(.message(message))
         notes.append(try checkMessage(message, from: worker, answering: openings))
       case .release(let id):
         try Self.require(
           worker.held.removeValue(forKey: id) != nil, .ending, "\(id) is released without having been opened")
+        worker.read[id] = nil
+      case .discard(let sequence): worker.read[sequence] = nil
       }
     }
     if !items.isEmpty, let connection = worker.connection, connection.isOpenAtWorker {
       try send(items, notes: notes, on: connection)
     }
     try checkWork(index)
+  }
+}
+
+extension FaultRun.Worker {
+  /// The draft model has read what it was told to.
+  ///
+  /// - Returns: tokens that it has read of the sequence
+  fileprivate func finishReading(_ task: ReadingTask) -> Int {
+    let count = min(read[task.sequence, default: 0] + task.limit, task.tokens.count - 1)
+    // What a session left behind that was closed meanwhile is nobody's.
+    if held[task.session] != nil { read[task.sequence] = count }
+    return count
   }
 }

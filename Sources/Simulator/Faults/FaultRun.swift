@@ -10,10 +10,10 @@ import SpeculationCore
 final class FaultRun {
   enum Event {
     case submit(Int)
-    case targetDone(Session, Duration)
-    case homeDone(Session, Duration)
+    case engineDone(Controller, life: Int)
+    case released(Controller, life: Int, SessionID)
+    case homeDone(Controller, life: Int)
     case mustBeOver(Session)
-    case rejoin(Connection, Session)
     case dial(Int, epoch: Int)
     case accept(Connection)
     case handshakeOver(Connection)
@@ -24,6 +24,9 @@ final class FaultRun {
     case fault(Int)
     case partitionOver(Connection)
     case overflow(Connection, FaultPlan.Direction)
+    case draining(Connection)
+    case drained(Connection)
+    case stop(Controller, life: Int, isRepeated: Bool)
     case controllerUp(Int)
     case faultsEnd
     case allMustBeOver
@@ -36,21 +39,33 @@ final class FaultRun {
     let controller: Int
     let plan: FaultPlan.Session
     let sampling: SamplingSettings
-    /// What the target alone writes, and the longest that this may take.
+    /// Tokens that it may hold at this controller.
+    let contextLength: Int
+    /// What the target alone writes.
     let plain: [TokenID]
-    let limit: Duration
-    var machine: ControllerMachine
+    /// How long it may take, and how many passes had failed before it came.
+    var limit = Duration.zero
+    var failuresBefore = 0
     /// The prompt and what was emitted.
     var text: [TokenID]
     /// Hash of the first n tokens of the prompt and the plain text, at n.
     let hashes: [SequenceHash]
-    var underWay: ControllerMachine.VerificationSet?
-    var homeUnderWay: [DraftTask<ControllerMachine.NodeID>]?
-    var isStarted = false
-    var events = 0
+    /// Has been admitted.
+    var isAdmitted = false
+    /// Is one of those whose cells the target has.
+    var isRunning = false
+    var preemptions = 0
+    /// A pass of it and others failed: it is tried alone first.
+    var isSuspect = false
+    /// A pass of it alone failed.
+    var mayFail = false
+    var reused = 0
+    /// Steps that were done.
     var targetPasses = 0
     var homePasses = 0
     var homeExpansions = 0
+    var isHomeBroken = false
+    var events = 0
     /// Most drafters at the same time, the one at home included.
     var drafters = 1
     /// Something was heard of a draft since the gate had to forget.
@@ -60,29 +75,34 @@ final class FaultRun {
     /// Who has guessed what, by the hash of the text down to the guess.
     var guessed: [SequenceHash: UInt8] = [:]
     var started = Timestamp.zero
+    var firstToken: Timestamp?
     var ended = Timestamp.zero
-    var finish: ControllerMachine.FinishReason?
+    var finish: SessionMachine.FinishReason?
+    var refusal: Refusal?
+    var statistics = SessionStatistics()
     /// The controller crashed: no more events.
     var isLost = false
     var isCancelledByPlan = false
-    var random: SplitMix64
 
     var emitted: Int { text.count - plan.prompt.count }
-    var isOver: Bool { finish != nil || isLost }
+    var isOver: Bool { finish != nil || isLost || refusal != nil }
+    /// Every target pass that it is in fails, as the plan wants it.
+    var breaksTheEngine: Bool { !isOver && plan.targetFailsAt.map { $0 <= targetPasses } ?? false }
+    /// It can never be served here.
+    var isImpossible: Bool { plan.prompt.count >= contextLength || plan.maxTokens < 1 }
 
-    init(plan: FaultPlan, index: Int, id: SessionID, controller: Int, random: SplitMix64) {
+    init(plan: FaultPlan, index: Int, id: SessionID, controller: Int) {
       let session = plan.sessions[index]
+      let server = plan.server(controller)
       self.plan = session
       self.index = index
       self.id = id
       self.controller = controller
-      self.random = random
       sampling = session.samplingSettings
-      machine = plan.machine(for: session, id: id)
+      contextLength = min(session.contextLength, server.contextLength, server.cells)
       text = session.prompt
       plain = plan.script.plain(
-        session.prompt, sampling: sampling, maxTokens: session.maxTokens,
-        contextLength: session.contextLength)
+        session.prompt, sampling: sampling, maxTokens: session.maxTokens, contextLength: contextLength)
       var hash = plan.script.hash([], sampling: sampling)
       var hashes = [hash]
       for token in session.prompt + plain {
@@ -90,21 +110,7 @@ final class FaultRun {
         hashes.append(hash)
       }
       self.hashes = hashes
-      limit = plan.longestRun(of: session, tokens: plain.count)
     }
-  }
-
-  final class Controller {
-    var isUp = true
-    /// Ids count from 1 in every life of the process; the workers' never come twice even so.
-    var nextSession: UInt64 = 1
-    var nextWorker: UInt64 = 1
-    /// Of this life, in the order of their start; those that are over are left out.
-    var sessions: [Session] = []
-    /// In the order of joining.
-    var attached: [Connection] = []
-    /// Asked for while it was down.
-    var waiting: [Int] = []
   }
 
   /// What a worker holds of a session.
@@ -112,6 +118,8 @@ final class FaultRun {
     /// Tells this opening from every other.
     var serial: Int
     var position: Int
+    /// Nodes that the controller allows.
+    var maxNodes: Int
     var isPaused = false
     var session: Session?
     var announced = AnnouncedNodes()
@@ -128,6 +136,10 @@ final class FaultRun {
     /// Waits before it dials again.
     var nextWait = Duration.milliseconds(100)
     var pass: (tasks: [DraftTask<WorkerMachine.NodeID>], serials: [Int])?
+    /// What the pass reads; nil for one that guesses.
+    var reading: ReadingTask?
+    /// Tokens that passes have read of each sequence, those of guessing passes apart.
+    var read: [SessionID: Int] = [:]
     /// What the draft model said in the last pass, by the hash of everything down to the node.
     var drafted: [SequenceHash: Distribution] = [:]
     var held: [SessionID: Held] = [:]
@@ -162,6 +174,8 @@ final class FaultRun {
   var pending = 0
   /// Attempts that are under way.
   var running = 0
+  /// How often each session of the plan was refused because too many waited.
+  var refusals: [Int: Int] = [:]
   var nextConnection = 0
   var nextOpening = 0
   var faultsAreOver = false
@@ -173,7 +187,9 @@ final class FaultRun {
     self.plan = plan
     self.codec = codec
     random = SplitMix64(seed: plan.seed)
-    for _ in 0..<plan.controllers { controllers.append(Controller()) }
+    for index in 0..<plan.controllers {
+      controllers.append(Controller(index: index, plan: plan, random: random.split()))
+    }
     for (index, session) in plan.sessions.enumerated() {
       pending += 1
       queue.schedule(.submit(index), at: Timestamp(session.start))
@@ -206,7 +222,6 @@ final class FaultRun {
         run.events += 1
         try require(run.events < 2_000_000, .ending, "the run does not end")
         run.note(UInt64(bitPattern: time.nanoseconds))
-        for attempt in run.attempts where attempt.finish == nil { attempt.machine.advance(to: time) }
         try run.handle(event)
         if run.events % plan.inspectEvery == 0 { try run.inspect() }
       }
@@ -222,7 +237,7 @@ final class FaultRun {
       sessions: run.attempts.map { session in
         FaultOutcome.Session(
           index: session.index, text: Array(session.text.dropFirst(session.plan.prompt.count)),
-          finish: session.finish, statistics: session.machine.statistics,
+          finish: session.finish, refusal: session.refusal, statistics: session.statistics,
           elapsed: session.started.duration(to: session.ended))
       })
   }
@@ -242,14 +257,11 @@ final class FaultRun {
   private func handle(_ event: Event) throws {
     switch event {
     case .submit(let index): try submit(index)
-    case .targetDone(let session, let duration): try targetDone(session, duration)
-    case .homeDone(let session, let duration): try homeDone(session, duration)
-    case .mustBeOver(let session):
-      try Self.require(
-        session.isOver, .waiting,
-        "\(session.id) at controller \(session.controller) took longer than \(session.limit)")
-    case .rejoin(let connection, let session):
-      if connection.isOpenAtController, !session.isOver { try join(session, connection) }
+    case .engineDone(let controller, let life): if controller.life == life { try engineDone(controller) }
+    case .released(let controller, let life, let id):
+      if controller.life == life { try released(id, at: controller) }
+    case .homeDone(let controller, let life): if controller.life == life { try homeDone(controller) }
+    case .mustBeOver(let session): try mustBeOver(session)
     case .dial(let index, let epoch): dial(index, epoch: epoch)
     case .accept(let connection): try accept(connection)
     case .handshakeOver(let connection): try handshakeOver(connection)
@@ -260,6 +272,12 @@ final class FaultRun {
     case .fault(let index): try begin(plan.faults[index])
     case .partitionOver(let connection): breakNow(connection, isSilent: false)
     case .overflow(let connection, let direction): try overflow(connection, direction)
+    case .draining(let connection): try draining(connection)
+    case .drained(let connection): try closeAtWorker(connection)
+    case .stop(let controller, let life, let isRepeated):
+      if controller.life == life, controller.isUp {
+        try shutDown(controller.index, isCrash: false, isRepeated: isRepeated)
+      }
     case .controllerUp(let index): try controllerUp(index)
     case .faultsEnd: faultsEnded()
     case .allMustBeOver:
@@ -279,8 +297,9 @@ public struct FaultOutcome: Sendable {
     /// Of the plan's session; a session that was asked for again is there more than once.
     public var index: Int
     public var text: [TokenID]
-    /// nil: its controller crashed.
-    public var finish: ControllerMachine.FinishReason?
+    /// nil: its controller crashed, or refused it.
+    public var finish: SessionMachine.FinishReason?
+    public var refusal: Refusal?
     public var statistics: SessionStatistics
     public var elapsed: Duration
   }
@@ -297,16 +316,6 @@ extension FaultPlan {
   /// - Throws: `BrokenRule`, with what went wrong and when
   public func run(codec: any FrameCodec = PlainFrameCodec()) throws(BrokenRule) -> FaultOutcome {
     try FaultRun.run(self, codec: codec)
-  }
-
-  /// How long a session may take that writes so many tokens: every step commits one at least, and waits for
-  /// nothing but its own passes.
-  func longestRun(of session: Session, tokens: Int) -> Duration {
-    var step = target.longest(session.maxVerified + 1)
-    if let length = session.draftsBefore, session.hasHomeDraft {
-      step += home.longest(session.homeLimits.passWidth) * length
-    }
-    return step * (tokens + 1)
   }
 }
 

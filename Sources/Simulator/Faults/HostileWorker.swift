@@ -32,7 +32,7 @@ struct HostileWorker {
   mutating func receive(_ message: ControllerMessage, random: inout SplitMix64) -> [Lie] {
     let id: SessionID
     switch message {
-    case .open(let session, let context, _):
+    case .open(let session, let context, _, _):
       id = session
       sessions[id] = Session(position: context.count - 1, known: context.count - 1)
     case .commit(let session, let position, _, _):
@@ -89,14 +89,21 @@ struct HostileWorker {
     return Expansion(
       site: site, firstChild: session.nextID,
       distribution: Distribution(entropy: Float(random.uniform() * 4), candidates: candidates),
-      knownPosition: known)
+      knownPosition: known, forgotten: random.chance(0.2) ? giveUp(session, random: &random) : [])
+  }
+
+  /// Any nodes, those in the middle of the tree and those that went long ago.
+  private func giveUp(_ session: Session, random: inout SplitMix64) -> [RemoteNodeID] {
+    guard session.nextID > 1 else { return [] }
+    let count = Int.random(in: 1...8, using: &random)
+    return Set((0..<count).map { _ in RemoteNodeID.random(in: 1..<session.nextID, using: &random) }).sorted()
   }
 
   /// Breaks one rule.
   private func spoil(_ lie: Expansion, _ id: SessionID, random: inout SplitMix64) -> Expansion {
     var bad = lie
     let good = Candidate(token: 1, probability: 0.5)
-    switch Int.random(in: 0..<18, using: &random) {
+    switch Int.random(in: 0..<22, using: &random) {
     case 0: bad.distribution.entropy = .nan
     case 1: bad.distribution.entropy = .infinity
     case 2: bad.distribution.entropy = -1
@@ -114,6 +121,10 @@ struct HostileWorker {
     case 14: bad.knownPosition = sessions[id]!.position + 1
     case 15: bad.firstChild = 0
     case 16: bad.site = .root(position: -1)
+    case 17: bad.forgotten = [0]
+    case 18: bad.forgotten = [sessions[id]!.nextID]
+    case 19: bad.forgotten = [1, 1]
+    case 20: bad.forgotten = [.max]
     default: bad.knownPosition = sessions[id]!.known - 1
     }
     return bad

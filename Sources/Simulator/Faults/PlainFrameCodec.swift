@@ -40,6 +40,8 @@ public struct PlainFrameCodec: FrameCodec {
           bytes.put(candidate.token)
           bytes.put(candidate.probability.bitPattern)
         }
+        bytes.put(UInt32(truncatingIfNeeded: expansion.forgotten.count))
+        for id in expansion.forgotten { bytes.put(id) }
       case .message(.declined(let session, let reason)):
         bytes.append(3)
         bytes.put(session.rawValue)
@@ -59,7 +61,7 @@ public struct PlainFrameCodec: FrameCodec {
       case .ping(let sequence):
         bytes.append(1)
         bytes.put(sequence)
-      case .message(.open(let session, let context, let sampling)):
+      case .message(.open(let session, let context, let sampling, let maxNodes)):
         bytes.append(2)
         bytes.put(session.rawValue)
         bytes.put(sampling.temperature.bitPattern)
@@ -71,6 +73,7 @@ public struct PlainFrameCodec: FrameCodec {
         if let adjustments = sampling.adjustments { put(adjustments, in: &bytes) }
         bytes.put(UInt32(context.count))
         for token in context { bytes.put(token) }
+        bytes.put(Int64(maxNodes ?? .min))
       case .message(.commit(let session, let position, let tokens, let pause)):
         bytes.append(3)
         bytes.put(session.rawValue)
@@ -108,13 +111,17 @@ public struct PlainFrameCodec: FrameCodec {
         let candidates = try reader.list(count: Int(try reader.take(UInt16.self)), width: 8) { reader in
           Candidate(token: try reader.take(), probability: Float(bitPattern: try reader.take()))
         }
+        let forgotten = try reader.list(count: Int(try reader.take(UInt32.self)), width: 8) {
+          try $0.take(RemoteNodeID.self)
+        }
         items.append(
           .message(
             .expansion(
               session,
               Expansion(
                 site: site, firstChild: firstChild,
-                distribution: Distribution(entropy: entropy, candidates: candidates), knownPosition: known))))
+                distribution: Distribution(entropy: entropy, candidates: candidates), knownPosition: known,
+                forgotten: forgotten))))
       case 3:
         let session = SessionID(try reader.take())
         let text: [UInt8] = try reader.list(count: Int(try reader.take(UInt16.self)), width: 1) {
@@ -147,7 +154,11 @@ public struct PlainFrameCodec: FrameCodec {
         let context = try reader.list(count: Int(try reader.take(UInt32.self)), width: 4) {
           try $0.take(TokenID.self)
         }
-        items.append(.message(.open(session, context: context, sampling: sampling)))
+        let maxNodes = Int(try reader.take(Int64.self))
+        items.append(
+          .message(
+            .open(
+              session, context: context, sampling: sampling, maxNodes: maxNodes == .min ? nil : maxNodes)))
       case 3:
         let session = SessionID(try reader.take())
         let position = Int(try reader.take(Int64.self))

@@ -15,6 +15,18 @@ public struct CostProfile: Sendable, Hashable {
       self.pass = pass
       self.prefill = prefill
     }
+
+    /// Passes over so many tokens read as fast as any.
+    private static let readingSize = 64
+
+    /// The same engine with what reading costs, where that is not known: a wide pass divided by its tokens.
+    public var reading: Engine {
+      guard prefill == .zero else { return self }
+      let size = max(Self.readingSize, pass.points.last?.size ?? 0)
+      var copy = self
+      copy.prefill = Duration(inSeconds: (pass.seconds(for: size) ?? 0) / Double(size))
+      return copy
+    }
   }
 
   public static let format = "wanspec-profile"
@@ -29,11 +41,13 @@ public struct CostProfile: Sendable, Hashable {
   /// See `SimulationPlan.contention`.
   public var contention: Double
   public var draftContention: Double
+  public var variation: PassVariation
 
   public init(
     name: String, hardware: String, source: String, target: Engine, draft: Engine, contention: Double = 1,
-    draftContention: Double = 1
+    draftContention: Double = 1, variation: PassVariation = .steady
   ) {
+    self.variation = variation
     self.name = name
     self.hardware = hardware
     self.source = source
@@ -55,7 +69,10 @@ public struct CostProfile: Sendable, Hashable {
     return CostProfile(
       name: name, hardware: hardware, source: source, target: mean(target, other.target),
       draft: mean(draft, other.draft), contention: (contention + other.contention) / 2,
-      draftContention: (draftContention + other.draftContention) / 2)
+      draftContention: (draftContention + other.draftContention) / 2,
+      variation: PassVariation(
+        target: (variation.target + other.variation.target) / 2,
+        draft: (variation.draft + other.variation.draft) / 2))
   }
 
   private struct File: Codable {
@@ -74,6 +91,8 @@ public struct CostProfile: Sendable, Hashable {
     var draft: Engine
     var contention: Double?
     var draftContention: Double?
+    var variation: Double?
+    var draftVariation: Double?
   }
 
   // MARK: File
@@ -91,7 +110,9 @@ public struct CostProfile: Sendable, Hashable {
     let file = File(
       format: Self.format, version: Self.version, name: name, hardware: hardware, source: source,
       target: engine(target), draft: engine(draft), contention: (contention * 1000).rounded() / 1000,
-      draftContention: (draftContention * 1000).rounded() / 1000)
+      draftContention: (draftContention * 1000).rounded() / 1000,
+      variation: (variation.target * 1000).rounded() / 1000,
+      draftVariation: (variation.draft * 1000).rounded() / 1000)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     do {
@@ -137,9 +158,15 @@ public struct CostProfile: Sendable, Hashable {
       throw RecordingError(
         path, "contention must be between 1 and 10, not \(contention) and \(draftContention)")
     }
+    let variation = PassVariation(target: file.variation ?? 0, draft: file.draftVariation ?? 0)
+    guard (0...0.5).contains(variation.target), (0...0.5).contains(variation.draft) else {
+      throw RecordingError(
+        path, "variation must be between 0 and 0.5, not \(variation.target) and \(variation.draft)")
+    }
     return CostProfile(
       name: file.name, hardware: file.hardware, source: file.source,
       target: try engine(file.target, "target"),
-      draft: try engine(file.draft, "draft"), contention: contention, draftContention: draftContention)
+      draft: try engine(file.draft, "draft"), contention: contention, draftContention: draftContention,
+      variation: variation)
   }
 }

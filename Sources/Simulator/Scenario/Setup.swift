@@ -5,6 +5,38 @@ public struct Setup: Sendable {
   public var texts: TextSource
   public var plan: SimulationPlan
   public var seed: UInt64
+  /// What is asked of the server; nil: each text once, `plan.sessions` at a time.
+  public var workload: Workload?
+}
+
+extension Setup {
+  /// Runs the point: each text once; a workload; or, where a capacity is asked for, as many runs as tell how many
+  /// streams the target carries. The result is then that of the most streams that held, or of one stream.
+  ///
+  /// - Throws: `TraceError` where a trace cannot be read on
+  public func run(_ source: TokenSource) throws(TraceError) -> SimulationResult {
+    guard let workload else { return Simulation.run(plan, source) }
+    guard let goal = workload.capacity else { return try run(source, workload, streams: plan.sessions) }
+    let search = CapacitySearch(streams: goal.streams)
+    let found = try search.result { goal.holds($0.serving) } run: { (streams) throws(TraceError) in
+      var loop = workload
+      loop.arrivals = .closedLoop(users: streams)
+      loop.requests = workload.requests ?? streams * goal.requestsPerStream
+      return try run(source, loop, streams: streams)
+    }
+    var result = found.figures ?? found.runs[0].figures
+    result.streams = found.streams
+    return result
+  }
+
+  private func run(
+    _ source: TokenSource, _ workload: Workload, streams: Int
+  ) throws(TraceError) -> SimulationResult {
+    var plan = plan
+    plan.limits = workload.limits
+    plan.sessions = streams
+    return try Simulation.run(plan, source, workload, seed: seed)
+  }
 }
 
 /// Where a scenario's texts come from.

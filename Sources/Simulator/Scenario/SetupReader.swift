@@ -15,7 +15,8 @@ struct SetupReader {
   func fingerprints(_ root: YAMLSection) -> String {
     let text = try? root.section("text")
     let named = [try? root.text("profile"), try? text?.text("recording"), try? text?.text("fitted-to")]
-    return named.compactMap { $0 ?? nil }.map { "\n\($0) \(files.of(path($0)))" }.joined()
+    let traces = WorkloadReader(folder: folder).files(root)
+    return (named.compactMap { $0 ?? nil } + traces).map { "\n\($0) \(files.of(path($0)))" }.joined()
   }
 
   func setup(_ root: YAMLSection) throws(YAMLError) -> Setup {
@@ -23,24 +24,30 @@ struct SetupReader {
     let profile = try profile(root)
     let texts = try texts(try root.required("text", try root.section("text")))
     let target = try costs(root, "target", default: profile?.target)
-    let draft = try costs(root, "draft", default: profile?.draft)
-    let home = root.has("home") ? try costs(root, "home", default: profile?.draft) : draft
+    let draft = try costs(root, "draft", default: profile?.draft.reading, reads: true)
+    let home =
+      root.has("home") ? try costs(root, "home", default: profile?.draft.reading, reads: true) : draft
     let link = try link(root.section("link"), seed: seed)
-    let settings = try settings(root.section("controller"), target: target.pass, home: home.pass)
+    let controls = try root.section("controller")
+    let mode: Mode = try controls?.choice("mode") ?? .autopilot
+    let settings = try settings(controls, mode)
     var plan = SimulationPlan(settings: settings, targetCost: target.pass, homeCost: home.pass)
     plan.targetPrefillPerToken = target.prefill
-    let controls = try root.section("controller")
-    let mode: Mode? = try controls?.choice("mode")
+    plan.homePrefillPerToken = home.prefill
     plan.workers = try workers(
-      root, draft: draft, link: link, seed: seed, autopilotFor: mode == .autopilot ? target.pass : nil)
+      root, draft: draft, link: link, seed: seed,
+      limits: mode == .autopilot ? Autopilot.limits : DraftLimits())
     plan.sessions = try root.integer("sessions", in: 1...1000) ?? 1
     plan.sharesTarget = try root.flag("shares-target") ?? true
     plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
     plan.draftContention = try root.number("draft-contention", in: 1...10) ?? profile?.draftContention ?? 1
+    plan.variation = profile?.variation ?? .steady
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
     plan.livenessTimeout =
       try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
-    return Setup(texts: texts, plan: plan, seed: seed)
+    plan.pool.workersPerSession = try root.integer("workers-per-session", in: 1...16) ?? plan.pool.workersPerSession
+    let workload = try WorkloadReader(folder: folder).workload(root, sessions: plan.sessions)
+    return Setup(texts: texts, plan: plan, seed: seed, workload: workload)
   }
 
   private func path(_ text: String) -> String {
@@ -91,8 +98,9 @@ struct SetupReader {
     }
   }
 
+  /// - Parameter reads: whether an engine that does not say what reading costs is charged for it all the same
   private func costs(
-    _ root: YAMLSection, _ key: String, default other: CostProfile.Engine?
+    _ root: YAMLSection, _ key: String, default other: CostProfile.Engine?, reads: Bool = false
   ) throws(YAMLError) -> CostProfile.Engine {
     guard let section = try root.section(key) else {
       if let other { return other }
@@ -120,25 +128,24 @@ struct SetupReader {
     } else {
       points[1] = try value.duration(in: range)
     }
-    return CostProfile.Engine(
+    let engine = CostProfile.Engine(
       model: key, pass: CostCurve(measured: points), prefill: prefill ?? other?.prefill ?? .zero)
+    return reads && prefill == nil ? engine.reading : engine
   }
 
   // MARK: Workers and links
 
   private func workers(
     _ root: YAMLSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64,
-    autopilotFor targetCost: CostCurve?
+    limits base: DraftLimits
   ) throws(YAMLError) -> [SimulationPlan.Worker] {
     func worker(_ section: YAMLSection?, link: LinkModel) throws(YAMLError) -> SimulationPlan.Worker {
-      let written = try limits(section, default: DraftLimits())
-      let chosen = targetCost.map {
-        Autopilot.limits(
-          draftCost: draft.pass, targetCost: $0, roundTrip: .nanoseconds(link.roundTripNanoseconds))
-      }
-      return SimulationPlan.Worker(
-        limits: chosen ?? written, cost: draft.pass, prefillPerToken: draft.prefill, link: link,
-        diesAt: try section?.duration("dies-at"))
+      var worker = SimulationPlan.Worker(
+        limits: try limits(section, default: base), cost: draft.pass, prefillPerToken: draft.prefill,
+        link: link, diesAt: try section?.duration("dies-at"))
+      worker.capacity = try section?.integer("capacity", in: 1...4096) ?? worker.capacity
+      worker.joinsAt = try section?.duration("joins-at") ?? worker.joinsAt
+      return worker
     }
     if let list = try root.sections("workers", maxCount: 256) {
       var workers: [SimulationPlan.Worker] = []
@@ -252,34 +259,41 @@ struct SetupReader {
     case costAware = "cost-aware"
   }
 
+  /// What a section names holds, whoever chooses the rest.
   private func settings(
-    _ section: YAMLSection?, target: CostCurve, home: CostCurve
+    _ section: YAMLSection?, _ mode: Mode
   ) throws(YAMLError) -> SpeculationSettings {
-    guard let section else { return .wideArea() }
-    let mode: Mode = try section.choice("mode") ?? .wan
-    let length = try section.integer("draft-length", in: 1...64) ?? 5
-    var verification = VerificationPolicy()
-    if let verify = try section.section("verify") {
-      verification.maxNodes = try verify.integer("width", in: 0...1024) ?? verification.maxNodes
-      let rule: Rule? = try verify.choice("rule")
-      verification.rule = rule == .everything ? .everything : .costAware
-      verification.minPathProbability =
-        try verify.number("min-path", in: 0...1) ?? verification.minPathProbability
+    let length = try section?.integer("draft-length", in: 1...64) ?? SpeculationSettings.defaultDraftLength
+    let policy = try policy(section?.value("policy"))
+    var settings: SpeculationSettings =
+      switch mode {
+      case .plain: .plain
+      case .localSequential: .localSequential(length: length)
+      case .localParallel: .localParallel()
+      case .autopilot: Autopilot.settings(homePolicy: policy)
+      case .wan: .wideArea(homePolicy: policy)
+      }
+    var changed = settings
+    if let verify = try section?.section("verify") {
+      changed.verification.maxNodes =
+        try verify.integer("width", in: 0...1024) ?? settings.verification.maxNodes
+      if let rule: Rule = try verify.choice("rule") {
+        changed.verification.rule = rule == .everything ? .everything : .costAware
+      }
+      changed.verification.minPathProbability =
+        try verify.number("min-path", in: 0...1) ?? settings.verification.minPathProbability
     }
-    let limits = try limits(section.section("home"), default: DraftLimits())
-    let policy = try policy(section.value("policy"))
-    let lookup = try section.integer("lookup", in: 0...64) ?? 0
-    let minGain = try section.number("min-gain", in: 0...100)
+    changed.homeLimits = try limits(section?.section("home"), default: settings.homeLimits)
+    changed.lookupLength = try section?.integer("lookup", in: 0...64) ?? settings.lookupLength
+    changed.minGain = try section?.number("min-gain", in: 0...100) ?? settings.minGain
     switch mode {
-    case .plain: return .plain
-    case .localSequential: return .localSequential(length: length)
-    case .localParallel: return .localParallel(verification: verification, limits: limits)
-    case .autopilot: return Autopilot.settings(targetCost: target, homeCost: home, homePolicy: policy)
-    case .wan:
-      return .wideArea(
-        homePolicy: policy, verification: verification, limits: limits, lookupLength: lookup,
-        minGain: minGain ?? SpeculationSettings.defaultMinGain)
+    case .plain, .localSequential: break
+    case .localParallel:
+      settings.verification = changed.verification
+      settings.homeLimits = changed.homeLimits
+    case .wan, .autopilot: settings = changed
     }
+    return settings
   }
 
   private func policy(_ value: YAMLValue?) throws(YAMLError) -> HomeDraftPolicy {

@@ -41,13 +41,14 @@ public struct TokenSource: Sendable {
   /// After a node off the text the target chooses a token that no draft names: nobody commits it, since its
   /// parent is not the target's choice.
   func verdicts(
-    text index: Int, committed: Int, _ set: ControllerMachine.VerificationSet
-  ) -> [ControllerMachine.Verdict] {
+    text index: Int, committed: Int, _ set: SessionMachine.VerificationSet, repeats: Bool = false
+  ) -> [SessionMachine.Verdict] {
     let answer = texts[index].answer
-    func verdict(_ place: Int) -> ControllerMachine.Verdict {
-      ControllerMachine.Verdict(token: place < answer.count ? answer[place] : 0, margin: 1)
+    let committed = repeats ? committed % answer.count : committed
+    func verdict(_ place: Int) -> SessionMachine.Verdict {
+      SessionMachine.Verdict(token: self.token(answer, place, repeats) ?? 0, margin: 1)
     }
-    var verdicts: [ControllerMachine.Verdict] = []
+    var verdicts: [SessionMachine.Verdict] = []
     verdicts.reserveCapacity(set.tokens.count + 1)
     verdicts.append(verdict(committed))
     // Place in the answer of what follows each node; -1 off the text.
@@ -55,29 +56,52 @@ public struct TokenSource: Sendable {
     places.reserveCapacity(set.tokens.count)
     for (token, parent) in zip(set.tokens, set.parents) {
       let place = parent < 0 ? committed : places[Int(parent)]
-      if place >= 0, place < answer.count, answer[place] == token {
+      if place >= 0, self.token(answer, place, repeats) == token {
         places.append(place + 1)
         verdicts.append(verdict(place + 1))
       } else {
         places.append(-1)
-        verdicts.append(ControllerMachine.Verdict(token: 0, margin: 1))
+        verdicts.append(SessionMachine.Verdict(token: 0, margin: 1))
       }
     }
     return verdicts
   }
 
+  /// What the target says at a place of an answer; nil beyond its end.
+  private func token(_ answer: [TokenID], _ place: Int, _ repeats: Bool) -> TokenID? {
+    place < answer.count ? answer[place] : repeats ? answer[place % answer.count] : nil
+  }
+
   /// What the draft says after guessed tokens that follow the first `committed` tokens of an answer.
-  func draft(text index: Int, committed: Int, path: [TokenID]) -> Distribution {
+  ///
+  /// - Parameter repeats: whether the answer begins again at its end
+  func draft(text index: Int, committed: Int, path: [TokenID], repeats: Bool = false) -> Distribution {
+    let answer = texts[index].answer
+    let committed = repeats ? committed % answer.count : committed
     var place = committed
     for token in path {
-      guard place < texts[index].answer.count, texts[index].answer[place] == token else {
+      guard self.token(answer, place, repeats) == token else {
         return elsewhere[
           Int(hash(index, place, path[(place - committed)...]) % UInt64(elsewhere.count))]
       }
       place += 1
     }
+    if repeats { place %= answer.count }
     return place < texts[index].drafts.count
       ? texts[index].drafts[place] : elsewhere[Int(hash(index, place, [])) % elsewhere.count]
+  }
+
+  /// What the request of this number asks for: the texts in turn, with other lengths where it says so.
+  ///
+  /// A prompt of another length, or one that was asked for before, begins with tokens of its own: nobody has read it.
+  func request(_ number: Int, prompt: Int?, answer: Int?) -> (prompt: [TokenID], answer: Int) {
+    let text = texts[number % texts.count]
+    guard prompt != nil || number >= texts.count else { return (text.prompt, answer ?? text.answer.count) }
+    var tokens = (0..<(prompt ?? text.prompt.count)).map { text.prompt[$0 % text.prompt.count] }
+    for place in tokens.indices.prefix(4) {
+      tokens[place] = TokenID(hash(number, place, []) % UInt64(vocabularySize))
+    }
+    return (tokens, answer ?? text.answer.count)
   }
 
   /// The same with at most so many candidates for each place.
@@ -102,7 +126,7 @@ public struct TokenSource: Sendable {
     return copy
   }
 
-  private func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
+  func hash(_ text: Int, _ place: Int, _ rest: ArraySlice<TokenID>) -> UInt64 {
     var hash = SequenceHash(seed: seed ^ UInt64(text) &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(place) << 32)
     for token in rest { hash.append(UInt64(UInt32(bitPattern: token))) }
     return hash.value & 0x7FFF_FFFF_FFFF_FFFF

@@ -8,27 +8,18 @@ struct BenchmarkConfiguration: Sendable, Hashable {
   /// Shown in tables.
   var name: String
   var mode: GenerationMode
-  /// Guesses before each verification, in sequential mode.
-  var draftLength: Int?
   /// Of the emulated link, in wan mode.
   var roundTrip: Duration?
-  var policy: HomeDraftPolicy = .never
-  var verifyWidth = 16
-  var lookup = 0
-  var minGain = SpeculationSettings.defaultMinGain
+  var byHand = SpeculationByHand()
 
-  var settings: SpeculationSettings {
-    mode.settings(
-      draftLength: draftLength ?? 5, policy: policy, verifyWidth: verifyWidth, lookup: lookup,
-      minGain: minGain)
-  }
+  func settings(hasHome: Bool) -> SpeculationSettings { byHand.settings(for: mode, hasHome: hasHome) }
 }
 
 /// What one configuration made of one prompt.
 struct BenchmarkRow: Sendable {
   var configuration: BenchmarkConfiguration
   var prompt: PromptRecord
-  var tokens: [ControllerMachine.CommittedToken]
+  var tokens: [SessionMachine.CommittedToken]
   var figures: GenerationFigures
   /// Which of the prompt's repeats it is, from 0.
   var round = 0
@@ -54,7 +45,7 @@ enum TextComparison: Sendable, Hashable {
   static let nearTieMargin: Float = 0.1
 
   static func compare(
-    _ tokens: [ControllerMachine.CommittedToken], plain: [ControllerMachine.CommittedToken]
+    _ tokens: [SessionMachine.CommittedToken], plain: [SessionMachine.CommittedToken]
   ) -> TextComparison {
     for (index, reference) in plain.enumerated() {
       if index < tokens.count, tokens[index].token == reference.token { continue }
@@ -77,12 +68,14 @@ struct Benchmark: Sendable {
   var sampling: SamplingSettings
   /// How often each prompt goes through every configuration.
   var repeats = 1
+  /// What a configuration of a prompt finds in the caches.
+  var cache = BenchmarkCache.cold
 
   enum Event: Sendable {
     /// Models are loaded; the first prompt is about to start.
     case ready(any Tokenizer)
     case started(BenchmarkConfiguration, PromptRecord, index: Int, of: Int)
-    case tokens([ControllerMachine.CommittedToken])
+    case tokens([SessionMachine.CommittedToken])
     case finished(BenchmarkRow)
     case warning(String)
   }
@@ -96,7 +89,8 @@ struct Benchmark: Sendable {
     try report(.ready(host.target.tokenizer))
     for turn in 0..<prompts.count * repeats {
       let prompt = prompts[turn / repeats]
-      var plain: [ControllerMachine.CommittedToken]?
+      var plain: [SessionMachine.CommittedToken]?
+      try await fillCaches(prompt, promptTokens[turn / repeats])
       // Plain first, since it is the reference; the others begin elsewhere each time, so that no one
       // always follows the same neighbour.
       let others = configurations.filter { $0.mode != .plain }
@@ -141,7 +135,7 @@ struct Benchmark: Sendable {
     }
   }
 
-  private func generate(
+  func generate(
     _ configuration: BenchmarkConfiguration, _ prompt: PromptRecord, _ tokens: [Int32], limit: Int? = nil,
     _ report: @Sendable (Event) throws -> Void
   ) async throws -> BenchmarkRow {
@@ -149,8 +143,8 @@ struct Benchmark: Sendable {
     let stream = await host.node.generate(
       GenerationRequest(
         prompt: tokens, sampling: sampling, maxTokens: limit ?? maxTokens,
-        speculation: configuration.settings))
-    var committed: [ControllerMachine.CommittedToken] = []
+        speculation: configuration.settings(hasHome: host.home != nil)))
+    var committed: [SessionMachine.CommittedToken] = []
     for try await event in stream {
       switch event {
       case .tokens(let new, _, _):

@@ -23,8 +23,11 @@ struct BenchmarkPrediction: Sendable {
   var rows: [Row]
   var profile: CostProfile
 
-  init(_ summaries: [BenchmarkSummary], texts: [TokenSource.Text], vocabularySize: Int, profile: CostProfile)
-  {
+  /// - Parameter cache: what the measured runs found in the caches
+  init(
+    _ summaries: [BenchmarkSummary], texts: [TokenSource.Text], vocabularySize: Int, profile: CostProfile,
+    cache: BenchmarkCache
+  ) {
     self.profile = profile
     let source = TokenSource(
       texts: texts, vocabularySize: vocabularySize, elsewhere: texts.flatMap(\.drafts), seed: 1)
@@ -37,12 +40,15 @@ struct BenchmarkPrediction: Sendable {
       let configuration = summary.configuration
       let link = LinkModel(roundTripMilliseconds: configuration.roundTrip?.inMilliseconds ?? 0)
       var plan = SimulationPlan(
-        settings: configuration.settings, targetCost: target, homeCost: profile.draft.pass,
+        settings: configuration.settings(hasHome: true), targetCost: target, homeCost: profile.draft.pass,
         workers: [
           SimulationPlan.Worker(
-            cost: profile.draft.pass, prefillPerToken: profile.draft.prefill, link: link)
+            limits: configuration.byHand.usesAutopilot ? Autopilot.limits : DraftLimits(),
+            cost: profile.draft.pass,
+            prefillPerToken: cache.draftKeeps ? .zero : profile.draft.prefill, link: link)
         ])
-      plan.targetPrefillPerToken = profile.target.prefill
+      plan.targetPrefillPerToken = cache.targetKeeps ? .zero : profile.target.prefill
+      plan.variation = profile.variation
       plan.contention = profile.contention
       plan.draftContention = profile.draftContention
       let result = Simulation.run(plan, source)
@@ -79,7 +85,8 @@ struct BenchmarkPrediction: Sendable {
         + "worst \((errors.last! * 100).fixed(1))% over \(errors.count) configurations"
     let slowed =
       "\nwhile the other computes, passes take \(profile.contention.fixed(2)) (target) and "
-      + "\(profile.draftContention.fixed(2)) (draft) times as long"
+      + "\(profile.draftContention.fixed(2)) (draft) times as long, and vary by "
+      + "\((profile.variation.target * 100).fixed(0))% and \((profile.variation.draft * 100).fixed(0))%"
     return "Simulator against reality\n" + table.rendered() + slowed + summary
   }
 

@@ -75,6 +75,7 @@ extension BenchmarkSummary {
       "bubble_rate": statistics.bubbleRate, "same": same, "near_ties": nearTies.count,
       "different": differences.count,
     ]
+    object.merge(configuration.byHand.fields) { own, _ in own }
     object["rtt_set_ms"] = configuration.roundTrip?.inMilliseconds
     // JSON has no word for what is not finite: a run of texts that were over after one step has no speed.
     func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }

@@ -13,24 +13,36 @@ struct BenchmarkSession {
   private let configurations: [BenchmarkConfiguration]
   /// Simulate the same configurations afterwards.
   private let predicts: Bool
+  private let cache: BenchmarkCache
 
   init(
     target: String, draft: String, engine: EngineOptions, cores: CoreList?, workerCores: CoreList?,
-    workerArguments: [String], configurations: [BenchmarkConfiguration], predicts: Bool
+    workerArguments: [String], configurations: [BenchmarkConfiguration], cache: BenchmarkCache, predicts: Bool
   ) throws {
     self.predicts = predicts
+    self.cache = cache
     let resolver = ModelResolver()
-    let needsHome = predicts || configurations.contains { $0.mode.needsHomeDraft || $0.policy != .never }
+    let needsHome =
+      predicts || configurations.contains { $0.mode.needsHomeDraft || $0.byHand.policy != .never }
     let needsWorker = configurations.contains { $0.mode == .wan }
     let draftPath = needsHome || needsWorker ? try resolver.path(for: draft) : draft
+    var (targetOptions, homeOptions) = (
+      engine.llama(cores: cores?.cores ?? []),
+      engine.llama(
+        drafting: Autopilot.limits.passWidth, cores: workerCores?.cores ?? cores?.cores ?? [])
+    )
+    targetOptions.sharesPrefixes = cache.targetKeeps
+    homeOptions.sharesPrefixes = cache.draftKeeps
     settings = ControllerHost.Settings(
-      target: (try resolver.path(for: target), engine.llama(cores: cores?.cores ?? [])),
-      home: needsHome ? (draftPath, engine.llama(cores: workerCores?.cores ?? cores?.cores ?? [])) : nil,
+      target: (try resolver.path(for: target), targetOptions),
+      home: needsHome ? (draftPath, homeOptions) : nil,
       listen: needsWorker ? HostPort(host: "127.0.0.1", port: 0) : nil)
     self.draft = draftPath
     self.workerCores = workerCores
     // What is asked of the worker alone comes last and wins.
-    self.workerArguments = engine.arguments + workerArguments
+    self.workerArguments =
+      engine.arguments + (cache.draftKeeps ? [] : ["--forget"])
+      + (configurations.allSatisfy(\.byHand.usesAutopilot) ? [] : ["--no-autopilot"]) + workerArguments
     self.configurations = configurations
   }
 
@@ -47,7 +59,7 @@ struct BenchmarkSession {
   ) async throws -> Outcome {
     let predicts = self.predicts
     let (draft, workerCores, workerArguments) = (self.draft, self.workerCores, self.workerArguments)
-    let (settings, configurations) = (self.settings, self.configurations)
+    let (settings, configurations, cache) = (self.settings, self.configurations, self.cache)
     return try await orInterrupted {
       try await ControllerHost.run(settings) { host in
         var rig: LoopbackRig?
@@ -60,7 +72,7 @@ struct BenchmarkSession {
         }
         let benchmark = Benchmark(
           host: host, rig: rig, prompts: prompts, configurations: configurations, maxTokens: maxTokens,
-          sampling: sampling, repeats: repeats)
+          sampling: sampling, repeats: repeats, cache: cache)
         do {
           // Measured before and after, since machines drift.
           let before = predicts ? try await Self.profile(host) : nil
@@ -95,7 +107,7 @@ struct BenchmarkSession {
       BenchmarkSummary.summarize(rows, benchmark.configurations),
       texts: try await benchmark.simulatedTexts(rows, draft: home),
       vocabularySize: benchmark.host.target.model.vocabulary.size,
-      profile: before.averaged(with: try await profile(benchmark.host)))
+      profile: before.averaged(with: try await profile(benchmark.host)), cache: benchmark.cache)
   }
 
   private static func describe(_ host: ControllerHost) -> String {

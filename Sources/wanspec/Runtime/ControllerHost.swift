@@ -55,7 +55,7 @@ struct ControllerHost: Sendable {
     if let draft = settings.home {
       let engine = try await LlamaEngine.load(path: draft.path, options: draft.options)
       try requireSameVocabulary(target: target.model, draft: engine.model)
-      homeCost = CostCurve(measured: try await engine.measureCosts(maxBatch: 8, budget: .seconds(1)))
+      homeCost = CostCurve(measured: try await engine.measureCosts(maxBatch: 32, budget: .seconds(1)))
       home = engine
     }
     defer { home?.shutDown() }

@@ -16,6 +16,8 @@ struct CostProfiler: Sendable {
   func profile(name: String, hardware: String, source: String) async throws -> CostProfile {
     let targetAlone = try await target.measureCosts(maxBatch: maxBatch)
     let draftAlone = try await draft.measureCosts(maxBatch: maxBatch, budget: .seconds(3))
+    let targetBeside = try await beside(target, draft)
+    let draftBeside = try await beside(draft, target)
     return CostProfile(
       name: name, hardware: hardware, source: source,
       target: CostProfile.Engine(
@@ -24,8 +26,8 @@ struct CostProfiler: Sendable {
       draft: CostProfile.Engine(
         model: draft.model.name, pass: CostCurve(measured: draftAlone),
         prefill: try await prefill(draft, alone: draftAlone[1]!)),
-      contention: try await slowdown(of: target, beside: draft),
-      draftContention: try await slowdown(of: draft, beside: target))
+      contention: targetBeside.slowdown, draftContention: draftBeside.slowdown,
+      variation: PassVariation(target: targetBeside.variation, draft: draftBeside.variation))
   }
 
   /// What each token of a prompt adds to a pass.
@@ -41,25 +43,37 @@ struct CostProfiler: Sendable {
     return max(.zero, pass.duration - single) / count
   }
 
-  /// How much longer one engine's passes take while the other never rests: means, not the fastest, since a pass that
-  /// happened to be undisturbed says nothing of the others. Taken in turns, so that drift cancels.
-  private func slowdown(of engine: LlamaEngine, beside other: LlamaEngine) async throws -> Double {
-    var alone = Duration.zero
-    var beside = Duration.zero
+  /// How much longer one engine's passes take while the other never rests, and how much they then vary. Means, not the
+  /// fastest, since a pass that happened to be undisturbed says nothing of the others. Taken in turns, so that drift
+  /// cancels.
+  private func beside(
+    _ engine: LlamaEngine, _ other: LlamaEngine
+  ) async throws -> (slowdown: Double, variation: Double) {
+    var alone: [Duration] = []
+    var beside: [Duration] = []
     for _ in 0..<Self.turns {
-      alone += try await Self.time(Self.passes, of: engine)
-      beside += try await withThrowingTaskGroup(of: Duration?.self) { group in
+      alone += try await Self.times(Self.passes, of: engine)
+      beside += try await withThrowingTaskGroup(of: [Duration]?.self) { group in
         group.addTask {
-          while !Task.isCancelled { _ = try await Self.time(4, of: other) }
+          while !Task.isCancelled { _ = try await Self.times(4, of: other) }
           return nil
         }
-        group.addTask { try await Self.time(Self.passes, of: engine) }
+        group.addTask { try await Self.times(Self.passes, of: engine) }
         defer { group.cancelAll() }
         while let result = try await group.next() { if let result { return result } }
         throw CancellationError()
       }
     }
-    return max(1, beside / alone)
+    func sum(_ times: [Duration]) -> Double { times.reduce(0) { $0 + $1.inSeconds } }
+    return (max(1, sum(beside) / sum(alone)), Self.variation(beside))
+  }
+
+  /// The relative standard deviation, from the middle two thirds: one pass that the system held up for long is no
+  /// measure of the others.
+  private static func variation(_ times: [Duration]) -> Double {
+    let sorted = times.map(\.inSeconds).sorted()
+    let (low, high) = (sorted[sorted.count / 6], sorted[sorted.count - 1 - sorted.count / 6])
+    return min((high - low) / 2 / sorted[sorted.count / 2], 0.5)
   }
 
   private static let turns = 3
@@ -67,8 +81,8 @@ struct CostProfiler: Sendable {
   /// Tokens of each: a usual verification set, a usual draft pass.
   private static let passTokens = 4
 
-  /// The time of so many passes, prefill apart.
-  private static func time(_ count: Int, of engine: LlamaEngine) async throws -> Duration {
+  /// The times of so many passes, prefill apart.
+  private static func times(_ count: Int, of engine: LlamaEngine) async throws -> [Duration] {
     let vocabulary = TokenID(clamping: engine.model.vocabulary.size)
     let prefix = (0..<TokenID(128)).map { ($0 &* 7919 &+ 13) % vocabulary }
     let draft = DraftTree(
@@ -76,8 +90,8 @@ struct CostProfiler: Sendable {
     let request = VerificationRequest(
       session: SessionID(.max - 8), prefix: prefix, draft: draft, sampling: .greedy)
     _ = try await engine.verify([request])
-    var sum = Duration.zero
-    for _ in 0..<count { sum += try await engine.verify([request]).duration }
-    return sum
+    var times: [Duration] = []
+    for _ in 0..<count { times.append(try await engine.verify([request]).duration) }
+    return times
   }
 }

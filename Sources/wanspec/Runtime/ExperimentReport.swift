@@ -37,6 +37,18 @@ struct ExperimentReport {
       DataTable.Column("ttft", title: "time to first token", unit: "ms", decimals: 1),
       DataTable.Column("paused", title: "steps with drafting paused", unit: "%", decimals: 1),
     ]
+    if servesWorkload {
+      columns += [
+        DataTable.Column("streams", title: "streams that the target carries", decimals: 0),
+        DataTable.Column("ttft-p95", title: "time to first token, p95", unit: "ms", decimals: 1),
+        DataTable.Column("queue-p95", title: "time in the queue, p95", unit: "ms", decimals: 1),
+        DataTable.Column("itl-p95", title: "inter-token latency, p95", unit: "ms", decimals: 2),
+        DataTable.Column("tpot-p95", title: "time per output token, p95", unit: "ms", decimals: 2),
+        DataTable.Column("tokens/s", title: "output tokens a second", decimals: 1),
+        DataTable.Column("goodput", title: "requests a second within the limit", decimals: 3),
+        DataTable.Column("refused", decimals: 0), DataTable.Column("preemptions", decimals: 0),
+      ]
+    }
     var table = DataTable(columns)
     for entry in results.entries {
       let row = entry.row
@@ -50,10 +62,23 @@ struct ExperimentReport {
         .number(row.bubbleRate * 100), .number(row.workerExpansionsPerToken), .number(row.wastedShare * 100),
         .number(row.bytesPerToken), .number(row.timeToFirstToken), .number(row.pausedShare * 100),
       ]
+      if servesWorkload {
+        let serving = row.serving
+        cells += [
+          DataTable.Cell(row.streams.map(Double.init)), DataTable.Cell(serving?.timeToFirstToken.p95),
+          DataTable.Cell(serving?.queueing.p95), DataTable.Cell(serving?.interTokenLatency.p95),
+          DataTable.Cell(serving?.timePerOutputToken.p95), DataTable.Cell(serving?.tokensPerSecond),
+          DataTable.Cell(serving?.goodRequestsPerSecond), DataTable.Cell(serving.map { Double($0.refused) }),
+          DataTable.Cell(serving.map { Double($0.preemptions) }),
+        ]
+      }
       table.append(cells)
     }
     return table
   }
+
+  /// Whether the scenario says what is asked of the server.
+  private var servesWorkload: Bool { results.entries.contains { $0.row.serving != nil } }
 
   /// Tells lines of a chart apart: the variant, and what is swept beside the first axis.
   private func series(_ row: ResultRow) -> String {
@@ -75,6 +100,8 @@ struct ExperimentReport {
       for pair in entry.row.place + entry.row.choice { object[pair[0]] = pair[1] }
       if let speedup = entry.speedup { object["speedup"] = speedup }
       if let moved = entry.moved { object["moved"] = moved }
+      if let streams = entry.row.streams { object["streams"] = streams }
+      if let serving = entry.row.serving { object["serving"] = serving.object }
       return object
     }
   }
@@ -83,15 +110,16 @@ struct ExperimentReport {
 
   var text: String {
     let swept = scenario.sweep.map(\.path)
+    let served = servesWorkload ? ["streams", "ttft p95", "itl p95", "tpot p95", "tokens/s", "goodput"] : []
     var table = TextTable(
-      ["variant"] + swept + [
+      ["variant"] + swept + served + [
         "ms/token", "speedup", "passes/token", "moved", "tokens/step", "bubbles", "worker/token",
       ])
     for entry in results.entries {
       let row = entry.row
       let choice = row.choice.map { " \($0[0].split(separator: ".").last!)=\($0[1])" }.joined()
       table.add(
-        [row.variant + choice] + row.place.map { $0[1] }
+        [row.variant + choice] + row.place.map { $0[1] } + (servesWorkload ? Self.served(row) : [])
           + [
             row.millisecondsPerToken.fixed(2), entry.speedup.map { $0.fixed(2) + "x" } ?? "-",
             row.homeExpansionsPerToken.fixed(3), entry.moved.map { ($0 * 100).fixed(0) + "%" } ?? "-",
@@ -101,6 +129,15 @@ struct ExperimentReport {
     }
     let findings = self.findings.map { "- \($0.figure): \($0.sentence)" }.joined(separator: "\n")
     return scenario.title + "\n\n" + table.rendered() + (findings.isEmpty ? "" : "\n\n" + findings)
+  }
+
+  private static func served(_ row: ResultRow) -> [String] {
+    func milliseconds(_ value: Double?) -> String { value.map { $0.fixed(1) + " ms" } ?? "-" }
+    return [
+      row.streams.map(String.init) ?? "-", milliseconds(row.serving?.timeToFirstToken.p95),
+      milliseconds(row.serving?.interTokenLatency.p95), milliseconds(row.serving?.timePerOutputToken.p95),
+      row.serving?.tokensPerSecond.fixed(1) ?? "-", row.serving.map { $0.goodRequestsPerSecond.fixed(2) + "/s" } ?? "-",
+    ]
   }
 
   /// What a sweep over one axis shows: up to where each variant keeps up with the baselines.

@@ -6,7 +6,7 @@ struct OriginColors: Sendable {
 
   /// Remote guesses green, guesses from home yellow, from the text itself cyan, the target's own in the terminal's
   /// colour, bold.
-  func paint(_ text: String, _ origin: ControllerMachine.Origin) -> String {
+  func paint(_ text: String, _ origin: SessionMachine.Origin) -> String {
     guard isOn, !text.isEmpty else { return text }
     switch origin {
     case .remote: return "\u{1B}[32m\(text)\u{1B}[0m"
@@ -23,7 +23,7 @@ struct OriginColors: Sendable {
   }
 }
 
-extension ControllerMachine.Origin {
+extension SessionMachine.Origin {
   var name: String {
     switch self {
     case .remote: "remote"
@@ -34,7 +34,7 @@ extension ControllerMachine.Origin {
   }
 }
 
-extension ControllerMachine.FinishReason {
+extension SessionMachine.FinishReason {
   /// As OpenAI's `finish_reason` says it, where there is a word for it.
   var name: String {
     switch self {

@@ -4,11 +4,12 @@ extension ServeCommand {
   var effectiveSettings: String {
     let sources = EnvironmentTwins.askedFor
     var text = ""
-    func add(_ key: String, _ value: (some CustomStringConvertible)?) {
+    func add(_ key: String, _ value: (some CustomStringConvertible)?, without fallback: String? = nil) {
       let source = sources[key] ?? .fallback
+      let origin = value == nil && fallback != nil && source == .fallback ? fallback! : source.rawValue
       // What is not given is shown, but commented out: there is no value that would mean the same.
       let shown = value.map { "\(key): \(Self.scalar($0.description))" } ?? "# \(key):"
-      text += shown + String(repeating: " ", count: max(1, 48 - shown.count)) + "# \(source.rawValue)\n"
+      text += shown + String(repeating: " ", count: max(1, 48 - shown.count)) + "# \(origin)\n"
     }
     add("target", target)
     add("draft", draft)
@@ -37,10 +38,11 @@ extension ServeCommand {
     add("speculation", speculation?.rawValue)
     add("policy", speculating.policy)
     add("draft-length", speculating.draftLength)
-    add("verify-width", sources["verify-width"] == .fallback ? nil : speculating.verifyWidth)
-    add("lookup", sources["lookup"] == .fallback ? nil : speculating.lookup)
-    add("min-gain", sources["min-gain"] == .fallback ? nil : speculating.minGain)
-    add("autopilot", speculating.autopilot)
+    let chooser = speculating.choosing.autopilot ? "the autopilot" : nil
+    add("verify-width", speculating.verifyWidth, without: chooser)
+    add("lookup", speculating.lookup, without: chooser)
+    add("min-gain", speculating.minGain, without: chooser)
+    add("autopilot", speculating.choosing.autopilot)
     add("sessions", sessions)
     add("max-queue", maxQueue)
     add("cache-tokens", cacheTokens)

@@ -18,7 +18,9 @@ extension ServeCommand {
     var settings = ControllerHost.Settings(target: (try models.path(for: target!), options))
     if let draft {
       settings.home = (
-        try models.path(for: draft), engine.llama(cores: cores.draftCPUs?.cores ?? [], sessions: sessions!)
+        try models.path(for: draft),
+        engine.llama(
+          drafting: Autopilot.limits.passWidth, cores: cores.draftCPUs?.cores ?? [], sessions: sessions!)
       )
     }
     settings.listen = listen!.address
@@ -37,7 +39,9 @@ extension ServeCommand {
 
   func gatewayConfiguration(name: String, host: ControllerHost, log: Logger) throws -> GatewayConfiguration {
     let choices = SpeculationChoices(
-      standard: standardSettings(host), hasWorkers: host.listener != nil, hasHome: host.home != nil)
+      standard: standardSettings(host),
+      wan: host.listener == nil ? nil : settings(for: .wan, host),
+      home: host.home == nil ? nil : settings(for: .localParallel, host))
     var configuration = GatewayConfiguration(
       modelName: name, speculation: { choice throws(UnavailableChoice) in try choices.settings(for: choice) })
     if name != host.target.model.name { configuration.aliases = [host.target.model.name] }
@@ -45,21 +49,24 @@ extension ServeCommand {
     return configuration
   }
 
-  /// How answers are speculated unless their request says otherwise. What no flag fixes is chosen from what was
-  /// measured.
+  /// How answers are speculated unless their request says otherwise: what no flag fixes follows from what is measured.
   private func standardSettings(_ host: ControllerHost) -> SpeculationSettings {
     if speculation! == .off || host.listener == nil && host.home == nil { return .plain }
-    if host.listener == nil { return .localParallel() }
-    return speculating.serverSettings(
-      targetCost: host.targetCost, homeCost: host.home == nil ? nil : host.homeCost)
+    return settings(for: host.listener == nil ? .localParallel : .wan, host)
+  }
+
+  private func settings(for mode: GenerationMode, _ host: ControllerHost) -> SpeculationSettings {
+    speculating.byHand.settings(for: mode, hasHome: host.home != nil)
   }
 }
 
 /// What requests may ask of speculation here.
 struct SpeculationChoices: Sendable {
   var standard: SpeculationSettings
-  var hasWorkers: Bool
-  var hasHome: Bool
+  /// With workers; nil where none are taken.
+  var wan: SpeculationSettings?
+  /// With the server's own draft model alone; nil without one.
+  var home: SpeculationSettings?
 
   func settings(for choice: SpeculationChoice) throws(UnavailableChoice) -> SpeculationSettings {
     var settings: SpeculationSettings
@@ -67,19 +74,18 @@ struct SpeculationChoices: Sendable {
     case .auto: settings = standard
     case .off: return .plain
     case .wan:
-      guard hasWorkers else {
+      guard let wan else {
         throw UnavailableChoice("this server takes no workers; it was started with --listen none")
       }
-      settings = standard.usesWorkers ? standard : .wideArea()
+      settings = wan
     case .home:
-      guard hasHome else {
+      guard let home else {
         throw UnavailableChoice("this server has no draft model of its own; start it with --draft")
       }
-      settings = .localParallel(verification: standard.verification)
-      if standard.verification.maxNodes == 0 { settings.verification = VerificationPolicy() }
+      settings = home
     }
     if let price = choice.price {
-      guard hasHome else {
+      guard home != nil else {
         throw UnavailableChoice("a price of drafting at home needs a server with --draft")
       }
       settings.homePolicy = .value(price: Duration(inSeconds: price / 1000))

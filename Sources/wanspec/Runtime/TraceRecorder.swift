@@ -64,7 +64,7 @@ struct TraceRecorder: Sendable {
     let tokens = try target.promptTokens(prompt.prompt, system: nil, raw: false)
     let stream = await node.generate(
       GenerationRequest(
-        prompt: tokens, sampling: sampling, maxTokens: maxTokens, speculation: .localParallel()))
+        prompt: tokens, sampling: sampling, maxTokens: maxTokens, speculation: Autopilot.localSettings))
     var answer: [TokenID] = []
     for try await case .tokens(let new, _, _) in stream { answer += new.map(\.token) }
     guard !answer.isEmpty else { return nil }

@@ -84,13 +84,18 @@ struct EnvironmentTwins: Sendable {
 
   /// A flag that is off unless given: on when the variable is 1, true, yes or on.
   func callAsFunction(_ variable: String, _ flag: Bool) throws -> Bool {
-    try self(variable, flag ? true : nil) { text in
+    try self(variable, flag ? true : nil) ?? false
+  }
+
+  /// A flag that may be given either way; nil when neither it nor the variable is.
+  func callAsFunction(_ variable: String, _ flag: Bool?) throws -> Bool? {
+    try self(variable, flag) { text in
       switch text.lowercased() {
       case "1", "true", "yes", "on": return true
       case "0", "false", "no", "off": return false
       default: throw ArgumentProblem("\"\(text)\" is neither yes nor no; write 1 or 0")
       }
-    } ?? false
+    }
   }
 
   /// An option that may be repeated; the variable lists values separated by spaces.

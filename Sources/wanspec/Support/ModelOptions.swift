@@ -65,6 +65,20 @@ struct EngineOptions: ParsableArguments {
   }
 }
 
+extension EngineOptions {
+  /// For a model that drafts: each node of a pass may be a leaf of its own, and the sessions that are not in it keep a
+  /// branch each.
+  ///
+  /// - Parameter passWidth: nodes in one pass at most
+  func llama(
+    drafting passWidth: Int, cores: [Int], sessions: Int = 1, priority: EnginePriority = .ordinary
+  ) -> LlamaOptions {
+    var options = llama(cores: cores, sessions: sessions, priority: priority)
+    options.lanes = min(256, max(options.lanes, passWidth + 2 * sessions))
+    return options
+  }
+}
+
 extension CacheType: ExpressibleByArgument {}
 
 /// Where the models beside a controller compute.

@@ -1,5 +1,5 @@
 /// The tree of guesses: what workers and the draft model at home add, and what a commit leaves of it.
-extension ControllerMachine {
+extension SessionMachine {
   /// Forgets a worker and its names for nodes. Were they kept, they would be taken for new ones when the worker
   /// is given the session again and counts from 1 again.
   mutating func detach(_ worker: WorkerID) {
@@ -26,20 +26,21 @@ extension ControllerMachine {
     // Moved out and back, not copied: the closure must not change parts of a machine whose tree is changing.
     var workers = SmallDictionary<WorkerID, RemoteMirror>()
     swap(&workers, &self.workers)
+    floor = 0
     var helped = 0
     if let top {
-      tree.reroot(at: top) { _, note in Self.forget(note, &workers, helped: &helped) }
+      tree.reroot(at: top) { _, note in Self.leaveTree(note, &workers, helped: &helped) }
     } else {
       tree.restart(
         root: new.last!, position: tokens.count - 1, annotation: Note(origin: .target, confidence: 1)
-      ) { _, note in Self.forget(note, &workers, helped: &helped) }
+      ) { _, note in Self.leaveTree(note, &workers, helped: &helped) }
     }
     swap(&workers, &self.workers)
     statistics.usedWorkerExpansions += helped
   }
 
   /// A node leaves the tree.
-  private static func forget(
+  static func leaveTree(
     _ note: Note, _ workers: inout SmallDictionary<WorkerID, RemoteMirror>, helped: inout Int
   ) {
     note.names.forEach { name in
@@ -64,11 +65,12 @@ extension ControllerMachine {
   ///
   /// - Parameter index: the worker's, among `workers`
   mutating func attach(
-    _ expansion: Expansion, from worker: WorkerID, at index: Int
+    _ expansion: Expansion, from worker: WorkerID, at index: Int, match: MatchEstimator, now: Timestamp
   ) throws(ProtocolViolation) {
     let distribution = expansion.distribution
     try check(distribution)
     try workers.values[index].announce(expansion, rootPosition: tree.rootPosition, at: now)
+    forget(expansion.forgotten, of: worker, at: index)
     statistics.workerExpansions += 1
     tally(worker) { $0.expansions += 1 }
     if expansion.knownPosition >= gateOpened { gate.guessArrived() }
@@ -84,15 +86,17 @@ extension ControllerMachine {
       statistics.lateExpansions += 1
       tally(worker) { $0.late += 1 }
     case .live(let node):
+      // Some hold more than they were told: those that do not understand it.
       let share = workers.count > 1 ? configuration.maxTreeNodes : .max
-      guard tree.count + distribution.candidates.count <= treeLimit,
-        workers.values[index].count + distribution.candidates.count <= share
+      guard workers.values[index].count + distribution.candidates.count <= share,
+        makeRoom(for: distribution.candidates.count)
       else {
         statistics.droppedExpansions += 1
         return
       }
       let firstNew = tree.nextSerial
-      grow(node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote)
+      grow(
+        node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote, match: match)
       let areNew = tree.nextSerial - firstNew == distribution.candidates.count
       tree.annotate(node) { $0.isExpandedByWorker = true }
       for (offset, candidate) in distribution.candidates.enumerated() {
@@ -152,9 +156,10 @@ extension ControllerMachine {
 
   /// Attaches children with corrected probabilities. A node keeps at most `maxCandidates` children per source,
   /// so what several sources add stays bounded by the tree's limit.
-  mutating func grow(_ node: NodeID, entropy: Float, candidates: [Candidate], origin: Origin) {
+  mutating func grow(
+    _ node: NodeID, entropy: Float, candidates: [Candidate], origin: Origin, match: MatchEstimator
+  ) {
     let hadChildren = tree.hasChildren(node)
-    let match = self.match
     tree.expand(
       node, entropy: entropy, count: candidates.count,
       candidate: { index in
@@ -164,11 +169,13 @@ extension ControllerMachine {
       },
       annotation: { index in Note(origin: origin, confidence: candidates[index].probability) },
       attached: { _, _, _ in })
-    if hadChildren { judgeGuesses(below: node, by: candidates) }
+    if hadChildren { judgeGuesses(below: node, by: candidates, match: match) }
   }
 
   /// Of guesses from the text the draft model knows better how likely they are.
-  private mutating func judgeGuesses(below node: NodeID, by candidates: [Candidate]) {
+  private mutating func judgeGuesses(
+    below node: NodeID, by candidates: [Candidate], match: MatchEstimator
+  ) {
     for candidate in candidates {
       guard let child = tree.child(of: node, token: candidate.token),
         tree.annotation(of: child).confidence == nil
@@ -190,11 +197,5 @@ extension ControllerMachine {
       if tree.annotation(of: child).confidence != nil { named += tree.probability(of: child) }
     }
     return max(0, 1 - named)
-  }
-
-  /// Several drafters mostly guess the same nodes, so this is seldom reached.
-  var treeLimit: Int {
-    let drafters = workers.count + (homeIsUsable && configuration.homePolicy != .never ? 1 : 0)
-    return configuration.maxTreeNodes * max(1, drafters)
   }
 }

@@ -1,16 +1,18 @@
-/// One session's decisions at the controller: what to verify, what to commit, when to draft at home, what to
-/// tell the workers, what to do when they are late, wrong or gone.
+/// One session's decisions at the controller: what it offers to verify, what a pass commits, what is worth drafting
+/// at home, what to tell the workers, what to do when they are late, wrong or gone.
 ///
-/// A value without clock, I/O or threads. Every event is a method that changes the state and returns the actions
-/// that the driver carries out in order; only a `verify` may be brought forward. No step ever waits for a worker:
-/// with nothing to verify the target runs alone, which is plain decoding.
+/// A value without clock, I/O or threads, driven by `ServingMachine` alone, which owns the passes. Every event is a
+/// method that changes the state and returns what follows from it. No step ever waits for a worker: with nothing to
+/// verify the target runs alone, which is plain decoding.
 ///
 /// ```
-/// idle --start--> drafting? --> verifying --verified--> drafting? --> verifying ... --> finished
+/// idle --start--> drafting? --> ready --beginStep--> verifying --verified--> drafting? --> ready ... --> finished
+///                                 ^------ cutShort ------'
 /// ```
 /// `drafting` is passed only under the schedule `beforeVerification` (the sequential baseline). Under
-/// `overlapped` a home draft pass runs beside `verifying` and is tracked apart.
-public struct ControllerMachine: Sendable {
+/// `overlapped` a home draft pass runs beside `verifying` and is tracked apart. A session that is `ready` chooses
+/// what to verify only when the pass begins, so nothing that arrives before is left out.
+public struct SessionMachine: Sendable {
   public struct Configuration: Sendable {
     public var verification: VerificationPolicy
     public var homePolicy: HomeDraftPolicy
@@ -20,8 +22,7 @@ public struct ControllerMachine: Sendable {
     public var lookupLength: Int
     /// Speed against plain decoding below which nobody drafts for a while; 0: always draft.
     public var minGain: Double
-    /// Nodes that the tree may hold for each who drafts; more is dropped. Each drafter's own limit (`maxNodes`)
-    /// should be below it: under a dropped expansion nothing can be placed until its root moves.
+    /// Nodes that the tree may hold for each who drafts, `DraftLimits.leastNodes` or more. Workers are told of it.
     public var maxTreeNodes: Int
     /// Candidates that one expansion may bring.
     public var maxCandidates: Int
@@ -101,10 +102,6 @@ public struct ControllerMachine: Sendable {
   }
 
   public enum Action: Sendable {
-    /// Run the target over the root and these nodes; answer with `verified` or `verificationFailed`.
-    case verify(prefix: [TokenID], VerificationSet)
-    /// Run the home draft model over these nodes; answer with `homeDrafted` or `homeDraftFailed`.
-    case draftAtHome([DraftTask<NodeID>])
     case send(ControllerMessage, to: WorkerID)
     /// Tokens are decided: show them.
     case emit([CommittedToken])
@@ -123,6 +120,8 @@ public struct ControllerMachine: Sendable {
     var matched: Int?
     var names = RemoteNames()
     var isExpandedByWorker = false
+    /// How likely, after the node, the likeliest child is that the tree had no room for; 0: it has all.
+    var lost: Float = 0
     /// Some child was in a verification set.
     var hasVerifiedChild = false
     /// A worker's expansion of this node was of use.
@@ -134,6 +133,8 @@ public struct ControllerMachine: Sendable {
     case idle
     /// Drafting at home before the next verification.
     case drafting
+    /// The next target pass may take it.
+    case ready
     /// The target pass under way checks these nodes.
     case verifying([NodeID])
     case finished
@@ -146,26 +147,23 @@ public struct ControllerMachine: Sendable {
   /// Every token: the prompt and what was committed.
   public internal(set) var tokens: [TokenID]
 
-  /// What other sessions put into the next pass; see `share(_:targetCost:)`.
-  var load = PassLoad.none
-  /// Tokens that the step under way can be expected to commit.
-  public internal(set) var expectedCommits = 1.0
-  /// What workers did since the driver last asked.
-  var tallies = SmallDictionary<WorkerID, WorkerTally>()
-  /// The driver's time at the event being handled; see `advance(to:)`.
-  var now = Timestamp.zero
+  /// What workers did since it was last asked.
+  private(set) var tallies = SmallDictionary<WorkerID, WorkerTally>()
   /// When the step under way began.
   var stepBegan = Timestamp.zero
   /// When the root became the root, and workers were told of it.
   var rootMoved = Timestamp.zero
+  /// The guesses offered for the next pass; kept for its memory.
+  package internal(set) var offer = Offer()
+  /// What the step under way is to be counted as, once it has ended.
+  var stepKind = StepKind.drafted
   var state = State.idle
   var tree: TokenTree<Note>
+  /// Path probability of the likeliest node that was given up since the root moved; 0: none was.
+  var floor = 0.0
   var workers = SmallDictionary<WorkerID, RemoteMirror>()
   var isHomeDrafting = false
   var homeIsUsable: Bool
-  var targetCost: CostCurve
-  var homeCost: CostCurve
-  var match: MatchEstimator
   var continuation = ContinuationEstimate()
   var lookup = PromptLookup()
   var gate: SpeculationGate
@@ -176,13 +174,10 @@ public struct ControllerMachine: Sendable {
 
   /// - Parameters:
   ///   - prompt: at least one token
-  ///   - targetCost: measured T(n)
-  ///   - homeCost: measured d(b) of the home draft model; nil when there is none
-  ///   - match: what earlier sessions learned
+  ///   - hasHomeDraft: whether there is a draft model at home
   public init(
     session: SessionID, prompt: [TokenID], sampling: SamplingSettings, configuration: Configuration,
-    targetCost: CostCurve = CostCurve(), homeCost: CostCurve? = nil,
-    match: MatchEstimator = MatchEstimator()
+    hasHomeDraft: Bool = false
   ) {
     precondition(!prompt.isEmpty, "a session needs at least one token")
     precondition(sampling.problem == nil, sampling.problem!)
@@ -190,10 +185,7 @@ public struct ControllerMachine: Sendable {
     self.session = session
     self.sampling = sampling
     self.configuration = configuration
-    self.targetCost = targetCost
-    self.homeCost = homeCost ?? CostCurve()
-    self.match = match
-    homeIsUsable = homeCost != nil
+    homeIsUsable = hasHomeDraft
     gate = SpeculationGate(minGain: configuration.minGain)
     gateOpened = prompt.count - 1
     tokens = prompt
@@ -209,12 +201,43 @@ public struct ControllerMachine: Sendable {
     if case .verifying = state { return true }
     return false
   }
+  /// Whether it can be taken into a target pass.
+  public var isReady: Bool {
+    if case .ready = state { return true }
+    return false
+  }
   /// Whether the worker may draft for this session: it has joined, and has neither left nor declined.
   public func hasWorker(_ worker: WorkerID) -> Bool { workers.contains(worker) }
   /// Nodes below the root.
   public var treeCount: Int { tree.count - 1 }
-  /// What this session learned, for the next one to start from.
-  public var learned: (targetCost: CostCurve, homeCost: CostCurve, match: MatchEstimator) {
-    (targetCost, homeCost, match)
+
+  /// What each worker did for this session since this was last asked; workers that have left among them.
+  mutating func takeTallies() -> [(worker: WorkerID, tally: WorkerTally)] {
+    guard !tallies.isEmpty else { return [] }
+    defer { tallies.removeAll() }
+    return Array(zip(tallies.keys, tallies.values))
   }
+
+  mutating func tally(_ worker: WorkerID, _ change: (inout WorkerTally) -> Void) {
+    if let index = tallies.index(of: worker) {
+      change(&tallies.values[index])
+    } else {
+      var tally = WorkerTally()
+      change(&tally)
+      tallies.append(worker, tally)
+    }
+  }
+}
+
+extension SessionMachine {
+  /// What a session would have verified: its best nodes, parents first, so that any number of the first ones is a
+  /// set of its own.
+  package struct Offer: Sendable {
+    /// Each with the index of its parent; -1 for the root.
+    package var nodes: [(node: NodeID, parent: Int32)] = []
+    /// Path probabilities of the nodes.
+    package var probabilities: [Double] = []
+  }
+
+  enum StepKind: Sendable { case drafted, bubble, paused }
 }

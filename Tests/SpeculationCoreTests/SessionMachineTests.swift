@@ -10,8 +10,8 @@ private enum State: String, CaseIterable {
   case idle, verifying, verifyingAndDrafting, drafting, finished
 
   /// The machine in this state, and the home draft pass that is under way.
-  var machine: (ControllerMachine, [DraftTask<ControllerMachine.NodeID>]) {
-    var machine: ControllerMachine
+  var machine: (DrivenSession, [DraftTask<SessionMachine.NodeID>]) {
+    var machine: DrivenSession
     switch self {
     case .idle, .verifying: machine = controller(hasHome: true, configuration())
     case .verifyingAndDrafting: machine = controller(hasHome: true, configuration(homePolicy: .always))
@@ -31,8 +31,8 @@ private enum Event: String, CaseIterable {
   case verified, verifiedEnd, verificationFailed, homeDrafted, homeDraftFailed, cancel
 
   func apply(
-    to machine: inout ControllerMachine, tasks: [DraftTask<ControllerMachine.NodeID>]
-  ) -> [ControllerMachine.Action] {
+    to machine: inout DrivenSession, tasks: [DraftTask<SessionMachine.NodeID>]
+  ) -> [DrivenSession.Action] {
     let expansion = Expansion(
       site: .root(position: 1), firstChild: 1, distribution: guesses(0.5, [20: 0.9, 21: 0.05]),
       knownPosition: 1)
@@ -60,7 +60,7 @@ private enum Event: String, CaseIterable {
   }
 }
 
-@Suite struct ControllerMachineTests {
+@Suite struct SessionMachineTests {
   /// What every event does in every state. nil: only a bug of the driver sends it, and it traps.
   private static let table: [State: [Event: [String]?]] = [
     .idle: [
@@ -267,7 +267,7 @@ private enum Event: String, CaseIterable {
     // It was expanded already: no bubble.
     #expect(machine.statistics.bubbles == 0)
     #expect(actions.last?.set?.tokens == [24])
-    guard case .send(.commit(_, let position, let tokens, false), worker) = actions[1] else {
+    guard case .session(.send(.commit(_, let position, let tokens, false), worker)) = actions[1] else {
       Issue.record("\(actions[1])")
       return
     }
@@ -297,14 +297,14 @@ private enum Event: String, CaseIterable {
   }
 
   /// Steps until a commit says pause, with a worker whose every answer comes one commit too late; nil: never.
-  private func stepsUntilPause(_ machine: inout ControllerMachine, answers: Bool, from position: inout Int)
+  private func stepsUntilPause(_ machine: inout DrivenSession, answers: Bool, from position: inout Int)
     -> Int?
   {
     var child: RemoteNodeID = machine.mirrored(from: worker).map { RemoteNodeID($0.live.count) + 1 } ?? 1
     for step in 1...40 {
       let actions = machine.verified(verdicts(50), duration: .milliseconds(10), passTokens: 1)
       let pauses = actions.contains {
-        if case .send(.commit(_, _, _, pause: true), _) = $0 { true } else { false }
+        if case .session(.send(.commit(_, _, _, pause: true), _)) = $0 { true } else { false }
       }
       if pauses { return step }
       if answers {
@@ -319,7 +319,7 @@ private enum Event: String, CaseIterable {
     return nil
   }
 
-  private func gatedController() -> ControllerMachine {
+  private func gatedController() -> DrivenSession {
     var configuration = configuration(maxTokens: 1000, contextLength: 2000)
     configuration.minGain = 1.1
     return controller(
@@ -359,7 +359,7 @@ private enum Event: String, CaseIterable {
     let actions = machine.verified(verdicts(50), duration: .milliseconds(10), passTokens: 1)
     #expect(
       actions.contains {
-        if case .send(.commit(_, _, _, pause: false), WorkerID(9)) = $0 { true } else { false }
+        if case .session(.send(.commit(_, _, _, pause: false), WorkerID(9))) = $0 { true } else { false }
       })
   }
 
@@ -460,7 +460,7 @@ private enum Event: String, CaseIterable {
   }
 }
 
-extension ControllerMachineTests {
+extension SessionMachineTests {
   /// Four guesses in a row of equal probability, and what is verified of them under a T(n).
   private func chosen(_ cost: CostCurve, probability: Float) -> Int {
     var machine = controller(

@@ -1,4 +1,4 @@
-extension ControllerMachine {
+extension SessionMachine {
   /// Everything that must hold between events; the first breach as a sentence. For tests. O(n·c).
   package var brokenInvariant: String? {
     if let broken = tree.brokenInvariant { return broken }

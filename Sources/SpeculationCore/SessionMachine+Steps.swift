@@ -1,29 +1,42 @@
 /// Steps: what one target pass checks, and what its verdicts commit.
-extension ControllerMachine {
-  /// Drafts first where the schedule says so, else picks the verification set and starts the target pass.
-  mutating func beginStep(_ actions: inout [Action]) {
-    if case .beforeVerification(let length) = configuration.homeSchedule, draftedThisStep < length {
-      if let draft = homeDraft(limit: min(length - draftedThisStep, configuration.homeLimits.passWidth)) {
-        state = .drafting
-        actions.append(draft)
-        return
-      }
-    }
-    if !gate.isOpen {
-      statistics.pausedSteps += 1
-    } else if statistics.steps > 0 && !tree.isExpanded(tree.root) {
-      statistics.bubbles += 1
-    }
-    draftedThisStep = 0
+extension SessionMachine {
+  /// A step may begin: with drafting at home where the schedule says so, else with the next target pass.
+  mutating func getReady() {
+    state = isToDraftFirst ? .drafting : .ready
+  }
+
+  /// What the session would have verified in the pass that is about to begin, at most `limit` nodes.
+  package mutating func makeOffer(limit: Int) {
     guessFromText()
-    let (chosen, expected) = chooseVerificationSet()
-    expectedCommits = expected
+    offer.nodes.removeAll(keepingCapacity: true)
+    offer.probabilities.removeAll(keepingCapacity: true)
+    let policy = configuration.verification
+    let maxNodes = min(policy.maxNodes, limit)
+    guard maxNodes > 0, room > 0 else { return }
+    let deepest = tree.rootPosition + room
+    tree.visitRanked(minPathProbability: policy.minPathProbability) { ranked in
+      if ranked.place != 0 {
+        // The root was visited first, so a node's index is one less than its turn.
+        offer.nodes.append((NodeID(serial: ranked.serial), ranked.parentTurn - 1))
+        offer.probabilities.append(ranked.probability)
+        if offer.nodes.count == maxNodes { return .stop }
+      }
+      return tree.nodes[Int(ranked.place)].position < deepest ? .descend : .skipChildren
+    }
+  }
+
+  /// A target pass begins with the first `count` nodes of the offer.
+  package mutating func beginStep(verifying count: Int, at now: Timestamp) -> VerificationSet {
+    guard case .ready = state else { preconditionFailure("a step begins that is not ready") }
+    stepKind =
+      !gate.isOpen ? .paused : statistics.steps > 0 && !tree.isExpanded(tree.root) ? .bubble : .drafted
+    draftedThisStep = 0
     var nodes: [NodeID] = []
     var set = VerificationSet(tokens: [], parents: [])
-    nodes.reserveCapacity(chosen.count)
-    set.tokens.reserveCapacity(chosen.count)
-    set.parents.reserveCapacity(chosen.count)
-    for (node, parent) in chosen {
+    nodes.reserveCapacity(count)
+    set.tokens.reserveCapacity(count)
+    set.parents.reserveCapacity(count)
+    for (node, parent) in offer.nodes.prefix(count) {
       tree.annotate(parent < 0 ? tree.root : nodes[Int(parent)]) { $0.hasVerifiedChild = true }
       nodes.append(node)
       set.tokens.append(tree.token(of: node))
@@ -31,8 +44,7 @@ extension ControllerMachine {
     }
     state = .verifying(nodes)
     stepBegan = now
-    actions.append(.verify(prefix: tokens, set))
-    if let draft = beginHomeDraft() { actions.append(draft) }
+    return set
   }
 
   /// How many guesses in a row can still be committed: each is followed by a token of the target's own.
@@ -71,7 +83,7 @@ extension ControllerMachine {
         parent = known
         continue
       }
-      guard tree.count < treeLimit else { return }
+      guard makeRoom(for: 1), tree.contains(parent) else { return }
       parent = tree.attach(
         token, below: parent,
         probability: min(lookup.probability(matched: matched + offset), roomForGuesses(below: parent)),
@@ -79,45 +91,10 @@ extension ControllerMachine {
     }
   }
 
-  /// The best nodes for one target pass, parents first, each with its parent's index; -1 for the root.
-  ///
-  /// Under `costAware`, the number k of nodes with the most expected committed tokens per second of this pass,
-  /// `(others + 1 + sum of path probabilities) / T(others' tokens + k + 1)`. It depends on ratios of T alone, so a
-  /// machine that slows down as a whole changes nothing.
-  ///
-  /// - Returns: the nodes, and how many tokens this session can expect to commit
-  func chooseVerificationSet() -> (nodes: [(node: NodeID, parent: Int32)], expected: Double) {
-    let policy = configuration.verification
-    let maxNodes = min(policy.maxNodes, load.maxNodes)
-    guard maxNodes > 0, room > 0 else { return ([], 1) }
-    var nodes: [(node: NodeID, parent: Int32)] = []
-    var expected: [Double] = []
-    let needsExpected = policy.rule == .costAware && targetCost.isKnown
-    let deepest = tree.rootPosition + room
-    tree.visitRanked(minPathProbability: policy.minPathProbability) { ranked in
-      if ranked.place != 0 {
-        // The root was visited first, so a node's index is one less than its turn.
-        nodes.append((NodeID(serial: ranked.serial), ranked.parentTurn - 1))
-        expected.append((expected.last ?? 1) + ranked.probability)
-        if nodes.count == maxNodes { return .stop }
-      }
-      return tree.nodes[Int(ranked.place)].position < deepest ? .descend : .skipChildren
-    }
-    guard needsExpected, !nodes.isEmpty else { return (nodes, expected.last ?? 1) }
-    var best = 0
-    var bestRate = (load.expected + 1) / targetCost.seconds(for: load.tokens + 1)!
-    for count in 1...nodes.count {
-      let rate = (load.expected + expected[count - 1]) / targetCost.seconds(for: load.tokens + count + 1)!
-      if rate > bestRate {
-        bestRate = rate
-        best = count
-      }
-    }
-    return (Array(nodes.prefix(best)), best == 0 ? 1 : expected[best - 1])
-  }
-
   /// Follows the target's choices from the root through the verified nodes.
-  mutating func walk(_ verdicts: [Verdict], over nodes: [NodeID]) -> [CommittedToken] {
+  mutating func walk(
+    _ verdicts: [Verdict], over nodes: [NodeID], match: inout MatchEstimator
+  ) -> [CommittedToken] {
     var committed: [CommittedToken] = []
     var node = tree.root
     var verdict = verdicts[0]
@@ -145,7 +122,7 @@ extension ControllerMachine {
   }
 
   /// Makes tokens final: counts them, tells everyone, moves the root, starts the next step or finishes.
-  mutating func commit(_ committed: [CommittedToken]) -> [Action] {
+  mutating func commit(_ committed: [CommittedToken], at now: Timestamp) -> [Action] {
     for token in committed {
       switch token.origin {
       case .remote: statistics.acceptedRemote += 1
@@ -172,7 +149,7 @@ extension ControllerMachine {
           .commit(session, position: tokens.count - 1, tokens: new, pause: !gate.isOpen),
           to: workers.keys[index]))
     }
-    beginStep(&actions)
+    getReady()
     return actions
   }
 

@@ -1,0 +1,78 @@
+/// The draft pass at home under way: nodes of several sessions.
+struct HomePassUnderWay: Sendable {
+  var tasks: [(session: SessionID, node: SessionMachine.NodeID)]
+}
+
+/// Drafting at home: one pass for all sessions that want one.
+extension ServingMachine {
+  /// Starts the next draft pass at home, where none is under way and a node is worth it.
+  mutating func startHomePass(_ actions: inout [Action]) {
+    guard homeDrafters > 0, homePass == nil else { return }
+    let outlook = SessionMachine.HomeOutlook(
+      now: now, targetSeconds: estimates.targetCost.seconds(for: 1))
+    var wanted: [(session: SessionID, node: SessionMachine.NodeID, probability: Double)] = []
+    var limits: DraftLimits?
+    var continuation = 0.0
+    var contributors = 0
+    var hasBecomeReady = false
+    for id in admission.runningSessions where sessions[id]!.mayDraftAtHome {
+      let wasReady = sessions[id]!.machine.isReady
+      let frontier = sessions[id]!.machine.homeFrontier(outlook)
+      hasBecomeReady = hasBecomeReady || !wasReady && sessions[id]!.machine.isReady
+      guard !frontier.isEmpty else { continue }
+      for (node, probability) in frontier { wanted.append((id, node, probability)) }
+      let own = sessions[id]!.machine.configuration.homeLimits
+      if limits.map({ own.passWidth < $0.passWidth }) ?? true { limits = own }
+      continuation += sessions[id]!.machine.continuation.mean
+      contributors += 1
+    }
+    if hasBecomeReady { startTargetPass(&actions) }
+    guard let limits else { return }
+    if contributors > 1 {
+      wanted = wanted.enumerated().sorted {
+        $0.element.probability != $1.element.probability
+          ? $0.element.probability > $1.element.probability : $0.offset < $1.offset
+      }.map(\.element)
+    }
+    let width = limits.width(
+      probabilities: wanted.lazy.map(\.probability), cost: estimates.homeCost,
+      continuation: continuation / Double(contributors))
+    let chosen = wanted.prefix(width)
+    var tasks: [DraftTask<SessionMachine.NodeID>] = []
+    tasks.reserveCapacity(width)
+    for id in admission.runningSessions {
+      let nodes = chosen.lazy.filter { $0.session == id }.map(\.node)
+      if !nodes.isEmpty { tasks += sessions[id]!.machine.beginHomeDraft(nodes) }
+    }
+    homePass = HomePassUnderWay(tasks: tasks.map { ($0.session, $0.node) })
+    actions.append(.draftAtHome(tasks))
+  }
+
+  mutating func homePassEnded(_ distributions: [Distribution], duration: Duration, passTokens: Int) {
+    guard let ended = homePass else { preconditionFailure("a home draft pass ended that was not started") }
+    precondition(distributions.count == ended.tasks.count, "a pass must answer every task")
+    homePass = nil
+    estimates.homeCost.observe(size: passTokens, duration: duration)
+    var turn = 0
+    while turn < ended.tasks.count {
+      let id = ended.tasks[turn].session
+      let end = ended.tasks[turn...].firstIndex { $0.session != id } ?? ended.tasks.count
+      sessions[id]?.machine.homeDrafted(
+        ended.tasks[turn..<end].map(\.node), Array(distributions[turn..<end]), match: estimates.match)
+      turn = end
+    }
+  }
+
+  /// The sessions of the pass go on without.
+  mutating func homePassFailed(reason: String, _ actions: inout [Action]) {
+    guard let failed = homePass else { preconditionFailure("a home draft pass failed that was not started") }
+    homePass = nil
+    var last: SessionID?
+    for (id, _) in failed.tasks where id != last {
+      last = id
+      guard sessions[id] != nil else { continue }
+      sessions[id]!.machine.homeDraftFailed()
+      actions.append(.note(id, .homeDraftFailed(reason: reason)))
+    }
+  }
+}

@@ -1,0 +1,206 @@
+/// Everything that a controller decides: who is admitted, what each target pass checks and how much of a prompt it
+/// reads, who makes room for whom, what is drafted at home, which workers draft for which sessions, what is done about
+/// engines and workers that fail.
+///
+/// A value without clock, I/O or threads. There is one way in: `handle` takes an event and says what to do about it.
+/// The actor of the runtime, the simulator and the fault runs all drive this same value, so what the one shows holds
+/// for the others.
+///
+/// A driver keeps three promises. Actions for one engine are carried out in their order, one after the other. Every
+/// `verify`, `draftAtHome` and `release` is answered, once. Time never runs backwards.
+///
+/// The work is done by values of their own, each with its own state: `Admission` (who runs, whose cells are claimed),
+/// `SessionMachine` (one generation), `WorkerPool` (who drafts for whom), `PassHealth` (what to do about passes that
+/// fail). What is here is how they meet.
+public struct ServingMachine: Sendable {
+  public struct Configuration: Sendable {
+    /// Tokens that a session may hold, and kinds of tokens there are.
+    public var contextLength: Int
+    public var vocabularySize: Int
+    /// Cells of the target's cache, over all sessions: tokens, guesses included.
+    public var cells: Int
+    /// Branches of trees that the target's cache can tell apart: every session needs one, and each leaf of its
+    /// tree beyond the first another.
+    public var branches: Int
+    /// Sessions that run at once, at most. The branches bound it as well.
+    public var maxSessions: Int
+    /// Requests that wait, at most; further ones are refused.
+    public var maxWaiting: Int
+    /// Tokens of prompts in one pass while other sessions are being decoded. Larger reads prompts faster, smaller
+    /// keeps the others' tokens coming.
+    public var prefillChunk: Int
+    /// Whether the controller has a draft model of its own.
+    public var hasHomeDraft: Bool
+    public var pool: WorkerPool.Configuration
+
+    public init(
+      contextLength: Int, vocabularySize: Int, cells: Int = .max, branches: Int = .max,
+      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, hasHomeDraft: Bool = false,
+      pool: WorkerPool.Configuration = WorkerPool.Configuration()
+    ) {
+      self.contextLength = contextLength
+      self.vocabularySize = vocabularySize
+      self.cells = cells
+      self.branches = branches
+      self.maxSessions = maxSessions
+      self.maxWaiting = maxWaiting
+      self.prefillChunk = prefillChunk
+      self.hasHomeDraft = hasHomeDraft
+      self.pool = pool
+    }
+  }
+
+  public enum Event: Sendable {
+    case request(ServingRequest)
+    /// Nobody wants the text any more.
+    case cancel(SessionID)
+    case cancelAll
+    /// From now on requests are refused.
+    case stopAccepting
+    case passEnded(PassReport)
+    case passFailed(PassFailure)
+    /// The target has freed what it held for a session.
+    case released(SessionID)
+    /// One distribution for each task, in order; `passTokens` as for `WorkerMachine.passFinished`.
+    case homePassEnded([Distribution], duration: Duration, passTokens: Int)
+    case homePassFailed(reason: String)
+    /// `roundTrip` where it has been measured already.
+    case workerAttached(WorkerID, WorkerPool.Profile, roundTrip: Duration? = nil)
+    case workerSaid(WorkerID, WorkerMessage)
+    case roundTrip(WorkerID, Duration)
+    /// It is about to leave and wants no more sessions.
+    case workerDraining(WorkerID)
+    case workerDetached(WorkerID, reason: String)
+  }
+
+  public enum Action: Sendable {
+    /// Run the target once over these sessions; answer with `passEnded` or `passFailed`.
+    case verify(TargetPass)
+    /// Run the home draft model once over these nodes; answer with `homePassEnded` or `homePassFailed`.
+    case draftAtHome([DraftTask<SessionMachine.NodeID>])
+    /// Free what the target and the home draft model hold for the session; answer with `released`.
+    case release(SessionID)
+    case send(ControllerMessage, to: WorkerID)
+    /// End its attachment, which is forgotten already.
+    case disconnect(WorkerID, name: String, reason: String)
+    case refuse(SessionID, Refusal)
+    /// The session runs, for the first time.
+    case admitted(SessionID, queued: Duration)
+    /// Tokens are decided: show them.
+    case emit(SessionID, [SessionMachine.CommittedToken], SessionProgress)
+    case note(SessionID, SessionNote)
+    case placed(SessionID, on: WorkerID)
+    case displaced(SessionID, from: WorkerID)
+    /// Nothing follows this. What the engine held of the session is released before.
+    case finish(SessionID, SessionSummary)
+  }
+
+  public let configuration: Configuration
+  var now = Timestamp.zero
+  var sessions: [SessionID: ServedSession] = [:]
+  var admission: Admission
+  var pool: WorkerPool
+  var estimates: SharedEstimates
+  var health = PassHealth()
+  /// The target pass under way, and that of the draft model at home.
+  var pass: PassUnderWay?
+  var homePass: HomePassUnderWay?
+  /// Sessions whose settings allow drafting at home.
+  var homeDrafters = 0
+  var isAccepting = true
+  var lastPlacement = Timestamp.zero
+  /// Who drafts for whom is to be decided anew.
+  var needsPlacement = false
+  /// Kept for its memory.
+  var composer = PassComposer()
+
+  /// - Parameters:
+  ///   - targetCost: measured T(n)
+  ///   - homeCost: measured d(b) of the draft model at home
+  public init(
+    configuration: Configuration, targetCost: CostCurve = CostCurve(), homeCost: CostCurve = CostCurve()
+  ) {
+    self.configuration = configuration
+    estimates = SharedEstimates(targetCost: targetCost, homeCost: homeCost)
+    pool = WorkerPool(configuration: configuration.pool)
+    admission = Admission(
+      configuration: Admission.Configuration(
+        maxRunning: min(configuration.maxSessions, configuration.branches),
+        maxWaiting: configuration.maxWaiting, cells: configuration.cells))
+  }
+
+  /// The one way in: what has happened, and when. Returns what to do, in order.
+  public mutating func handle(_ event: Event, at time: Timestamp) -> [Action] {
+    now = max(now, time)
+    var actions: [Action] = []
+    take(event, &actions)
+    admitWaiting(&actions)
+    if needsPlacement { placeSessions(&actions) }
+    startTargetPass(&actions)
+    startHomePass(&actions)
+    return actions
+  }
+
+  private mutating func take(_ event: Event, _ actions: inout [Action]) {
+    switch event {
+    case .request(let request): take(request, &actions)
+    case .cancel(let id): cancel(id, &actions)
+    case .cancelAll: for id in sessions.keys.sorted() { cancel(id, &actions) }
+    case .stopAccepting: isAccepting = false
+    case .passEnded(let report): passEnded(report, &actions)
+    case .passFailed(let failure): passFailed(failure, &actions)
+    case .released(let id): admission.released(id)
+    case .homePassEnded(let distributions, let duration, let tokens):
+      homePassEnded(distributions, duration: duration, passTokens: tokens)
+    case .homePassFailed(let reason): homePassFailed(reason: reason, &actions)
+    case .workerAttached(let worker, let profile, let roundTrip):
+      pool.join(worker, profile, at: now)
+      if let roundTrip { pool.measured(worker, roundTrip: roundTrip) }
+      needsPlacement = true
+    case .workerSaid(let worker, let message): hear(message, from: worker, &actions)
+    case .roundTrip(let worker, let sample): pool.measured(worker, roundTrip: sample)
+    case .workerDraining(let worker):
+      pool.drain(worker)
+      needsPlacement = true
+    case .workerDetached(let worker, let reason): detach(worker, reason: reason, &actions)
+    }
+  }
+}
+
+/// What all sessions of a controller learn together.
+struct SharedEstimates: Sendable {
+  /// T(n) of passes that read no prompts: those are not limited by the same part of the machine.
+  var targetCost: CostCurve
+  /// d(b) of the draft model at home.
+  var homeCost: CostCurve
+  /// How often the target chooses what drafts guess.
+  var match = MatchEstimator()
+}
+
+/// One generation, from its request to its end.
+struct ServedSession: Sendable {
+  var machine: SessionMachine
+  let usesWorkers: Bool
+  let mayDraftAtHome: Bool
+  let requested: Timestamp
+  /// nil while it has not run.
+  var admitted: Timestamp?
+  var firstToken: Timestamp?
+  var lastToken: Timestamp?
+  /// Tokens of its text that the target had in its cache already.
+  var cachedTokens = 0
+  var preemptions = 0
+
+  var progress: SessionProgress {
+    SessionProgress(statistics: machine.statistics, cachedPromptTokens: cachedTokens)
+  }
+
+  func summary(_ reason: SessionMachine.FinishReason) -> SessionSummary {
+    SessionSummary(
+      reason: reason, statistics: machine.statistics,
+      promptTokens: machine.tokens.count - machine.statistics.tokens, cachedPromptTokens: cachedTokens,
+      preemptions: preemptions, timeInQueue: requested.duration(to: admitted ?? requested),
+      timeToFirstToken: firstToken.map { requested.duration(to: $0) },
+      decodeTime: firstToken.flatMap { first in lastToken.map { first.duration(to: $0) } } ?? .zero)
+  }
+}
