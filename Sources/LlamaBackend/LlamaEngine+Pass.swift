@@ -165,7 +165,10 @@ extension LlamaEngine {
       if lanes <= freeLanes.count && used + cells <= context.cells { return plans }
       let cellsAreShort = used + cells > context.cells
       if cellsAreShort || 2 * retained.count > options.lanes, freeOldestRetained(context) { continue }
-      if lanes > freeLanes.count, reclaimIdleLane(except: busy.keys, context) { continue }
+      if lanes > freeLanes.count {
+        if reclaimIdleLane(except: busy.keys, context) { continue }
+        if reclaimSurplusLane(works, &plans, context) { continue }
+      }
       let protected = busy.mapValues { plans[$0].protected }
       if let session = freeOldestBranch(protected, context) {
         if let index = busy[session], let cache = sessions[session] {

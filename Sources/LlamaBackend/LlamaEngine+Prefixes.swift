@@ -171,6 +171,22 @@ extension LlamaEngine {
     return false
   }
 
+  /// Takes a lane from a session of the running pass that has more than its part needs.
+  func reclaimSurplusLane(
+    _ works: [SessionWork], _ plans: inout [SessionPlan], _ context: LlamaContext
+  ) -> Bool {
+    for (index, work) in works.enumerated() where plans[index].surplusLanes > 0 {
+      guard var cache = sessions[work.session], let lane = cache.idleLanes.last else { continue }
+      let id = cache.lanes.remove(at: lane).id
+      context.remove(lane: id, from: 0)
+      freeLanes.append(id)
+      plans[index] = cache.plan(work)
+      sessions[work.session] = cache
+      return true
+    }
+    return false
+  }
+
   /// Frees the guesses that were of use the longest time ago.
   ///
   /// - Returns: whose they were; nil when there are none.

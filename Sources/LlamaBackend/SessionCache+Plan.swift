@@ -46,6 +46,8 @@ struct SessionPlan {
   var new: [NewToken] = []
   /// Lanes to be had from outside the session.
   var missingLanes = 0
+  /// Lanes of the session that the pass has no use for.
+  var surplusLanes = 0
   /// Cached nodes that the pass builds on.
   var protected: Set<Int> = []
 }
@@ -132,6 +134,7 @@ extension SessionCache {
       spare += max(0, present[.prefix(trunk.count), default: 0] - atEnd)
     }
     plan.missingLanes = max(0, missing - spare)
+    plan.surplusLanes = max(0, spare - missing)
   }
 }
 

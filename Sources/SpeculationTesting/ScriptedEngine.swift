@@ -93,6 +93,8 @@ actor ScriptedEngine {
 
   struct Outcome: Sendable {
     var parts: [CacheLedger.Part]
+    /// Tokens of each request's text that are cached then.
+    var cached: [Int]
     /// What happened meanwhile apart.
     var duration: Duration
 
@@ -126,7 +128,13 @@ actor ScriptedEngine {
     _ = await inTurn { await self.forget(session) }.result
   }
 
-  private func forget(_ session: SessionID) { ledger.release(session) }
+  func discard(_ session: SessionID) async {
+    _ = await inTurn { await self.forget(session, keepsText: false) }.result
+  }
+
+  private func forget(_ session: SessionID, keepsText: Bool = true) {
+    if keepsText { ledger.release(session) } else { ledger.discard(session) }
+  }
 
   private func inTurn<Result: Sendable>(
     _ body: @escaping @Sendable () async throws -> Result
@@ -150,10 +158,13 @@ actor ScriptedEngine {
     } catch {
       throw ModelError(error)
     }
+    var outcome = Outcome(
+      parts: parts, cached: work.requests.map { ledger.cachedTokens(of: $0.session) }, duration: .zero)
+    // Where there is nothing to compute, nothing takes time or fails.
+    if outcome.tokens == 0 { return outcome }
+    outcome.duration = timing.pass + timing.perToken * outcome.tokens
     let index = passes
     passes += 1
-    let outcome = Outcome(
-      parts: parts, duration: timing.pass + timing.perToken * parts.reduce(0) { $0 + $1.evaluated })
     await meanwhile?(index, work.verifications)
     if outcome.duration > .zero { try await Task.sleep(for: outcome.duration) }
     try checkIsRunning()

@@ -136,5 +136,13 @@ public struct ScriptedDraft: DraftModel {
     }
   }
 
+  public func read(_ request: ReadingRequest) async throws -> PassResult<Int> {
+    let work = CacheLedger.Request(session: request.session, reading: request.tokens, limit: request.limit)
+    let pass = try await engine.pass(ScriptedEngine.Work(requests: [work], keepsGuesses: true))
+    return PassResult(results: pass.cached, duration: pass.duration, tokens: pass.tokens)
+  }
+
   public func release(_ session: SessionID) async { await engine.release(session) }
+
+  public func discard(_ session: SessionID) async { await engine.discard(session) }
 }

@@ -21,7 +21,7 @@ extension CacheLedger {
     for (request, end) in zip(requests, ends) {
       let read = end.length - cachedTokens(of: request.session)
       append(request.prefix[..<end.length].suffix(read), to: request.session)
-      let isComplete = end.length == request.prefix.count
+      let isComplete = end.length == request.prefix.count && request.readingLimit == nil
       let guessed = isComplete ? sessions[request.session]!.enter(request, pass: passes) : 0
       parts.append(Part(isComplete: isComplete, evaluated: read + guessed, reused: end.reused))
     }
@@ -63,7 +63,9 @@ extension CacheLedger {
         }
       }
       let missing = max(0, length - cached - 1)
-      if waits {
+      if let limit = request.readingLimit {
+        ends.append((cached + min(missing, limit), reused))
+      } else if waits {
         ends.append((cached, 0))
       } else if missing > budget {
         ends.append((cached + budget, reused))
@@ -109,17 +111,21 @@ extension CacheLedger {
     while true {
       let used = Self.usage(Array(sessions.values) + retained)
       if used.cells <= limits.cells && used.branches <= limits.branches { return nil }
-      if !retained.isEmpty {
-        retained.removeFirst()
-        continue
-      }
-      if freeOldestGuess() { continue }
+      let cellsAreShort = used.cells > limits.cells
+      if cellsAreShort || 2 * retained.count > limits.branches, freeOldestRetained() { continue }
+      if freeOldestGuess() || freeOldestRetained() { continue }
       if used.branches > limits.branches {
         let own = requests.reduce(0) { $0 + sessions[$1.session]!.branches }
         return .branchesFull(needed: own, used: used.branches - own, capacity: limits.branches)
       }
       return .cellsFull(needed: needed, used: used.cells - needed, capacity: limits.cells)
     }
+  }
+
+  private mutating func freeOldestRetained() -> Bool {
+    if retained.isEmpty { return false }
+    retained.removeFirst()
+    return true
   }
 
   /// Frees the guess that was of use the longest time ago, of those without guesses below them and not in use

@@ -15,6 +15,8 @@ extension CacheLedger {
     var isWanted: [Bool]
     /// Whether the output after the root is.
     var isRootWanted: Bool
+    /// Tokens of the prefix to evaluate at most, leaving the last one; nil where outputs are wanted.
+    var readingLimit: Int?
 
     /// A verification: the outputs after the root and after every guess are wanted.
     public init(session: SessionID, prefix: [TokenID], tokens: [TokenID] = [], parents: [Int32] = []) {
@@ -32,6 +34,13 @@ extension CacheLedger {
       self.init(session: session, prefix: prefix)
       isRootWanted = false
       for path in paths { expand(path) }
+    }
+
+    /// Reads a piece of a text, up to its last token; no outputs are wanted.
+    public init(session: SessionID, reading prefix: [TokenID], limit: Int) {
+      self.init(session: session, prefix: prefix)
+      isRootWanted = false
+      readingLimit = max(0, limit)
     }
 
     private mutating func expand(_ path: [TokenID]) {

@@ -9,8 +9,9 @@ import SpeculationCore
 /// - Every session with cached tokens has one *branch*, and each leaf of its guesses beyond the first another.
 /// - A request names the whole text of its session. What of it is cached is found by comparison; guesses that
 ///   came true are part of the text and need not be evaluated again.
-/// - A pass that is short of room gives up the texts of released sessions, those of use the longest time ago
-///   first, then the oldest guesses that it does not need. It never gives up the text of an open session.
+/// - A pass that is short of cells gives up the texts of released sessions, those of use the longest time ago
+///   first, then the oldest guesses that it does not need. One that is short of branches begins with the guesses
+///   unless released sessions have most of the branches. No pass gives up the text of an open session.
 /// - A pass that does not fit even so is refused and changes nothing.
 ///
 /// A value without clock or randomness: equal calls give equal answers.
@@ -117,6 +118,9 @@ extension CacheLedger {
     retained.removeAll { commonLength($0.trunk, cache.trunk) == $0.trunk.count }
     retained.append(cache)
   }
+
+  /// Forgets a session and all that is cached for it. Unknown sessions are ignored.
+  public mutating func discard(_ session: SessionID) { sessions[session] = nil }
 
   /// Whether another session has all of a text. A released one that has is of use again.
   private mutating func isCovered(_ text: [TokenID]) -> Bool {

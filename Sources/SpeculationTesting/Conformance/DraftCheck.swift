@@ -9,6 +9,7 @@ public enum DraftCheck: String, CaseIterable, Sendable {
   case expansionsFollowTheirPaths
   case candidatesAreRanked
   case guessesAreKeptForLaterPasses
+  case textsAreReadAhead
   case aPassThatDoesNotFitChangesNothing
   case aReleaseMakesRoom
   case requestsThatMakeNoSenseAreRefused
@@ -22,6 +23,7 @@ public enum DraftCheck: String, CaseIterable, Sendable {
     case .expansionsFollowTheirPaths: try await Self.paths(fixture)
     case .candidatesAreRanked: try await Self.candidates(fixture)
     case .guessesAreKeptForLaterPasses: try await Self.guesses(fixture)
+    case .textsAreReadAhead: try await Self.reading(fixture)
     case .aPassThatDoesNotFitChangesNothing: try await Self.refusal(fixture)
     case .aReleaseMakesRoom: try await Self.release(fixture)
     case .requestsThatMakeNoSenseAreRefused: try await Self.nonsense(fixture)
@@ -136,6 +138,38 @@ extension DraftCheck {
       ("another text", try await tokens(text + [c], [a], [b]), 3),
     ] {
       try require(evaluated == expected, "\(what): \(evaluated) tokens, not \(expected)")
+    }
+  }
+
+  private static func reading(_ fixture: EngineFixture<any DraftModel>) async throws {
+    let engine = try await fixture.engine()
+    let source = EngineTexts(engine.model)
+    var text = source.text(30, 1)
+    func requireReading(
+      _ session: UInt64, limit: Int, cached: Int, evaluated: Int, _ what: String
+    ) async throws {
+      let pass = try await engine.read(
+        ReadingRequest(session: SessionID(session), tokens: text, limit: limit))
+      try require(
+        pass.results == [cached] && pass.tokens == evaluated,
+        "\(what): \(pass.results) cached by \(pass.tokens) tokens, not \(cached) by \(evaluated)")
+    }
+    try await requireReading(1, limit: 0, cached: 0, evaluated: 0, "asking what is cached")
+    try await requireReading(1, limit: 12, cached: 12, evaluated: 12, "a piece")
+    try await requireReading(1, limit: 100, cached: 29, evaluated: 17, "the rest but the last token")
+    try await requireReading(1, limit: 100, cached: 29, evaluated: 0, "nothing left to read")
+    let guess = try await engine.expand([ExpansionRequest(1, text)])
+    try require(guess.tokens == 1, "\(guess.tokens) tokens for a guess after a text that was read")
+    text += [source.token(1), source.token(2), source.token(3)]
+    try await requireReading(1, limit: 100, cached: 32, evaluated: 2, "a text that has gone on")
+    try await requireReading(2, limit: 0, cached: 32, evaluated: 0, "a text that another session has read")
+    await engine.release(SessionID(1))
+    await engine.release(SessionID(2))
+    try await requireReading(3, limit: 0, cached: 32, evaluated: 0, "a text that was read before")
+    await engine.discard(SessionID(3))
+    try await requireReading(4, limit: 0, cached: 0, evaluated: 0, "a text that was discarded")
+    try await requireRefusal(.invalidRequest, "reading no tokens") {
+      try await engine.read(ReadingRequest(session: SessionID(1), tokens: [], limit: 5))
     }
   }
 
