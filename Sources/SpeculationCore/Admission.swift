@@ -60,6 +60,9 @@ public struct Admission: Sendable {
   private var queue: [Waiting] = []
   /// Claims of sessions whose cells the engine has been told to free, and has not yet.
   private var releasing: [SessionID: Int] = [:]
+  /// Cells that running sessions wait for to grow. Nobody is admitted into them: whoever has just made room would
+  /// take it back, and make room again, for ever.
+  private var wanted: [SessionID: Int] = [:]
   /// Cells that running and releasing sessions have claimed.
   public private(set) var claimed = 0
   /// Sessions that were preempted so far.
@@ -112,7 +115,7 @@ public struct Admission: Sendable {
   /// Headroom is asked for where others run; one session alone takes what there is.
   private func fits(_ tokens: Int) -> Bool {
     guard running.count + releasing.count < configuration.maxRunning else { return false }
-    return tokens + (claimed == 0 ? 0 : configuration.headroom) <= free
+    return tokens + (claimed == 0 ? 0 : configuration.headroom) <= unclaimed
   }
 
   // MARK: Growing
@@ -129,6 +132,7 @@ public struct Admission: Sendable {
     guard let index = running.firstIndex(where: { $0.session == session }) else {
       preconditionFailure("\(session) grows and does not run")
     }
+    wanted[session] = nil
     let missing = tokens - running[index].claim
     if missing <= 0 { return .granted }
     if missing <= free {
@@ -145,6 +149,7 @@ public struct Admission: Sendable {
       preempted.append(last)
       if last == session { break }
     }
+    if isRunning(session) { wanted[session] = missing }
     return .waits(preempted: preempted)
   }
 
@@ -154,6 +159,7 @@ public struct Admission: Sendable {
       preconditionFailure("\(session) is preempted and does not run")
     }
     releasing[session] = running.remove(at: index).claim
+    wanted[session] = nil
     queue.insert(Waiting(session: session, tokens: tokens, isPreempted: true), at: 0)
     preemptions += 1
   }
@@ -163,8 +169,8 @@ public struct Admission: Sendable {
     running.first { $0.session == session }.map { max(0, $0.claim - tokens) } ?? 0
   }
 
-  /// Cells that nobody has claimed.
-  var unclaimed: Int { max(0, free) }
+  /// Cells that nobody has claimed or waits for.
+  var unclaimed: Int { max(0, free - wanted.values.reduce(0, +)) }
 
   /// A running session takes free cells for guesses beyond its claim.
   mutating func take(_ cells: Int, for session: SessionID) {
@@ -180,6 +186,7 @@ public struct Admission: Sendable {
   ///
   /// - Returns: whether the engine has cells of it that are to be released
   public mutating func ended(_ session: SessionID, at now: Timestamp) -> Bool {
+    wanted[session] = nil
     if let index = running.firstIndex(where: { $0.session == session }) {
       let ended = running.remove(at: index)
       releasing[session] = ended.claim

@@ -26,7 +26,11 @@ extension ServingMachine {
       continuation += sessions[id]!.machine.continuation.mean
       contributors += 1
     }
-    if hasBecomeReady { startTargetPass(&actions) }
+    if hasBecomeReady {
+      // The target's pass changes who runs, and trees: what is worth drafting is looked at anew.
+      startTargetPass(&actions)
+      return startHomePass(&actions)
+    }
     guard let limits else { return }
     if contributors > 1 {
       wanted = wanted.enumerated().sorted {
