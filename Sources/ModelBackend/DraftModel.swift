@@ -65,15 +65,6 @@ public protocol DraftModel: Sendable {
   func discard(_ session: SessionID) async
 }
 
-extension DraftModel {
-  /// For an engine that reads when it is asked to guess.
-  public func read(_ request: ReadingRequest) async throws -> PassResult<Int> {
-    PassResult(results: [max(0, request.tokens.count - 1)], duration: .zero, tokens: 0)
-  }
-
-  public func discard(_ session: SessionID) async { await release(session) }
-}
-
 /// Text to tokens and back.
 public protocol Tokenizer: Sendable {
   /// - Parameters:

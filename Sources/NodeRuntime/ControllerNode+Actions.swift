@@ -158,7 +158,8 @@ extension ControllerNode {
       .homeDraftPass(ended: MonotonicClock.now(), duration: pass.duration, sessions: counts))
     // Where a step waited for the draft model, that time was not the controller's own.
     for (id, _) in counts where !machine.isVerifying(id) {
-      outputs[id]?.passEnded = outputs[id]?.passEnded?.advanced(by: pass.duration)
+      guard let ended = outputs[id]?.passEnded else { continue }
+      outputs[id]!.passEnded = ended.advanced(by: pass.duration)
     }
     tell(.homePassEnded(pass.results, duration: pass.duration, passTokens: pass.tokens))
   }
