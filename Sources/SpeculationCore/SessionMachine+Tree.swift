@@ -96,7 +96,8 @@ extension SessionMachine {
       }
       let firstNew = tree.nextSerial
       grow(
-        node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote, match: match)
+        node, entropy: distribution.entropy, candidates: distribution.candidates, origin: .remote,
+        match: match)
       let areNew = tree.nextSerial - firstNew == distribution.candidates.count
       tree.annotate(node) { $0.isExpandedByWorker = true }
       for (offset, candidate) in distribution.candidates.enumerated() {

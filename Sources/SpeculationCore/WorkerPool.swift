@@ -258,7 +258,8 @@ public struct WorkerPool: Sendable {
   public func describe(_ worker: WorkerID) -> Description? {
     workers[worker].map {
       Description(
-        profile: $0.profile, sessions: $0.sessions.count, standing: $0.standing.score, tally: $0.standing.total,
+        profile: $0.profile, sessions: $0.sessions.count, standing: $0.standing.score,
+        tally: $0.standing.total,
         roundTrip: $0.roundTrips.smoothed, isDraining: $0.isDraining)
     }
   }

@@ -152,7 +152,8 @@ struct AdmissionTests {
       }
       if let broken = admission.brokenInvariant { throw CheckFailure(broken) }
       try expect(
-        admission.runningCount == running.count && admission.waitingCount == waiting.count, "somebody is lost")
+        admission.runningCount == running.count && admission.waitingCount == waiting.count, "somebody is lost"
+      )
       for (id, tokens) in running {
         try expect(admission.claim(of: id)! >= tokens, "\(id) holds more than it claimed")
       }

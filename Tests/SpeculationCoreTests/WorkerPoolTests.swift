@@ -138,7 +138,8 @@ struct WorkerPoolTests {
     #expect(pool.decide(at: at(1), targetSeconds: 0.03) == [])
     #expect(pool.describe(WorkerID(1))!.standing < 0.2)
     pool.observe(WorkerID(1), SessionID(1), WorkerTally(expansions: 100), tokens: 3)
-    guard case .exclude(WorkerID(1), _, let reason)? = pool.decide(at: at(2), targetSeconds: 0.03).first else {
+    guard case .exclude(WorkerID(1), _, let reason)? = pool.decide(at: at(2), targetSeconds: 0.03).first
+    else {
       Issue.record("not excluded")
       return
     }

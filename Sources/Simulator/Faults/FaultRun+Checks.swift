@@ -189,7 +189,8 @@ extension FaultRun {
     }
     try Self.require(task.path.count <= limits.maxDepth, kind, "drafts \(task.path.count) below the root")
     try Self.require(
-      task.skipped + task.prefix.count + task.path.count < contextLength, kind, "drafts beyond the model's context")
+      task.skipped + task.prefix.count + task.path.count < contextLength, kind,
+      "drafts beyond the model's context")
     try Self.require(task.candidates == limits.candidates, kind, "asks for \(task.candidates) candidates")
   }
 

@@ -71,6 +71,8 @@ extension FaultRun {
       return queue.schedule(.passDone(index, epoch: epoch, duration), at: thaw)
     }
     worker.pass = nil
+    let reading = worker.reading
+    worker.reading = nil
     let failure = faultsAreOver ? 0 : worker.plan.passFailure
     if worker.failsNext || failure > 0 && worker.random.chance(failure) {
       worker.failsNext = false
@@ -78,8 +80,7 @@ extension FaultRun {
       try perform(worker.machine.passFailed(reason: "planned"), at: index)
       return try checkBounds(index)
     }
-    if let task = worker.reading {
-      worker.reading = nil
+    if let task = reading {
       try perform(
         worker.machine.readingFinished(
           cached: worker.finishReading(task), passTokens: task.limit, duration: duration), at: index)

@@ -18,7 +18,9 @@ extension Setup {
     guard let workload else { return Simulation.run(plan, source) }
     guard let goal = workload.capacity else { return try run(source, workload, streams: plan.sessions) }
     let search = CapacitySearch(streams: goal.streams)
-    let found = try search.result { goal.holds($0.serving) } run: { (streams) throws(TraceError) in
+    let found = try search.result {
+      goal.holds($0.serving)
+    } run: { (streams) throws(TraceError) in
       var loop = workload
       loop.arrivals = .closedLoop(users: streams)
       loop.requests = workload.requests ?? streams * goal.requestsPerStream

@@ -45,7 +45,8 @@ struct SetupReader {
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
     plan.livenessTimeout =
       try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
-    plan.pool.workersPerSession = try root.integer("workers-per-session", in: 1...16) ?? plan.pool.workersPerSession
+    plan.pool.workersPerSession =
+      try root.integer("workers-per-session", in: 1...16) ?? plan.pool.workersPerSession
     let workload = try WorkloadReader(folder: folder).workload(root, sessions: plan.sessions)
     return Setup(texts: texts, plan: plan, seed: seed, workload: workload)
   }

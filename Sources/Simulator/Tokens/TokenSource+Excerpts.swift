@@ -35,7 +35,9 @@ extension TokenSource {
   }
 
   /// What the draft says of a place when it has read the last `tail` tokens of the prompt only.
-  func draft(text index: Int, committed: Int, path: [TokenID], tail: Int, repeats: Bool = false) -> Distribution {
+  func draft(text index: Int, committed: Int, path: [TokenID], tail: Int, repeats: Bool = false)
+    -> Distribution
+  {
     let full = draft(text: index, committed: committed, path: path, repeats: repeats)
     let share = Self.shareRight(tail: tail, prompt: texts[index].prompt.count)
     guard share < 1, let first = full.candidates.first else { return full }

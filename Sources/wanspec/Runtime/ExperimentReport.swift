@@ -136,7 +136,8 @@ struct ExperimentReport {
     return [
       row.streams.map(String.init) ?? "-", milliseconds(row.serving?.timeToFirstToken.p95),
       milliseconds(row.serving?.interTokenLatency.p95), milliseconds(row.serving?.timePerOutputToken.p95),
-      row.serving?.tokensPerSecond.fixed(1) ?? "-", row.serving.map { $0.goodRequestsPerSecond.fixed(2) + "/s" } ?? "-",
+      row.serving?.tokensPerSecond.fixed(1) ?? "-",
+      row.serving.map { $0.goodRequestsPerSecond.fixed(2) + "/s" } ?? "-",
     ]
   }
 
