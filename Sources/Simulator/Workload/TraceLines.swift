@@ -43,7 +43,7 @@ final class TraceLines {
           break
         }
       }
-      let end = chunk[position...].firstIndex(of: 0x0A)
+      let end = Self.index(of: 0x0A, in: chunk, from: position)
       let part = chunk[position..<(end ?? chunk.count)]
       guard bytes.count + part.count <= Self.maxLength else {
         throw TraceError(
@@ -56,12 +56,22 @@ final class TraceLines {
     }
     if number == 1, bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
     if bytes.last == 0x0D { bytes.removeLast() }
-    if let index = bytes.firstIndex(of: 0) {
+    if let index = Self.index(of: 0, in: bytes, from: 0) {
       throw TraceError(
         path, line: number, column: index + 1, "the line has a NUL byte",
         hint: "a trace is plain text in UTF-8, or gzip of it; iconv converts from UTF-16")
     }
     return true
+  }
+
+  /// Most of the time that a trace takes would go into a loop over its bytes.
+  private static func index(of byte: UInt8, in bytes: [UInt8], from start: Int) -> Int? {
+    bytes.withUnsafeBytes { buffer in
+      guard start < buffer.count, let base = buffer.baseAddress,
+        let found = memchr(base + start, Int32(byte), buffer.count - start)
+      else { return nil }
+      return base.distance(to: UnsafeRawPointer(found))
+    }
   }
 
   private func refill() throws(TraceError) -> Bool {

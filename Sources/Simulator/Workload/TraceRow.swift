@@ -2,7 +2,7 @@ import StrictYAML
 
 /// What a line of a trace says of a request: where in the line each value is.
 struct TraceRow {
-  enum Column: Int, CaseIterable {
+  enum Column: CaseIterable {
     case arrival, prompt, answer
 
     /// Ours, and Azure's.
@@ -31,11 +31,27 @@ struct TraceRow {
     var hint: String?
   }
 
-  private var ranges: [Range<Int>]
+  private var arrival = 0..<0
+  private var prompt = 0..<0
+  private var answer = 0..<0
 
-  subscript(_ column: Column) -> Range<Int> { ranges[column.rawValue] }
-
-  fileprivate init(_ ranges: [Range<Int>]) { self.ranges = ranges }
+  /// Three properties instead of an array: a row takes no memory of its own.
+  fileprivate(set) subscript(_ column: Column) -> Range<Int> {
+    get {
+      switch column {
+      case .arrival: arrival
+      case .prompt: prompt
+      case .answer: answer
+      }
+    }
+    set {
+      switch column {
+      case .arrival: arrival = newValue
+      case .prompt: prompt = newValue
+      case .answer: answer = newValue
+      }
+    }
+  }
 
   static let blank = UInt8(ascii: " ")
 }
@@ -50,7 +66,9 @@ struct TraceTable {
     let names = TraceRow.Column.allCases.flatMap(\.names)
     let hint =
       "columns: \(names[0]),\(names[2]),\(names[4]), or as Azure's \(names[1]),\(names[3]),\(names[5])"
-    for field in try Self.fields(line, limit: 256) {
+    var next: Int? = 0
+    while let start = next {
+      let field = Self.field(line, from: start, next: &next)
       let name = String(decoding: line[field], as: UTF8.self)
       guard let column = TraceRow.Column.allCases.first(where: { $0.names.contains(name) }) else {
         if name.utf8.first.map(YAMLDecimal.isDigit) == true {
@@ -74,36 +92,34 @@ struct TraceTable {
   }
 
   func row(_ line: [UInt8]) throws(TraceRow.Problem) -> TraceRow {
-    let fields = try Self.fields(line, limit: columns.count)
-    guard fields.count == columns.count else {
-      throw TraceRow.Problem(
-        index: line.count, message: "expected \(columns.count) values, found \(fields.count)")
+    var row = TraceRow()
+    var next: Int? = 0
+    for (count, column) in columns.enumerated() {
+      guard let start = next else {
+        throw TraceRow.Problem(
+          index: line.count, message: "expected \(columns.count) values, found \(count)")
+      }
+      row[column] = Self.field(line, from: start, next: &next)
     }
-    var ranges = fields
-    for (column, field) in zip(columns, fields) { ranges[column.rawValue] = field }
-    return TraceRow(ranges)
+    guard next == nil else {
+      throw TraceRow.Problem(index: next, message: "expected \(columns.count) values, found more")
+    }
+    return row
   }
 
-  /// Between commas, without spaces and quotes around.
-  private static func fields(_ line: [UInt8], limit: Int) throws(TraceRow.Problem) -> [Range<Int>] {
-    var fields: [Range<Int>] = []
-    fields.reserveCapacity(3)
-    var start = 0
-    while true {
-      guard fields.count < limit else {
-        throw TraceRow.Problem(index: start, message: "expected \(limit) values, found more")
-      }
-      let comma = line[start...].firstIndex(of: UInt8(ascii: ",")) ?? line.count
-      var (low, high) = (start, comma)
-      while low < high, line[low] == TraceRow.blank { low += 1 }
-      while low < high, line[high - 1] == TraceRow.blank { high -= 1 }
-      if high - low >= 2, line[low] == UInt8(ascii: "\""), line[high - 1] == UInt8(ascii: "\"") {
-        (low, high) = (low + 1, high - 1)
-      }
-      fields.append(low..<high)
-      guard comma < line.count else { return fields }
-      start = comma + 1
+  /// Up to the next comma, without spaces and quotes around.
+  /// - Parameter next: becomes where the field after it begins; nil after the last
+  private static func field(_ line: [UInt8], from start: Int, next: inout Int?) -> Range<Int> {
+    var comma = start
+    while comma < line.count, line[comma] != UInt8(ascii: ",") { comma += 1 }
+    next = comma < line.count ? comma + 1 : nil
+    var (low, high) = (start, comma)
+    while low < high, line[low] == TraceRow.blank { low += 1 }
+    while low < high, line[high - 1] == TraceRow.blank { high -= 1 }
+    guard high - low >= 2, line[low] == UInt8(ascii: "\""), line[high - 1] == UInt8(ascii: "\"") else {
+      return low..<high
     }
+    return (low + 1)..<(high - 1)
   }
 }
 
@@ -124,17 +140,18 @@ struct TraceObject {
   private init(line: [UInt8]) { self.line = line }
 
   private mutating func read() throws(TraceRow.Problem) -> TraceRow {
-    var found: [Range<Int>?] = [nil, nil, nil]
+    var row = TraceRow()
+    var found: Set<TraceRow.Column> = []
     try expect("{")
     repeat {
       let keyIndex = index
       let name = try string()
       try expect(":")
       if let column = TraceRow.Column.allCases.first(where: { $0.key == name }) {
-        guard found[column.rawValue] == nil else {
+        guard found.insert(column).inserted else {
           throw TraceRow.Problem(index: keyIndex, message: "\"\(name)\" is there twice")
         }
-        found[column.rawValue] = try number()
+        row[column] = try number()
       } else if Self.ignored.contains(name) {
         try skipArray()
       } else {
@@ -148,14 +165,10 @@ struct TraceObject {
     try expect("}")
     skipSpace()
     guard index == line.count else { throw unexpected("the end of the line") }
-    var ranges: [Range<Int>] = []
-    for column in TraceRow.Column.allCases {
-      guard let range = found[column.rawValue] else {
-        throw TraceRow.Problem(index: nil, message: "\"\(column.key)\" is missing")
-      }
-      ranges.append(range)
+    if let missing = TraceRow.Column.allCases.first(where: { !found.contains($0) }) {
+      throw TraceRow.Problem(index: nil, message: "\"\(missing.key)\" is missing")
     }
-    return TraceRow(ranges)
+    return row
   }
 
   private mutating func skipSpace() {
