@@ -64,11 +64,6 @@ extension SessionMachine {
     let committed = walk(verdicts, over: nodes, match: &match)
     statistics.steps += 1
     statistics.verifiedNodes += nodes.count
-    switch stepKind {
-    case .drafted: break
-    case .bubble: statistics.bubbles += 1
-    case .paused: statistics.pausedSteps += 1
-    }
     // The first pass reads the prompt.
     if statistics.steps > 1, let relativeCost {
       let wasOpen = gate.isOpen
@@ -84,6 +79,7 @@ extension SessionMachine {
   /// for a reason that need not be this session's. The next pass begins the step anew.
   public mutating func cutShort() {
     guard case .verifying = state else { preconditionFailure("a verification ended that was not started") }
+    count(stepKind, by: -1)
     state = .ready
   }
 

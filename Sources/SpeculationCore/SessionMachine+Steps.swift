@@ -30,6 +30,7 @@ extension SessionMachine {
     guard case .ready = state else { preconditionFailure("a step begins that is not ready") }
     stepKind =
       !gate.isOpen ? .paused : statistics.steps > 0 && !tree.isExpanded(tree.root) ? .bubble : .drafted
+    self.count(stepKind, by: 1)
     draftedThisStep = 0
     var nodes: [NodeID] = []
     var set = VerificationSet(tokens: [], parents: [])
@@ -45,6 +46,14 @@ extension SessionMachine {
     state = .verifying(nodes)
     stepBegan = now
     return set
+  }
+
+  mutating func count(_ kind: StepKind, by change: Int) {
+    switch kind {
+    case .drafted: break
+    case .bubble: statistics.bubbles += change
+    case .paused: statistics.pausedSteps += change
+    }
   }
 
   /// How many guesses in a row can still be committed: each is followed by a token of the target's own.

@@ -155,7 +155,7 @@ public struct SessionMachine: Sendable {
   var rootMoved = Timestamp.zero
   /// The guesses offered for the next pass; kept for its memory.
   package internal(set) var offer = Offer()
-  /// What the step under way is to be counted as, once it has ended.
+  /// What the step under way was counted as.
   var stepKind = StepKind.drafted
   var state = State.idle
   var tree: TokenTree<Note>

@@ -54,7 +54,8 @@ struct CachedTextsTests {
       let worker = WorkerID(expected == 2 ? 2 : 3)
       #expect(
         pool.decide(at: .zero, targetSeconds: 0.1) == [.place(SessionID(2), on: worker)], "\(count) tokens")
-      // Another text goes to the nearest.
+      // Another text goes to the nearest, where nothing else keeps it busy.
+      pool.end(SessionID(2))
       pool.begin(SessionID(3), text: text(count, from: 500))
       #expect(pool.decide(at: .zero, targetSeconds: 0.1) == [.place(SessionID(3), on: WorkerID(3))])
     }
