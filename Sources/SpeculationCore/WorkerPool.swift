@@ -202,7 +202,7 @@ public struct WorkerPool: Sendable {
   /// - Parameter tokens: committed by the session in that time
   public mutating func observe(_ worker: WorkerID, _ session: SessionID, _ tally: WorkerTally, tokens: Int) {
     guard workers[worker] != nil else { return }
-    workers[worker]!.standing.observe(tally)
+    workers[worker]!.standing.observe(tally, tokens: tokens)
     if tally.expansions > 0,
       let index = sessions[session]?.placements.firstIndex(where: { $0.worker == worker })
     {

@@ -1,44 +1,52 @@
 /// Whether what a worker sends is of any use.
 ///
-/// A worker that drafts honestly foresees a fair share of tokens; one that sends junk, or whose answers always come
-/// too late, foresees none however much it sends, and every guess that is checked in vain costs the target time.
+/// A worker that drafts honestly foresees a fair share of the tokens that are committed; one that sends junk, or whose
+/// answers always come too late, foresees none however much it sends, and every guess that is checked in vain costs the
+/// target time. How many expansions an honest one needs for a token says nothing: a fast one with a wide tree spends
+/// thousands.
 struct WorkerStanding: Hashable, Sendable {
   /// Since it attached.
   private(set) var total = WorkerTally()
   private var expansions = 0.0
   private var late = 0.0
   private var foreseen = 0.0
+  /// Committed by its sessions while it drafted.
+  private var tokens = 0.0
 
-  /// Expansions after which older ones fade.
-  private static let memory = 2048.0
-  /// Expansions before anything is held against a worker.
-  private static let patience = 1024.0
-  /// Foreseen tokens for each expansion that earn full marks: a wide tree expands many nodes for each token.
-  private static let good = 0.04
-  private static let leastUseful = 0.004
+  /// Tokens after which older ones fade.
+  private static let memory = 512.0
+  /// Expansions, and tokens, before anything is held against a worker.
+  private static let patience = (expansions: 1024.0, tokens: 32.0)
+  /// Share of the tokens foreseen that earns full marks, and that below which a worker is of no use.
+  private static let good = 0.2
+  private static let leastUseful = 0.02
+  /// Tokens of full marks that a worker begins with.
+  private static let prior = 4.0
 
-  mutating func observe(_ tally: WorkerTally) {
+  /// - Parameter committed: tokens of the session in the time of the tally
+  mutating func observe(_ tally: WorkerTally, tokens committed: Int) {
     total += tally
     expansions += Double(tally.expansions)
     late += Double(tally.late)
     foreseen += Double(tally.foreseen)
-    if expansions > Self.memory {
-      let keep = Self.memory / expansions
+    tokens += Double(committed)
+    if tokens > Self.memory {
+      let keep = Self.memory / tokens
       expansions *= keep
       late *= keep
       foreseen *= keep
+      tokens *= keep
     }
   }
 
   /// 1 for a worker whose expansions help, towards 0 where they never do.
-  var score: Double {
-    let prior = 64.0
-    return min(1, (foreseen + prior * Self.good) / (expansions + prior) / Self.good)
-  }
+  var score: Double { min(1, (foreseen + Self.prior * Self.good) / (tokens + Self.prior) / Self.good) }
 
   /// nil while the worker may stay.
   var reasonToExclude: String? {
-    guard expansions >= Self.patience, foreseen < Self.leastUseful * expansions else { return nil }
+    guard expansions >= Self.patience.expansions, tokens >= Self.patience.tokens,
+      foreseen < Self.leastUseful * tokens
+    else { return nil }
     let share = late / expansions
     let what = "of its last \(Int(expansions)) expansions hardly any helped"
     return share > 0.9 ? what + ", as \(Int(share * 100))% came too late" : what

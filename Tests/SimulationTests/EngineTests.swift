@@ -135,7 +135,8 @@ struct EngineTests {
     plan.sharesTarget = false
     #expect(Simulation.run(plan, source).millisecondsPerToken == 30)
     plan.sharesTarget = true
-    #expect(Simulation.run(plan, source).millisecondsPerToken == 60)
+    // The first request does not wait for the others: its first pass is its own.
+    #expect(abs(Simulation.run(plan, source).millisecondsPerToken - 60) < 0.1)
   }
 
   @Test func aSlowLineDelaysMessages() {
@@ -152,7 +153,8 @@ struct EngineTests {
     var plan = Self.wan(0)
     plan.contention = 1.5
     plan.stepOverhead = .milliseconds(2)
-    let result = Simulation.run(plan, Self.texts(0, length: 500))
+    // Too short for the pool to find that the worker is of no use.
+    let result = Simulation.run(plan, Self.texts(0, length: 30))
     // The worker always drafts, but before the first pass.
     #expect(abs(result.millisecondsPerToken - 47) < 0.5, "\(result.millisecondsPerToken)")
   }
