@@ -154,7 +154,7 @@ struct EngineTests {
     plan.contention = 1.5
     plan.stepOverhead = .milliseconds(2)
     // Too short for the pool to find that the worker is of no use.
-    let result = Simulation.run(plan, Self.texts(0, length: 30))
+    let result = Simulation.run(plan, Self.texts(0.005, length: 30))
     // The worker always drafts, but before the first pass.
     #expect(abs(result.millisecondsPerToken - 47) < 0.5, "\(result.millisecondsPerToken)")
   }

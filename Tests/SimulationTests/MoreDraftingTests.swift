@@ -6,11 +6,12 @@ import WideArea
 /// A worker that is faster, or wider, or may hold more never makes a text slower.
 struct MoreDraftingTests {
   static let texts: [String: TokenSource] = {
-    let recording = try! Recording.read(Shipped.recording)
+    var recording = try! Recording.read(Shipped.recording)
+    recording.texts = Array(recording.texts.prefix(6))
     return [
       "recorded": TokenSource(recording, joined: true, seed: 1),
-      "chain of 0.7": EngineTests.texts(0.7, length: 3000, seed: 11),
-      "chain of 0.9": EngineTests.texts(0.9, length: 3000, seed: 12),
+      "chain of 0.7": EngineTests.texts(0.7, length: 1000, seed: 11),
+      "chain of 0.9": EngineTests.texts(0.9, length: 1000, seed: 12),
     ]
   }()
 
@@ -32,7 +33,7 @@ struct MoreDraftingTests {
     return result.millisecondsPerToken
   }
 
-  @Test(arguments: ["recorded", "chain of 0.7", "chain of 0.9"], [0.0, 30, 80, 150])
+  @Test(arguments: ["recorded", "chain of 0.7", "chain of 0.9"], [0.0, 80])
   func neverMakesATextSlower(text: String, roundTrip: Double) {
     // Each may do more than the one before: faster, wider, larger.
     let workers: [(draft: Double, width: Int, candidates: Int, nodes: Int)] = [
