@@ -41,7 +41,7 @@ struct ReadingTests {
   @Test func theSecondTextThatBeginsAlikeIsWarm() {
     let apart = run(source(prompt: 1500), prefill: .milliseconds(9))
     let alike = run(source(prompt: 1500, sharing: 1490), prefill: .milliseconds(9))
-    #expect(alike.sessions[1].decodeTime < apart.sessions[1].decodeTime * 4 / 5)
+    #expect(alike.sessions[1].decodeTime < apart.sessions[1].decodeTime * 9 / 10)
   }
 
   @Test func runsAreTheSameEachTime() {
