@@ -30,14 +30,12 @@ package struct PassComposer: Sendable {
 
   package private(set) var members: [Member] = []
   private var candidates: [Candidate] = []
-  private var forced = 0
 
   package init() {}
 
   package mutating func begin() {
     members.removeAll(keepingCapacity: true)
     candidates.removeAll(keepingCapacity: true)
-    forced = 0
   }
 
   package mutating func add(_ offer: SessionMachine.Offer, slack: Int, takesEverything: Bool) {
@@ -50,7 +48,6 @@ package struct PassComposer: Sendable {
           member: member, index: index, parent: offer.nodes[index].parent,
           probability: offer.probabilities[index]))
     }
-    if takesEverything { forced += offer.nodes.count }
   }
 
   /// - Parameters:
