@@ -97,6 +97,7 @@ class Stage:
                        "--listen", f"127.0.0.1:{self.workers_port}", "--context", options.context, "--sessions",
                        options.sessions, "--threads", options.threads, "--speculation", "auto", "--json-logs",
                        "--cache-type", options.cache_type,
+                       *(["--cache-tokens", options.cache_tokens] if options.cache_tokens else []),
                        *options.serve_arguments.split()]
         self.server = self.processes.start("serve", command)
         await self.server.ready(self.port)

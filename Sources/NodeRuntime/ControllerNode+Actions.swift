@@ -42,11 +42,10 @@ extension ControllerNode {
     outputs.removeValue(forKey: id)?.events.finish(throwing: GenerationError(refusal))
   }
 
-  private func finish(_ id: SessionID, _ figures: SessionSummary) {
-    guard let output = outputs[id] else { return }
-    let summary = GenerationSummary(figures, stepOverheads: output.stepOverheads)
+  private func finish(_ id: SessionID, _ summary: SessionSummary) {
+    guard outputs[id] != nil else { return }
     observer?.observe(.finished(id, at: MonotonicClock.now(), summary))
-    if case .failed(let why) = figures.reason {
+    if case .failed(let why) = summary.reason {
       log.error("generation failed", metadata: ["session": "\(id)", "error": "\(why)"])
     }
     outputs[id]!.summary = summary
@@ -85,11 +84,10 @@ extension ControllerNode {
   }
 
   private func passEnded(_ requests: [VerificationRequest], _ pass: PassResult<VerificationResult>) {
-    let now = MonotonicClock.now()
     observer?.observe(
       .targetPass(
         NodeEvent.TargetPass(
-          ended: now, duration: pass.duration, tokens: pass.tokens,
+          ended: MonotonicClock.now(), duration: pass.duration, tokens: pass.tokens,
           sessions: requests.map { ($0.session, $0.draft.count) })))
     var parts: [PassReport.Part] = []
     parts.reserveCapacity(requests.count)
@@ -98,14 +96,9 @@ extension ControllerNode {
         PassReport.Part(
           verdicts: result.choices.map { SessionMachine.Verdict(token: $0.token, margin: $0.margin) },
           reusedPrefix: result.reusedPrefix))
-      guard !result.choices.isEmpty, outputs[request.session] != nil else { continue }
-      if request.logprobs != nil {
-        outputs[request.session]!.newLogprobs = CommittedLogprobs.along(result.choices, of: request.draft)
+      if request.logprobs != nil, !result.choices.isEmpty {
+        outputs[request.session]?.newLogprobs = CommittedLogprobs.along(result.choices, of: request.draft)
       }
-      if let before = outputs[request.session]!.passEnded {
-        outputs[request.session]!.stepOverheads.append(before.duration(to: now) - pass.duration)
-      }
-      outputs[request.session]!.passEnded = now
     }
     tell(.passEnded(PassReport(parts: parts, duration: pass.duration, tokens: pass.tokens)))
   }
@@ -156,11 +149,6 @@ extension ControllerNode {
     }
     observer?.observe(
       .homeDraftPass(ended: MonotonicClock.now(), duration: pass.duration, sessions: counts))
-    // Where a step waited for the draft model, that time was not the controller's own.
-    for (id, _) in counts where !machine.isVerifying(id) {
-      guard let ended = outputs[id]?.passEnded else { continue }
-      outputs[id]!.passEnded = ended.advanced(by: pass.duration)
-    }
     tell(.homePassEnded(pass.results, duration: pass.duration, passTokens: pass.tokens))
   }
 

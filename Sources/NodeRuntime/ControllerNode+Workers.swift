@@ -52,22 +52,9 @@ extension ControllerNode {
 
   func describe(_ id: WorkerID) -> NodeStatus.WorkerStatus? {
     guard let known = machine.describe(id) else { return nil }
-    var status = NodeStatus.WorkerStatus(id: id, name: known.profile.name)
-    status.roundTrip = known.roundTrip
-    status.site = known.profile.site
-    status.model = known.profile.model
-    status.capacity = known.profile.capacity
-    status.sessions = known.sessions
-    status.standing = known.standing
-    status.isDraining = known.isDraining
-    status.expansions = known.tally.expansions
-    status.lateExpansions = known.tally.late
-    status.foreseenTokens = known.tally.foreseen
-    if let bytes = transport?.traffic(of: id) {
-      status.bytesReceived = bytes.received
-      status.bytesSent = bytes.sent
-    }
-    return status
+    let bytes = transport?.traffic(of: id) ?? (received: 0, sent: 0)
+    return NodeStatus.WorkerStatus(
+      id: id, known: known, bytesReceived: bytes.received, bytesSent: bytes.sent)
   }
 
   /// Returns as soon as a worker is attached, or after `timeout`: true when one is.

@@ -138,11 +138,8 @@ struct GenerationOutput {
   let logprobs: Int?
   /// Of the tokens that the last pass decided.
   var newLogprobs: [TokenLogprobs] = []
-  /// When the session's last target pass ended.
-  var passEnded: Timestamp?
-  var stepOverheads: [Duration] = []
   /// Set once it is over.
-  var summary: GenerationSummary?
+  var summary: SessionSummary?
 
   init(
     _ events: AsyncThrowingStream<GenerationEvent, any Error>.Continuation, sampling: SamplingSettings,

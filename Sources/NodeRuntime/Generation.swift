@@ -31,50 +31,25 @@ public struct GenerationRequest: Sendable {
   }
 }
 
+extension GenerationRequest {
+  /// What is wrong with the log-probabilities asked for, as a sentence; nil when they are valid.
+  ///
+  /// Checked before the engine sees them: a request that it refuses fails a pass for all sessions in it.
+  var outputProblem: String? {
+    if let count = logprobs, !(0...TokenLogprobs.maxTop).contains(count) {
+      return "between 0 and \(TokenLogprobs.maxTop) log-probabilities can be asked for, not \(count)"
+    }
+    return nil
+  }
+}
+
 public enum GenerationEvent: Sendable {
   /// Tokens of one step, decided and final. `logprobs` has one entry for each where they were asked for.
   case tokens([SessionMachine.CommittedToken], logprobs: [TokenLogprobs], SessionProgress)
   /// Something an operator would want to know: a worker joined, left, was disconnected.
   case note(String)
   /// The last event.
-  case finished(GenerationSummary)
-}
-
-/// Figures of one finished generation.
-public struct GenerationSummary: Sendable {
-  public var reason: SessionMachine.FinishReason
-  public var statistics: SessionStatistics
-  public var promptTokens: Int
-  /// Tokens of the prompt that the engine still had in its cache.
-  public var cachedPromptTokens: Int
-  /// How often it had to make room for others.
-  public var preemptions: Int
-  /// From the request to its admission.
-  public var timeInQueue: Duration
-  /// From the request to the first committed token; nil when there was none.
-  public var timeToFirstToken: Duration?
-  /// From the first committed token to the last.
-  public var decodeTime: Duration
-  /// For each step but the first: wall time from the end of one target pass to the end of the next, less what
-  /// the engine computed for it (decide, map, send, commit, change threads both ways).
-  public var stepOverheads: [Duration]
-
-  init(_ figures: SessionSummary, stepOverheads: [Duration]) {
-    reason = figures.reason
-    statistics = figures.statistics
-    promptTokens = figures.promptTokens
-    cachedPromptTokens = figures.cachedPromptTokens
-    preemptions = figures.preemptions
-    timeInQueue = figures.timeInQueue
-    timeToFirstToken = figures.timeToFirstToken
-    decodeTime = figures.decodeTime
-    self.stepOverheads = stepOverheads
-  }
-
-  /// Wall time from first to last committed token over tokens - 1, in milliseconds; nil below two tokens.
-  public var millisecondsPerToken: Double? {
-    statistics.tokens > 1 ? decodeTime.inMilliseconds / Double(statistics.tokens - 1) : nil
-  }
+  case finished(SessionSummary)
 }
 
 /// A generation that could not be done.

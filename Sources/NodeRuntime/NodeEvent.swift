@@ -13,7 +13,7 @@ public enum NodeEvent: Sendable {
   /// A worker's frame brought an expansion of a session.
   case expansion(SessionID, from: WorkerID, at: Timestamp)
   case committed(SessionID, at: Timestamp, tokens: [SessionMachine.CommittedToken])
-  case finished(SessionID, at: Timestamp, GenerationSummary)
+  case finished(SessionID, at: Timestamp, SessionSummary)
   case workerAttached(WorkerID, at: Timestamp, name: String)
   case workerDetached(WorkerID, at: Timestamp, name: String, reason: String)
   /// A session was given to a worker, or taken from it.

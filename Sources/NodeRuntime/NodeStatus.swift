@@ -21,28 +21,10 @@ public struct NodeStatus: Sendable {
 
   public struct WorkerStatus: Sendable {
     public var id: WorkerID
-    public var name: String
-    public var site = ""
-    public var model = ""
-    /// Smoothed; nil before the first measurement.
-    public var roundTrip: Duration?
-    /// Sessions placed on it, and how many it takes.
-    public var sessions = 0
-    public var capacity = 0
-    /// 1 for a worker whose expansions help, towards 0 where they never do.
-    public var standing = 1.0
-    /// Expansions received, those that came too late, and committed tokens that it had named before.
-    public var expansions = 0
-    public var lateExpansions = 0
-    public var foreseenTokens = 0
-    /// TCP payload, both directions.
-    public var bytesReceived = 0
-    public var bytesSent = 0
-    public var isDraining = false
-
-    public init(id: WorkerID, name: String) {
-      self.id = id
-      self.name = name
-    }
+    /// As the pool sees it.
+    public var known: WorkerPool.Description
+    /// TCP payload.
+    public var bytesReceived: Int
+    public var bytesSent: Int
   }
 }

@@ -61,6 +61,10 @@ extension ServingMachine {
     while turn < ended.tasks.count {
       let id = ended.tasks[turn].session
       let end = ended.tasks[turn...].firstIndex { $0.session != id } ?? ended.tasks.count
+      // Where a step waited for the draft model, that time was not the controller's own.
+      if let before = sessions[id]?.passEnded, !sessions[id]!.machine.isVerifying {
+        sessions[id]!.passEnded = before.advanced(by: duration)
+      }
       sessions[id]?.machine.homeDrafted(
         ended.tasks[turn..<end].map(\.node), Array(distributions[turn..<end]), match: estimates.match)
       turn = end

@@ -95,6 +95,7 @@ extension ServingMachine {
         sessions[id]!.machine.cutShort()
         continue
       }
+      sessions[id]!.passEnded(at: now, duration: report.duration)
       // What its guesses cost beside whatever else was in the pass.
       let without = estimates.targetCost.seconds(for: ended.tokens - member.guesses)
       let relative = cost.flatMap { cost in without.map { cost / $0 } }

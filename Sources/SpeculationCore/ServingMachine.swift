@@ -190,6 +190,15 @@ struct ServedSession: Sendable {
   /// Tokens of its text that the target had in its cache already.
   var cachedTokens = 0
   var preemptions = 0
+  /// When its last target pass ended, and see `SessionSummary.stepOverheads`.
+  var passEnded: Timestamp?
+  var stepOverheads: [Duration] = []
+
+  /// A target pass over it has ended that took the engine so long.
+  mutating func passEnded(at now: Timestamp, duration: Duration) {
+    if let before = passEnded { stepOverheads.append(before.duration(to: now) - duration) }
+    passEnded = now
+  }
 
   var progress: SessionProgress {
     SessionProgress(statistics: machine.statistics, cachedPromptTokens: cachedTokens)
@@ -201,6 +210,7 @@ struct ServedSession: Sendable {
       promptTokens: machine.tokens.count - machine.statistics.tokens, cachedPromptTokens: cachedTokens,
       preemptions: preemptions, timeInQueue: requested.duration(to: admitted ?? requested),
       timeToFirstToken: firstToken.map { requested.duration(to: $0) },
-      decodeTime: firstToken.flatMap { first in lastToken.map { first.duration(to: $0) } } ?? .zero)
+      decodeTime: firstToken.flatMap { first in lastToken.map { first.duration(to: $0) } } ?? .zero,
+      stepOverheads: stepOverheads)
   }
 }

@@ -25,11 +25,14 @@ public struct SessionSummary: Hashable, Sendable {
   public var timeToFirstToken: Duration?
   /// From the first committed token to the last.
   public var decodeTime: Duration
+  /// For each step but the first: time from the end of one target pass to the end of the next, less what the engines
+  /// computed for it: the controller's own share (decide, map, send, commit, change threads both ways).
+  public var stepOverheads: [Duration]
 
   public init(
     reason: SessionMachine.FinishReason, statistics: SessionStatistics, promptTokens: Int,
     cachedPromptTokens: Int = 0, preemptions: Int = 0, timeInQueue: Duration = .zero,
-    timeToFirstToken: Duration? = nil, decodeTime: Duration = .zero
+    timeToFirstToken: Duration? = nil, decodeTime: Duration = .zero, stepOverheads: [Duration] = []
   ) {
     self.reason = reason
     self.statistics = statistics
@@ -39,6 +42,12 @@ public struct SessionSummary: Hashable, Sendable {
     self.timeInQueue = timeInQueue
     self.timeToFirstToken = timeToFirstToken
     self.decodeTime = decodeTime
+    self.stepOverheads = stepOverheads
+  }
+
+  /// Time from the first committed token to the last over tokens - 1, in milliseconds; nil below two tokens.
+  public var millisecondsPerToken: Double? {
+    statistics.tokens > 1 ? decodeTime.inMilliseconds / Double(statistics.tokens - 1) : nil
   }
 }
 
@@ -78,8 +87,6 @@ extension ServingMachine {
   public var attachedWorkers: [WorkerID] { pool.attached }
   /// A worker as operators see it; nil for one that is not attached.
   public func describe(_ worker: WorkerID) -> WorkerPool.Description? { pool.describe(worker) }
-  /// Whether the session is in the target pass under way.
-  public func isVerifying(_ session: SessionID) -> Bool { sessions[session]?.machine.isVerifying ?? false }
   /// The session's own machine; nil for one that is over. For checkers.
   package func machine(of session: SessionID) -> SessionMachine? { sessions[session]?.machine }
   /// Sessions in the order of their admission, those that run. For checkers.

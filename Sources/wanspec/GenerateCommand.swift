@@ -243,7 +243,7 @@ struct GenerateCommand: AsyncParsableCommand {
   /// Prints the text as it comes.
   private func show(
     _ stream: AsyncThrowingStream<GenerationEvent, any Error>, tokenizer: LlamaTokenizer
-  ) async throws -> GenerationSummary {
+  ) async throws -> SessionSummary {
     var text = TextStream(tokenizer)
     let colors = OriginColors(isOn: color!.isOn && !json)
     for try await event in stream {

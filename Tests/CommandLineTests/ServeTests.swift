@@ -69,15 +69,17 @@ struct ServeTests {
     #expect(await server.result().status == 0)
   }
 
-  /// The short form of what Benchmarks/chaos-serve does to workers and links.
-  @Test func nothingIsLostWhileWorkersComeAndGo() async throws {
+  /// The short form of what Benchmarks/chaos-serve does to workers and links; then in a cache that holds little more
+  /// than one prompt, where sessions make room for each other all the time.
+  @Test(arguments: [[], ["--tight", "--sessions", "2"]])
+  func nothingIsLostWhileWorkersComeAndGo(more: [String]) async throws {
     let seed = UInt16.random(in: 0...9999)
     let result = try await Self.script(
       "Benchmarks/chaos-serve",
       [
         "--quick", "--seed", "\(seed)", "--program", Program.url.path, "--target", Models.target, "--drafts",
         "\(Models.draft),\(Models.base)",
-      ])
+      ] + more)
     #expect(result.status == 0, "seed \(seed): \(result.output) \(result.errors)")
   }
 

@@ -13,7 +13,7 @@ struct GenerationTests {
 
   struct Outcome {
     var tokens: [SessionMachine.CommittedToken] = []
-    var summary: GenerationSummary?
+    var summary: SessionSummary?
     var notes: [String] = []
   }
 

@@ -49,7 +49,7 @@ package struct GenerationFigures: Sendable {
       bubbles: statistics.bubbles)
   }
 
-  mutating func take(_ summary: GenerationSummary) {
+  mutating func take(_ summary: SessionSummary) {
     take(summary.statistics)
     cachedPromptTokens = summary.cachedPromptTokens
     steps = summary.statistics.steps

@@ -3,7 +3,7 @@ import SpeculationCore
 
 /// The figures of one generation, as design.md section 5 defines them.
 struct GenerationFigures: Sendable {
-  var summary: GenerationSummary
+  var summary: SessionSummary
   /// Bytes both ways on the controller's sockets to workers; nil without a network.
   var networkBytes: Int?
   var roundTrip: Duration?

@@ -1,6 +1,3 @@
-import ModelBackend
-import SpeculationCore
-
 package enum CommittedLogprobs {
   /// The log-probabilities of the tokens that a pass decides: the choice after the root, then the choice after the
   /// node that guessed it, and so on to the first choice that nobody guessed.
