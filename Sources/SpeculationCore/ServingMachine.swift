@@ -19,6 +19,8 @@ public struct ServingMachine: Sendable {
     public var vocabularySize: Int
     /// Cells of the target's cache, over all sessions: tokens, guesses included.
     public var cells: Int
+    /// See `Admission.Configuration.headroom`.
+    public var headroom: Int
     /// Branches of trees that the target's cache can tell apart: every session needs one, and each leaf of its
     /// tree beyond the first another.
     public var branches: Int
@@ -34,13 +36,14 @@ public struct ServingMachine: Sendable {
     public var pool: WorkerPool.Configuration
 
     public init(
-      contextLength: Int, vocabularySize: Int, cells: Int = .max, branches: Int = .max,
+      contextLength: Int, vocabularySize: Int, cells: Int = .max, headroom: Int = 64, branches: Int = .max,
       maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, hasHomeDraft: Bool = false,
       pool: WorkerPool.Configuration = WorkerPool.Configuration()
     ) {
       self.contextLength = contextLength
       self.vocabularySize = vocabularySize
       self.cells = cells
+      self.headroom = headroom
       self.branches = branches
       self.maxSessions = maxSessions
       self.maxWaiting = maxWaiting
@@ -126,7 +129,7 @@ public struct ServingMachine: Sendable {
     admission = Admission(
       configuration: Admission.Configuration(
         maxRunning: min(configuration.maxSessions, configuration.branches),
-        maxWaiting: configuration.maxWaiting, cells: configuration.cells))
+        maxWaiting: configuration.maxWaiting, cells: configuration.cells, headroom: configuration.headroom))
   }
 
   /// The one way in: what has happened, and when. Returns what to do, in order.

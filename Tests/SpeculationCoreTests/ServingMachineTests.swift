@@ -42,7 +42,8 @@ import Testing
       var world = ServingWorld(
         cells: Int.random(in: 10...40, using: &random), branches: Int.random(in: 2...8, using: &random),
         maxSessions: Int.random(in: 1...4, using: &random), maxWaiting: Int.random(in: 0...8, using: &random),
-        maxTokens: Int.random(in: 1...9, using: &random), maxRequests: 12, hasHome: random.chance(0.5))
+        maxTokens: Int.random(in: 1...9, using: &random), maxRequests: 12,
+        headroom: Int.random(in: 1...6, using: &random), hasHome: random.chance(0.5))
       for _ in 0..<80 {
         // Whoever always cancels sees nothing else.
         let moves = world.moves.filter { move in
@@ -60,7 +61,7 @@ import Testing
 
   /// Two texts that do not fit side by side to their ends: the later one makes room, and comes back.
   @Test func whoMakesRoomResumesWithItsTextUnchanged() throws {
-    var world = ServingWorld(cells: 14, maxTokens: 5, hasHome: false)
+    var world = ServingWorld(cells: 12, maxTokens: 5, hasHome: false)
     try world.make(.request(tokens: 3))
     try world.make(.request(tokens: 3))
     try world.settle()

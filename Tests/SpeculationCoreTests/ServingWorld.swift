@@ -54,12 +54,13 @@ struct ServingWorld {
 
   init(
     cells: Int = 14, branches: Int = 4, maxSessions: Int = 2, maxWaiting: Int = 2, maxTokens: Int = 3,
-    maxRequests: Int = 3, hasHome: Bool = true
+    maxRequests: Int = 3, headroom: Int = 2, hasHome: Bool = true
   ) {
     machine = ServingMachine(
       configuration: ServingMachine.Configuration(
-        contextLength: 12, vocabularySize: Self.vocabulary, cells: cells, branches: branches,
-        maxSessions: maxSessions, maxWaiting: maxWaiting, prefillChunk: 4, hasHomeDraft: hasHome))
+        contextLength: 12, vocabularySize: Self.vocabulary, cells: cells, headroom: headroom,
+        branches: branches, maxSessions: maxSessions, maxWaiting: maxWaiting, prefillChunk: 4,
+        hasHomeDraft: hasHome))
     self.maxTokens = maxTokens
     self.maxRequests = maxRequests
   }
@@ -235,7 +236,10 @@ struct ServingWorld {
   // MARK: What the machine wants
 
   private mutating func handle(_ event: ServingMachine.Event) throws {
-    for action in machine.handle(event, at: now) { try take(action) }
+    let actions = machine.handle(event, at: now)
+    // The target begins before the rest is carried out, which the pass builds on all the same.
+    for action in actions where !action.isVerify { try take(action) }
+    for action in actions where action.isVerify { try take(action) }
   }
 
   private mutating func take(_ action: ServingMachine.Action) throws {
@@ -317,4 +321,8 @@ struct ServingWorld {
     case .close(let id): open[worker]?[id] = nil
     }
   }
+}
+
+extension ServingMachine.Action {
+  fileprivate var isVerify: Bool { if case .verify = self { true } else { false } }
 }
