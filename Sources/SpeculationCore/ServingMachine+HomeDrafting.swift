@@ -15,15 +15,17 @@ extension ServingMachine {
     var continuation = 0.0
     var contributors = 0
     var hasBecomeReady = false
-    for id in admission.runningSessions where sessions[id]!.mayDraftAtHome {
-      let wasReady = sessions[id]!.machine.isReady
-      let frontier = sessions[id]!.machine.homeFrontier(outlook)
-      hasBecomeReady = hasBecomeReady || !wasReady && sessions[id]!.machine.isReady
+    for index in 0..<admission.runningCount {
+      let id = admission.runningSession(index)
+      guard sessions[id].mayDraftAtHome else { continue }
+      let wasReady = sessions[id].machine.isReady
+      let frontier = sessions[id].machine.homeFrontier(outlook)
+      hasBecomeReady = hasBecomeReady || !wasReady && sessions[id].machine.isReady
       guard !frontier.isEmpty else { continue }
       for (node, probability) in frontier { wanted.append((id, node, probability)) }
-      let own = sessions[id]!.machine.configuration.homeLimits
+      let own = sessions[id].machine.configuration.homeLimits
       if limits.map({ own.passWidth < $0.passWidth }) ?? true { limits = own }
-      continuation += sessions[id]!.machine.continuation.mean
+      continuation += sessions[id].machine.continuation.mean
       contributors += 1
     }
     if hasBecomeReady {
@@ -44,9 +46,10 @@ extension ServingMachine {
     let chosen = wanted.prefix(width)
     var tasks: [DraftTask<SessionMachine.NodeID>] = []
     tasks.reserveCapacity(width)
-    for id in admission.runningSessions {
+    for index in 0..<admission.runningCount {
+      let id = admission.runningSession(index)
       let nodes = chosen.lazy.filter { $0.session == id }.map(\.node)
-      if !nodes.isEmpty { tasks += sessions[id]!.machine.beginHomeDraft(nodes) }
+      if !nodes.isEmpty { tasks += sessions[id].machine.beginHomeDraft(nodes) }
     }
     homePass = HomePassUnderWay(tasks: tasks.map { ($0.session, $0.node) })
     actions.append(.draftAtHome(tasks))
@@ -61,13 +64,14 @@ extension ServingMachine {
     while turn < ended.tasks.count {
       let id = ended.tasks[turn].session
       let end = ended.tasks[turn...].firstIndex { $0.session != id } ?? ended.tasks.count
+      defer { turn = end }
+      guard sessions.contains(id) else { continue }
       // Where a step waited for the draft model, that time was not the controller's own.
-      if let before = sessions[id]?.passEnded, !sessions[id]!.machine.isVerifying {
-        sessions[id]!.passEnded = before.advanced(by: duration)
+      if let before = sessions[id].passEnded, !sessions[id].machine.isVerifying {
+        sessions[id].passEnded = before.advanced(by: duration)
       }
-      sessions[id]?.machine.homeDrafted(
+      sessions[id].machine.homeDrafted(
         ended.tasks[turn..<end].map(\.node), Array(distributions[turn..<end]), match: estimates.match)
-      turn = end
     }
   }
 
@@ -78,8 +82,8 @@ extension ServingMachine {
     var last: SessionID?
     for (id, _) in failed.tasks where id != last {
       last = id
-      guard sessions[id] != nil else { continue }
-      sessions[id]!.machine.homeDraftFailed()
+      guard sessions.contains(id) else { continue }
+      sessions[id].machine.homeDraftFailed()
       actions.append(.note(id, .homeDraftFailed(reason: reason)))
     }
   }

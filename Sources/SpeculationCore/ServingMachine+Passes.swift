@@ -12,11 +12,11 @@ extension ServingMachine {
     composer.begin()
     for id in members {
       let maxNodes = health.allowsGuesses ? Int.max : 0
-      sessions[id]!.machine.makeOffer(limit: maxNodes)
+      sessions[id].machine.makeOffer(limit: maxNodes)
       composer.add(
-        sessions[id]!.machine.offer,
-        slack: admission.slack(of: id, holding: sessions[id]!.machine.tokens.count),
-        takesEverything: sessions[id]!.machine.configuration.verification.rule == .everything)
+        sessions[id].machine.offer,
+        slack: admission.slack(of: id, holding: sessions[id].machine.tokens.count),
+        takesEverything: sessions[id].machine.configuration.verification.rule == .everything)
     }
     composer.choose(
       cost: estimates.targetCost, freeCells: admission.unclaimed,
@@ -26,10 +26,10 @@ extension ServingMachine {
     parts.reserveCapacity(members.count)
     for (index, id) in members.enumerated() {
       let count = composer.members[index].chosen
-      let tokens = sessions[id]!.machine.tokens.count
+      let tokens = sessions[id].machine.tokens.count
       admission.take(count - admission.slack(of: id, holding: tokens), for: id)
-      let set = sessions[id]!.machine.beginStep(verifying: count, at: now)
-      parts.append(TargetPass.Part(session: id, prefix: sessions[id]!.machine.tokens, set: set))
+      let set = sessions[id].machine.beginStep(verifying: count, at: now)
+      parts.append(TargetPass.Part(session: id, prefix: sessions[id].machine.tokens, set: set))
       underWay.members.append((id, count))
       underWay.guesses += count
     }
@@ -47,15 +47,15 @@ extension ServingMachine {
       let id = admission.runningSession(turn)
       turn += 1
       if let suspect = health.nextSuspect, suspect != id { continue }
-      guard sessions[id]!.machine.isReady else { continue }
-      let growth = admission.grow(id, to: sessions[id]!.machine.tokens.count) {
-        sessions[$0]!.machine.tokens.count
+      guard sessions[id].machine.isReady else { continue }
+      let growth = admission.grow(id, to: sessions[id].machine.tokens.count) {
+        sessions[$0].machine.tokens.count
       }
       switch growth {
       case .granted: members.append(id)
       case .waits(let preempted):
         for other in preempted {
-          sessions[other]!.preemptions += 1
+          sessions[other].preemptions += 1
           actions.append(.note(other, .preempted))
           actions.append(.release(other))
         }
@@ -72,7 +72,7 @@ extension ServingMachine {
 
   /// While somebody waits for the next token of a text, prompts are read in pieces.
   private func prefillBudget(_ members: [SessionID]) -> Int {
-    let isDecoding = members.contains { sessions[$0]!.firstToken != nil }
+    let isDecoding = members.contains { sessions[$0].firstToken != nil }
     return isDecoding ? configuration.prefillChunk : max(configuration.prefillChunk, Self.longestPrefill)
   }
 
@@ -88,21 +88,21 @@ extension ServingMachine {
     let cost = estimates.targetCost.seconds(for: ended.tokens)
     for (member, part) in zip(ended.members, report.parts) {
       let id = member.session
-      guard sessions[id] != nil else { continue }
-      sessions[id]!.cachedTokens += part.reusedPrefix
+      guard sessions.contains(id) else { continue }
+      sessions[id].cachedTokens += part.reusedPrefix
       health.forget(id)
       guard !part.verdicts.isEmpty else {
-        sessions[id]!.machine.cutShort()
+        sessions[id].machine.cutShort()
         continue
       }
-      sessions[id]!.passEnded(at: now, duration: report.duration)
+      sessions[id].passEnded(at: now, duration: report.duration)
       // What its guesses cost beside whatever else was in the pass.
       let without = estimates.targetCost.seconds(for: ended.tokens - member.guesses)
       let relative = cost.flatMap { cost in without.map { cost / $0 } }
-      let before = sessions[id]!.machine.statistics.tokens
-      let decisions = sessions[id]!.machine.verified(
+      let before = sessions[id].machine.statistics.tokens
+      let decisions = sessions[id].machine.verified(
         part.verdicts, relativeCost: relative, match: &estimates.match, at: now)
-      reportTallies(of: id, tokens: sessions[id]!.machine.statistics.tokens - before)
+      reportTallies(of: id, tokens: sessions[id].machine.statistics.tokens - before)
       carryOut(decisions, of: id, &actions)
     }
     if pool.hasWorkers, lastPlacement.duration(to: now) >= .seconds(1) { needsPlacement = true }
@@ -111,8 +111,8 @@ extension ServingMachine {
   mutating func passFailed(_ failure: PassFailure, _ actions: inout [Action]) {
     guard let failed = pass else { preconditionFailure("a target pass failed that was not started") }
     pass = nil
-    let members = failed.members.map(\.session).filter { sessions[$0] != nil }
-    for id in members { sessions[id]!.machine.cutShort() }
+    let members = failed.members.map(\.session).filter { sessions.contains($0) }
+    for id in members { sessions[id].machine.cutShort() }
     switch failure.kind {
     case .cacheFull where failed.guesses > 0:
       // The engine needs more than was counted: first without guesses.
@@ -120,15 +120,15 @@ extension ServingMachine {
     case .cacheFull where admission.runningCount > 1:
       health.cacheWasFull()
       let last = admission.runningSession(admission.runningCount - 1)
-      admission.preempt(last, tokens: sessions[last]!.machine.tokens.count)
-      sessions[last]!.preemptions += 1
+      admission.preempt(last, tokens: sessions[last].machine.tokens.count)
+      sessions[last].preemptions += 1
       actions += [.note(last, .preempted), .release(last)]
     case .engine where failed.members.count > 1:
       health.suspect(members)
     default:
       health.singleFailed(reason: failure.reason)
       for id in members {
-        carryOut(sessions[id]!.machine.failed(reason: failure.reason), of: id, &actions)
+        carryOut(sessions[id].machine.failed(reason: failure.reason), of: id, &actions)
       }
     }
   }

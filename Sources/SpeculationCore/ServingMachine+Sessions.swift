@@ -2,7 +2,7 @@
 extension ServingMachine {
   mutating func take(_ request: ServingRequest, _ actions: inout [Action]) {
     let id = request.session
-    precondition(sessions[id] == nil, "\(id) is there already")
+    precondition(!sessions.contains(id), "\(id) is there already")
     guard isAccepting else { return actions.append(.refuse(id, .stopping)) }
     if let problem = request.problem(configuration) {
       return actions.append(.refuse(id, .invalid(problem)))
@@ -16,7 +16,7 @@ extension ServingMachine {
       preconditionFailure("what does not fit the cache was refused before")
     }
     let settings = request.speculation
-    sessions[id] = ServedSession(
+    let session = ServedSession(
       machine: SessionMachine(
         session: id, prompt: request.prompt, sampling: request.sampling,
         configuration: SessionMachine.Configuration(
@@ -25,26 +25,27 @@ extension ServingMachine {
         hasHomeDraft: configuration.hasHomeDraft),
       usesWorkers: settings.usesWorkers,
       mayDraftAtHome: configuration.hasHomeDraft && settings.homePolicy != .never, requested: now)
+    sessions.insert(session, as: id)
   }
 
   /// Whoever fits now starts, or goes on after it had to make room.
   mutating func admitWaiting(_ actions: inout [Action]) {
     while let id = admission.admitNext(at: now) {
-      guard sessions[id]!.admitted == nil else { continue }
-      sessions[id]!.admitted = now
-      actions.append(.admitted(id, queued: sessions[id]!.requested.duration(to: now)))
-      if sessions[id]!.mayDraftAtHome { homeDrafters += 1 }
-      if sessions[id]!.usesWorkers {
-        pool.begin(id, text: sessions[id]!.machine.tokens)
+      guard sessions[id].admitted == nil else { continue }
+      sessions[id].admitted = now
+      actions.append(.admitted(id, queued: sessions[id].requested.duration(to: now)))
+      if sessions[id].mayDraftAtHome { homeDrafters += 1 }
+      if sessions[id].usesWorkers {
+        pool.begin(id, text: sessions[id].machine.tokens)
         needsPlacement = true
       }
-      carryOut(sessions[id]!.machine.start(), of: id, &actions)
+      carryOut(sessions[id].machine.start(), of: id, &actions)
     }
   }
 
   mutating func cancel(_ id: SessionID, _ actions: inout [Action]) {
-    guard sessions[id] != nil else { return }
-    carryOut(sessions[id]!.machine.cancel(), of: id, &actions)
+    guard sessions.contains(id) else { return }
+    carryOut(sessions[id].machine.cancel(), of: id, &actions)
   }
 
   /// The one place where a session's decisions become the controller's.
@@ -55,9 +56,9 @@ extension ServingMachine {
       switch decision {
       case .send(let message, let worker): actions.append(.send(message, to: worker))
       case .emit(let tokens):
-        if sessions[id]!.firstToken == nil { sessions[id]!.firstToken = now }
-        sessions[id]!.lastToken = now
-        actions.append(.emit(id, tokens, sessions[id]!.progress))
+        if sessions[id].firstToken == nil { sessions[id].firstToken = now }
+        sessions[id].lastToken = now
+        actions.append(.emit(id, tokens, sessions[id].progress))
       case .disconnect(let worker, let violation): expel(worker, violation, &actions)
       case .finish(let reason): finish(id, reason, &actions)
       }
@@ -68,7 +69,7 @@ extension ServingMachine {
     _ id: SessionID, _ reason: SessionMachine.FinishReason, _ actions: inout [Action]
   ) {
     reportTallies(of: id, tokens: 0)
-    let session = sessions.removeValue(forKey: id)!
+    let session = sessions.remove(id)
     if session.mayDraftAtHome, session.admitted != nil { homeDrafters -= 1 }
     health.forget(id)
     if session.usesWorkers {

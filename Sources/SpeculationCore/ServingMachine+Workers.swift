@@ -4,15 +4,15 @@ extension ServingMachine {
     switch message {
     case .expansion(let id, let expansion):
       // The session may have ended while this was under way.
-      guard sessions[id] != nil else { return }
+      guard sessions.contains(id) else { return }
       carryOut(
-        sessions[id]!.machine.receive(expansion, from: worker, match: estimates.match, at: now), of: id,
+        sessions[id].machine.receive(expansion, from: worker, match: estimates.match, at: now), of: id,
         &actions)
     case .declined(let id, let reason):
       // Said once for a session: a worker that repeats itself must not fill the notes.
-      guard sessions[id]?.machine.hasWorker(worker) == true else { return }
+      guard sessions.contains(id), sessions[id].machine.hasWorker(worker) else { return }
       actions.append(.note(id, .workerDeclined(name: pool.name(of: worker), reason: reason)))
-      sessions[id]!.machine.workerLeft(worker)
+      sessions[id].machine.workerLeft(worker)
       pool.decline(id, by: worker)
       needsPlacement = true
     }
@@ -21,8 +21,8 @@ extension ServingMachine {
   mutating func detach(_ worker: WorkerID, reason: String, _ actions: inout [Action]) {
     guard pool.isAttached(worker) else { return }
     let name = pool.name(of: worker)
-    for id in pool.sessions(of: worker) where sessions[id]?.machine.hasWorker(worker) == true {
-      sessions[id]!.machine.workerLeft(worker)
+    for id in pool.sessions(of: worker) where sessions.contains(id) && sessions[id].machine.hasWorker(worker) {
+      sessions[id].machine.workerLeft(worker)
       actions.append(.note(id, .workerGone(name: name, reason: reason)))
     }
     pool.leave(worker)
@@ -43,20 +43,20 @@ extension ServingMachine {
     for action in pool.decide(at: now, targetSeconds: estimates.targetCost.seconds(for: 1)) {
       switch action {
       case .place(let id, let worker):
-        guard sessions[id] != nil else { continue }
+        guard sessions.contains(id) else { continue }
         actions.append(.placed(id, on: worker))
         actions.append(.note(id, .workerDrafts(name: pool.name(of: worker))))
         carryOut(
-          sessions[id]!.machine.workerJoined(worker, roundTrip: pool.roundTrip(to: worker), at: now), of: id,
+          sessions[id].machine.workerJoined(worker, roundTrip: pool.roundTrip(to: worker), at: now), of: id,
           &actions)
       case .displace(let id, let worker):
         actions.append(.displaced(id, from: worker))
         actions.append(.send(.close(id), to: worker))
-        sessions[id]?.machine.workerLeft(worker)
+        if sessions.contains(id) { sessions[id].machine.workerLeft(worker) }
       case .exclude(let worker, let name, let reason):
         actions.append(.disconnect(worker, name: name, reason: reason))
-        for id in sessions.keys.sorted() where sessions[id]!.machine.hasWorker(worker) {
-          sessions[id]!.machine.workerLeft(worker)
+        for id in sessions.ids where sessions[id].machine.hasWorker(worker) {
+          sessions[id].machine.workerLeft(worker)
           actions.append(.note(id, .workerGone(name: name, reason: reason)))
         }
       }
@@ -65,7 +65,7 @@ extension ServingMachine {
 
   /// Tells the pool what workers did for a session.
   mutating func reportTallies(of id: SessionID, tokens: Int) {
-    for (worker, tally) in sessions[id]!.machine.takeTallies() {
+    for (worker, tally) in sessions[id].machine.takeTallies() {
       pool.observe(worker, id, tally, tokens: tokens)
     }
   }

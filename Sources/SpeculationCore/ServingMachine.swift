@@ -100,7 +100,7 @@ public struct ServingMachine: Sendable {
 
   public let configuration: Configuration
   var now = Timestamp.zero
-  var sessions: [SessionID: ServedSession] = [:]
+  var sessions = SessionTable()
   var admission: Admission
   var pool: WorkerPool
   var estimates: SharedEstimates
@@ -148,7 +148,7 @@ public struct ServingMachine: Sendable {
     switch event {
     case .request(let request): take(request, &actions)
     case .cancel(let id): cancel(id, &actions)
-    case .cancelAll: for id in sessions.keys.sorted() { cancel(id, &actions) }
+    case .cancelAll: for id in sessions.ids { cancel(id, &actions) }
     case .stopAccepting: isAccepting = false
     case .passEnded(let report): passEnded(report, &actions)
     case .passFailed(let failure): passFailed(failure, &actions)

@@ -88,7 +88,9 @@ extension ServingMachine {
   /// A worker as operators see it; nil for one that is not attached.
   public func describe(_ worker: WorkerID) -> WorkerPool.Description? { pool.describe(worker) }
   /// The session's own machine; nil for one that is over. For checkers.
-  package func machine(of session: SessionID) -> SessionMachine? { sessions[session]?.machine }
+  package func machine(of session: SessionID) -> SessionMachine? {
+    sessions.contains(session) ? sessions[session].machine : nil
+  }
   /// Sessions in the order of their admission, those that run. For checkers.
   package var running: [SessionID] { admission.runningSessions }
   package func claim(of session: SessionID) -> Int? { admission.claim(of: session) }
@@ -96,16 +98,16 @@ extension ServingMachine {
   /// Everything that must hold between events; the first breach as a sentence. For tests.
   package var brokenInvariant: String? {
     if let broken = admission.brokenInvariant ?? pool.brokenInvariant { return broken }
-    for id in sessions.keys.sorted() {
-      if let broken = sessions[id]!.machine.brokenInvariant { return "\(id): \(broken)" }
+    for id in sessions.ids {
+      if let broken = sessions[id].machine.brokenInvariant { return "\(id): \(broken)" }
     }
     if sessions.count != admission.runningCount + admission.waitingCount {
       return "\(sessions.count) sessions, \(admission.runningCount) run and \(admission.waitingCount) wait"
     }
-    let drafters = sessions.values.count { $0.mayDraftAtHome && $0.admitted != nil }
+    let drafters = sessions.ids.count { sessions[$0].mayDraftAtHome && sessions[$0].admitted != nil }
     if drafters != homeDrafters { return "\(drafters) sessions may draft at home, counted \(homeDrafters)" }
     if pass == nil, !admission.isWaitingForRelease,
-      let idle = admission.runningSessions.first(where: { sessions[$0]!.machine.isReady }),
+      let idle = admission.runningSessions.first(where: { sessions[$0].machine.isReady }),
       !admission.isReleasing
     {
       return "\(idle) is ready and the target rests"

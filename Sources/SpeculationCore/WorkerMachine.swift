@@ -414,12 +414,13 @@ public struct WorkerMachine: Sendable {
   }
 
   private func task(for node: NodeID, ofSessionAt index: Int) -> DraftTask<NodeID> {
-    let session = sessions.values[index]
+    // Field by field: a session is too large to be copied for each node.
     let part =
-      session.reading.partToGuessFrom(count: session.committed.count, cost: readingCost) ?? .whole
+      sessions.values[index].reading.partToGuessFrom(
+        count: sessions.values[index].committed.count, cost: readingCost) ?? .whole
     return DraftTask(
-      session: sessions.keys[index], node: node, prefix: part.tokens(of: session.committed),
-      path: session.tree.path(to: node), sampling: session.sampling,
+      session: sessions.keys[index], node: node, prefix: part.tokens(of: sessions.values[index].committed),
+      path: sessions.values[index].tree.path(to: node), sampling: sessions.values[index].sampling,
       candidates: configuration.limits.candidates, skipped: part.skipped, stage: part.stage)
   }
 

@@ -47,12 +47,12 @@ struct FigureTests {
     let results = try await Self.results("entropy.yaml", [("sweep", "{link.rtt: [10ms, 20ms, 70ms]}")])
     for place in ["10ms", "20ms"] {
       let local = try Self.row(results, "local parallel", place)
-      let entropy = try Self.row(results, "entropy 0.8", place)
+      let entropy = try Self.row(results, "entropy 1", place)
       #expect(entropy.row.millisecondsPerToken <= 1.02 * local.row.millisecondsPerToken, "\(place)")
       #expect(entropy.row.homeExpansionsPerToken <= 0.5 * local.row.homeExpansionsPerToken, "\(place)")
     }
     // And where it stops: the work is back at home.
-    #expect(try #require(try Self.row(results, "entropy 0.8", "70ms").moved) < 0.2)
+    #expect(try #require(try Self.row(results, "entropy 1", "70ms").moved) < 0.2)
   }
 
   /// Whatever the network does, the target goes on: never above 1.01 times plain.

@@ -40,12 +40,19 @@ extension Simulation {
     var pass: [(session: SessionID, set: SessionMachine.VerificationSet, isRead: Bool)] = []
     swap(&pass, &controllers[controller].pass)
     let duration = controllers[controller].passDuration
-    let parts = pass.map { id, set, isRead in
-      let request = requests[Int(id.rawValue)]
-      guard isRead, !request.isOver else { return PassReport.Part(verdicts: []) }
-      return PassReport.Part(
-        verdicts: source.verdicts(
-          text: request.text, committed: request.record.tokens, set, repeats: request.repeats))
+    var parts: [PassReport.Part] = []
+    parts.reserveCapacity(pass.count)
+    for (id, set, isRead) in pass {
+      let index = Int(id.rawValue)
+      guard isRead, !requests[index].isOver else {
+        parts.append(PassReport.Part(verdicts: []))
+        continue
+      }
+      parts.append(
+        PassReport.Part(
+          verdicts: source.verdicts(
+            text: requests[index].text, committed: requests[index].record.tokens, set,
+            repeats: requests[index].repeats)))
     }
     if plan.recordsTimeline { record(pass, duration) }
     let report = PassReport(parts: parts, duration: duration, tokens: controllers[controller].passTokens)
@@ -81,12 +88,16 @@ extension Simulation {
     let time =
       noise.vary(besideTarget(homeNanoseconds[tasks.count]), by: plan.variation.draft)
       + plan.homePrefillPerToken.wholeNanoseconds * Int64(unread)
-    controllers[controller].homeAnswer = tasks.map { task in
-      let request = requests[Int(task.session.rawValue)]
-      return source.draft(
-        text: request.text, committed: task.prefix.count - request.promptCount, path: task.path,
-        repeats: request.repeats)
+    var answer: [Distribution] = []
+    answer.reserveCapacity(tasks.count)
+    for task in tasks {
+      let index = Int(task.session.rawValue)
+      answer.append(
+        source.draft(
+          text: requests[index].text, committed: task.prefix.count - requests[index].promptCount,
+          path: task.path, repeats: requests[index].repeats))
     }
+    controllers[controller].homeAnswer = answer
     controllers[controller].homeDuration = .nanoseconds(time)
     controllers[controller].homeUnread = unread
     result.homeBusy += time

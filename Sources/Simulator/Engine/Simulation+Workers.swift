@@ -149,7 +149,14 @@ extension Simulation {
       + workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {
-      workers[worker].pass.append(draft(task))
+      let index = Int(task.session.rawValue)
+      let guesses =
+        requests[index].isOver
+        ? Self.nothing
+        : Self.draft(
+          task, text: requests[index].text, promptCount: requests[index].promptCount,
+          repeats: requests[index].repeats, source)
+      workers[worker].pass.append(guesses)
       workers[worker].passSessions.append(task.session)
     }
     workers[worker].passDuration = .nanoseconds(time)
@@ -176,17 +183,17 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
-  private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
-    let request = requests[Int(task.session.rawValue)]
-    guard !request.isOver else { return Self.nothing }
-    let committed = task.skipped + task.prefix.count - request.promptCount
+  /// Takes what it needs one by one: a copy of the request, for each node, would be the most expensive part.
+  private static func draft(
+    _ task: DraftTask<WorkerMachine.NodeID>, text: Int, promptCount: Int, repeats: Bool, _ source: TokenSource
+  ) -> Distribution {
+    let committed = task.skipped + task.prefix.count - promptCount
     if task.skipped == 0 {
-      return source.draft(
-        text: request.text, committed: committed, path: task.path, repeats: request.repeats)
+      return source.draft(text: text, committed: committed, path: task.path, repeats: repeats)
     }
     return source.draft(
-      text: request.text, committed: committed, path: task.path,
-      tail: request.promptCount - task.skipped - ReadingTask.head, repeats: request.repeats)
+      text: text, committed: committed, path: task.path,
+      tail: promptCount - task.skipped - ReadingTask.head, repeats: repeats)
   }
 
   /// For a session that has ended.

@@ -7,8 +7,8 @@ import WideArea
 ///
 /// Deterministic: the clock is whole nanoseconds, equal times keep the order of scheduling, chance comes from
 /// seeded generators, and nothing depends on the order of a hash table. It interprets actions as
-/// `NodeRuntime` does: it decides nothing.
-public struct Simulation {
+/// `NodeRuntime` does: it decides nothing. Never copied: that would be the most expensive thing it does.
+public struct Simulation: ~Copyable {
   enum Event {
     /// Somebody asks for a text.
     case arrive(RequestArrival)
