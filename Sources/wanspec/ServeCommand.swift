@@ -88,7 +88,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("cache-tokens"), parsing: .unconditional,
     help: ArgumentHelp(
-      "Tokens of all answers that the cache holds. (env: WANSPEC_CACHE_TOKENS; default: a full context for each)",
+      "Tokens of all answers that the cache holds; 0: a full context for each. (env: WANSPEC_CACHE_TOKENS; default: 0)",
       valueName: "tokens"))
   var cacheTokens: Int?
 
@@ -138,6 +138,11 @@ struct ServeCommand: AsyncParsableCommand {
     try require(sessions!, 1...128, "sessions")
     try require(maxQueue!, 0...65_536, "max-queue")
     try require(cacheTokens!, 0...(1 << 26), "cache-tokens")
+    if let context = engine.context, cacheTokens! > 0, cacheTokens! < context {
+      throw ValidationError(
+        "--cache-tokens \(cacheTokens!) has no room for one answer with --context \(context): raise the one or lower"
+          + " the other.")
+    }
     try require(prefillChunk!, 16...4096, "prefill-chunk")
     try require(workersPerSession!, 1...8, "workers-per-session")
     if speculating.policy!.policy != .never, draft == nil {

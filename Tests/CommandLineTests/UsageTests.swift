@@ -95,6 +95,9 @@ struct UsageTests {
     (["bench", "--prompts", "x", "--draft-lengths", "0"], "not a draft length"),
     (["generate", "hi", "--lookup", "-1"], "--lookup must be between 0 and 64, not -1"),
     (["worker", "--nice", "20"], "neither a nice value from 0 to 19 nor"),
+    (["serve", "--sessions", "0"], "--sessions must be between"),
+    (["serve", "--context", "512", "--cache-tokens", "300"], "--cache-tokens 300 has no room"),
+    (["serve", "--prefill-chunk", "0"], "--prefill-chunk must be between"),
     (["frobnicate"], "frobnicate"),
   ])
   func wrongFlagsAreNamed(arguments: [String], message: String) async throws {
