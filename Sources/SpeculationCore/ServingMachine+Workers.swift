@@ -5,6 +5,7 @@ extension ServingMachine {
     case .expansion(let id, let expansion):
       // The session may have ended while this was under way.
       guard sessions.contains(id) else { return }
+      if sessions[id].firstGuess == nil { sessions[id].firstGuess = now }
       carryOut(
         sessions[id].machine.receive(expansion, from: worker, match: estimates.match, at: now), of: id,
         &actions)
@@ -44,6 +45,7 @@ extension ServingMachine {
       switch action {
       case .place(let id, let worker):
         guard sessions.contains(id) else { continue }
+        if sessions[id].placed == nil { sessions[id].placed = now }
         actions.append(.placed(id, on: worker))
         actions.append(.note(id, .workerDrafts(name: pool.name(of: worker))))
         carryOut(

@@ -190,6 +190,9 @@ struct ServedSession: Sendable {
   var admitted: Timestamp?
   var firstToken: Timestamp?
   var lastToken: Timestamp?
+  /// When a worker was first asked to draft for it, and when one first answered.
+  var placed: Timestamp?
+  var firstGuess: Timestamp?
   /// Tokens of its text that the target had in its cache already.
   var cachedTokens = 0
   var preemptions = 0
@@ -214,6 +217,7 @@ struct ServedSession: Sendable {
       preemptions: preemptions, timeInQueue: requested.duration(to: admitted ?? requested),
       timeToFirstToken: firstToken.map { requested.duration(to: $0) },
       decodeTime: firstToken.flatMap { first in lastToken.map { first.duration(to: $0) } } ?? .zero,
+      timeToFirstGuess: placed.flatMap { placed in firstGuess.map { placed.duration(to: $0) } },
       stepOverheads: stepOverheads)
   }
 }

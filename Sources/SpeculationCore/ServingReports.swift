@@ -25,6 +25,8 @@ public struct SessionSummary: Hashable, Sendable {
   public var timeToFirstToken: Duration?
   /// From the first committed token to the last.
   public var decodeTime: Duration
+  /// From the time when a worker was first asked to draft for it to the first guess; nil when there was none.
+  public var timeToFirstGuess: Duration?
   /// For each step but the first: time from the end of one target pass to the end of the next, less what the engines
   /// computed for it: the controller's own share (decide, map, send, commit, change threads both ways).
   public var stepOverheads: [Duration]
@@ -32,7 +34,8 @@ public struct SessionSummary: Hashable, Sendable {
   public init(
     reason: SessionMachine.FinishReason, statistics: SessionStatistics, promptTokens: Int,
     cachedPromptTokens: Int = 0, preemptions: Int = 0, timeInQueue: Duration = .zero,
-    timeToFirstToken: Duration? = nil, decodeTime: Duration = .zero, stepOverheads: [Duration] = []
+    timeToFirstToken: Duration? = nil, decodeTime: Duration = .zero, timeToFirstGuess: Duration? = nil,
+    stepOverheads: [Duration] = []
   ) {
     self.reason = reason
     self.statistics = statistics
@@ -42,6 +45,7 @@ public struct SessionSummary: Hashable, Sendable {
     self.timeInQueue = timeInQueue
     self.timeToFirstToken = timeToFirstToken
     self.decodeTime = decodeTime
+    self.timeToFirstGuess = timeToFirstGuess
     self.stepOverheads = stepOverheads
   }
 

@@ -71,7 +71,7 @@ struct ServeTests {
 
   /// The short form of what Benchmarks/chaos-serve does to workers and links; then in a cache that holds little more
   /// than one prompt, where sessions make room for each other all the time.
-  @Test(arguments: [[], ["--tight", "--sessions", "2"]])
+  @Test(arguments: [[], ["--tight", "--sessions", "2", "--kills", "0"]])
   func nothingIsLostWhileWorkersComeAndGo(more: [String]) async throws {
     let seed = UInt16.random(in: 0...9999)
     let result = try await Self.script(

@@ -87,6 +87,9 @@ extension BenchmarkSummary {
       object["speed_vs_plain"] = finite(speed(against: plain))
       object["worst_prompt_vs_plain"] = worstSpeed(against: plain)?.speed
     }
+    if let firstGuess {
+      object["first_guess_ms"] = ["median": firstGuess.median, "max": firstGuess.max]
+    }
     if let overhead = stepOverhead {
       object["step_overhead_ms"] = ["median": overhead.median, "p99": overhead.p99, "max": overhead.max]
     }
@@ -114,6 +117,11 @@ extension [BenchmarkSummary] {
           "; worker expansions/token \((Double(statistics.workerExpansions) / Double(statistics.tokens)).fixed(2)), "
           + "wasted \((100 * statistics.wastedShare).fixed(0))%; bubbles \((100 * statistics.bubbleRate).fixed(0))%; "
           + "paused \((100 * statistics.pausedShare).fixed(0))%"
+        if let firstGuess = summary.firstGuess {
+          line +=
+            "; first guess \(firstGuess.median.fixed(0)) ms after the worker was asked (median; "
+            + "\(firstGuess.max.fixed(0)) at most)"
+        }
       }
       lines.append(line)
     }

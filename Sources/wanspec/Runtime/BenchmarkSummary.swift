@@ -32,6 +32,7 @@ struct BenchmarkSummary: Sendable {
     return bytes.isEmpty ? nil : Double(bytes.reduce(0, +)) / Double(statistics.tokens)
   }
 
+  var firstGuess: Quantiles? { Quantiles(rows.compactMap(\.figures.summary.timeToFirstGuess)) }
   var stepOverhead: Quantiles? { Quantiles(rows.flatMap(\.figures.summary.stepOverheads)) }
 
   func speed(against other: BenchmarkSummary) -> Double {

@@ -57,6 +57,7 @@ struct GenerationFigures: Sendable {
     ]
     object["ttft_ms"] = summary.timeToFirstToken?.inMilliseconds
     object["ms_per_token"] = summary.millisecondsPerToken
+    object["first_guess_ms"] = summary.timeToFirstGuess?.inMilliseconds
     object["wan_bytes"] = networkBytes
     object["rtt_ms"] = roundTrip?.inMilliseconds
     if let overhead = Quantiles(summary.stepOverheads) {
