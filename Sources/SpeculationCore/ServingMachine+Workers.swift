@@ -22,7 +22,8 @@ extension ServingMachine {
   mutating func detach(_ worker: WorkerID, reason: String, _ actions: inout [Action]) {
     guard pool.isAttached(worker) else { return }
     let name = pool.name(of: worker)
-    for id in pool.sessions(of: worker) where sessions.contains(id) && sessions[id].machine.hasWorker(worker) {
+    for id in pool.sessions(of: worker) where sessions.contains(id) && sessions[id].machine.hasWorker(worker)
+    {
       sessions[id].machine.workerLeft(worker)
       actions.append(.note(id, .workerGone(name: name, reason: reason)))
     }

@@ -136,7 +136,8 @@ struct ServingWorld {
         .request(
           ServingRequest(
             session: id, prompt: prompts[id]!,
-            speculation: .wideArea(homePolicy: machine.configuration.hasHomeDraft ? .always : .never, minGain: 0),
+            speculation: .wideArea(
+              homePolicy: machine.configuration.hasHomeDraft ? .always : .never, minGain: 0),
             maxTokens: maxTokens, endTokens: [0])))
     case .cancel(let id): try handle(.cancel(id))
     case .stopAccepting:
@@ -293,7 +294,9 @@ struct ServingWorld {
       let id = part.session
       guard admitted.contains(id), ended[id] == nil else { throw CheckFailure("\(id) is in a pass") }
       if releases.contains(id) { throw CheckFailure("\(id) is in a pass while it is being released") }
-      if part.prefix != prompts[id]! + texts[id]! { throw CheckFailure("a pass over another text than \(id)'s") }
+      if part.prefix != prompts[id]! + texts[id]! {
+        throw CheckFailure("a pass over another text than \(id)'s")
+      }
       cells[id] = part.prefix.count + part.set.tokens.count
     }
     let used = cells.values.reduce(0, +)

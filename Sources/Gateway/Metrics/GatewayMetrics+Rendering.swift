@@ -127,21 +127,32 @@ extension GatewayMetrics {
       [([], Double(node.displacements))])
     // The number tells workers of one name apart.
     let workers = status.workers.map { worker -> (PrometheusText.Labels, NodeStatus.WorkerStatus) in
-      ([("worker", worker.known.profile.name), ("site", worker.known.profile.site), ("id", "\(worker.id.rawValue)")], worker)
+      (
+        [
+          ("worker", worker.known.profile.name), ("site", worker.known.profile.site),
+          ("id", "\(worker.id.rawValue)"),
+        ], worker
+      )
     }
     func each(_ value: (NodeStatus.WorkerStatus) -> Double?) -> [(PrometheusText.Labels, Double)] {
       workers.compactMap { labels, worker in value(worker).map { (labels, $0) } }
     }
     page.gauge(
-      "wanspec_worker_round_trip_seconds", "Smoothed round-trip time.", each { $0.known.roundTrip?.inSeconds })
+      "wanspec_worker_round_trip_seconds", "Smoothed round-trip time.", each { $0.known.roundTrip?.inSeconds }
+    )
     page.gauge(
       "wanspec_worker_standing", "1 for a worker whose expansions help, towards 0 where they never do.",
       each { $0.known.standing })
-    page.gauge("wanspec_worker_sessions", "Sessions placed on the worker.", each { Double($0.known.sessions) })
-    page.gauge("wanspec_worker_capacity", "Sessions that the worker takes.", each { Double($0.known.profile.capacity) })
-    page.gauge("wanspec_worker_draining", "1 while the worker takes leave.", each { $0.known.isDraining ? 1 : 0 })
+    page.gauge(
+      "wanspec_worker_sessions", "Sessions placed on the worker.", each { Double($0.known.sessions) })
+    page.gauge(
+      "wanspec_worker_capacity", "Sessions that the worker takes.", each { Double($0.known.profile.capacity) }
+    )
+    page.gauge(
+      "wanspec_worker_draining", "1 while the worker takes leave.", each { $0.known.isDraining ? 1 : 0 })
     page.counter(
-      "wanspec_worker_received_expansions_total", "Expansions of this worker.", each { Double($0.known.tally.expansions) }
+      "wanspec_worker_received_expansions_total", "Expansions of this worker.",
+      each { Double($0.known.tally.expansions) }
     )
     page.counter(
       "wanspec_worker_foreseen_tokens_total", "Committed tokens that this worker had named before.",
