@@ -38,10 +38,29 @@ struct ReadingTests {
     #expect(cold > warm && cold < 75)
   }
 
-  @Test func theSecondTextThatBeginsAlikeIsWarm() {
-    let apart = run(source(prompt: 1500), prefill: .milliseconds(9))
-    let alike = run(source(prompt: 1500, sharing: 1490), prefill: .milliseconds(9))
-    #expect(alike.sessions[1].decodeTime < apart.sessions[1].decodeTime * 9 / 10)
+  /// A text that long is not read to its end while its answer is written: it takes two of them until the third is warm.
+  @Test func theThirdTextThatBeginsAlikeIsWarm() {
+    let apart = run(source(prompt: 1500, texts: 3), prefill: .milliseconds(9))
+    let alike = run(source(prompt: 1500, texts: 3, sharing: 1490), prefill: .milliseconds(9))
+    #expect(alike.sessions[2].decodeTime < apart.sessions[2].decodeTime * 2 / 3)
+  }
+
+  /// What is read beside other tokens costs what a pass of that size costs, as far as those were measured, and never
+  /// more than the two one after the other.
+  @Test func readingRidesAlong() {
+    func first(_ prompt: Int, sharing: Int = 0) -> [Int64] {
+      var plan = SimulationPlan(
+        settings: .plain,
+        targetCost: CostCurve(
+          measured: [1: .milliseconds(100), 16: .milliseconds(130), 32: .milliseconds(200)]))
+      plan.targetPrefillPerToken = .milliseconds(10)
+      return Simulation.run(plan, source(prompt: prompt, sharing: sharing)).sessions.map(\.timeToFirstToken)
+    }
+    #expect(first(1) == [100_000_000, 100_000_000])
+    #expect(first(16) == [130_000_000, 130_000_000])
+    #expect(first(132) == [1_200_000_000, 1_200_000_000])
+    // The second prompt begins as the first did: only the rest is read.
+    #expect(first(132, sharing: 116) == [1_200_000_000, 130_000_000])
   }
 
   @Test func runsAreTheSameEachTime() {

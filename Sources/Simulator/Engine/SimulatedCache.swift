@@ -1,6 +1,6 @@
 import SpeculationCore
 
-/// What a simulated draft model has read: the contexts of sessions, and what earlier ones left behind.
+/// What a simulated model has read: the contexts of sessions, and what earlier ones left behind.
 ///
 /// Counts what costs: a context that is new, and what was committed while nothing was drafted. A token that follows
 /// from one pass to the next is the node that the pass expands, and paid for as such.
@@ -22,7 +22,10 @@ struct SimulatedCache {
   private static let followed = 32
 
   /// A session begins. What it has in common with others need not be read again.
-  mutating func open(_ session: SessionID, _ context: [TokenID]) {
+  ///
+  /// - Returns: how many tokens that are
+  @discardableResult
+  mutating func open(_ session: SessionID, _ context: [TokenID]) -> Int {
     var best = 0
     for sequence in sequences.values {
       best = max(best, min(sequence.read, Self.common(sequence.context[...], context)))
@@ -33,7 +36,15 @@ struct SimulatedCache {
       if common > best { (best, used) = (common, index) }
     }
     if let used { left.append(left.remove(at: used)) }
-    sequences[session] = Sequence(context: context, read: min(best, context.count - 1))
+    let read = min(best, context.count - 1)
+    sequences[session] = Sequence(context: context, read: read)
+    return read
+  }
+
+  /// So many tokens of a session's text are read by now.
+  mutating func didRead(_ session: SessionID, _ count: Int) {
+    guard let sequence = sequences[session], sequence.read < count else { return }
+    sequences[session]!.read = count
   }
 
   /// A session is over.

@@ -10,6 +10,11 @@ extension Simulation {
     controllers[controller].pass.removeAll(keepingCapacity: true)
     for part in pass.parts {
       let index = Int(part.session.rawValue)
+      if plan.sharesPrompts, !requests[index].hasBegun {
+        requests[index].hasBegun = true
+        requests[index].reused = controllers[controller].prompts.open(part.session, part.prefix)
+        requests[index].cached = requests[index].reused
+      }
       // What a pass has verified is in the cache, and the root is evaluated in any case.
       let missing = requests[index].isRead ? 0 : part.prefix.count - 1 - requests[index].cached
       let piece = min(missing, budget)
@@ -21,11 +26,17 @@ extension Simulation {
       if isRead { tokens += part.set.tokens.count + 1 }
       controllers[controller].pass.append((part.session, part.set, isRead))
     }
-    var time = tokens > 0 ? targetNanoseconds[tokens] : 0
+    // Within a pass nobody finds what it is about to read.
+    if read > 0 {
+      for part in pass.parts {
+        controllers[controller].prompts.didRead(part.session, requests[Int(part.session.rawValue)].cached)
+      }
+    }
+    var time = targetNanoseconds.nanoseconds(
+      tokens, reading: read, perToken: plan.targetPrefillPerToken.wholeNanoseconds)
     let isContended = controllers[controller].homeAnswer != nil || workers.contains(where: \.isBusy)
     if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }
     time = noise.vary(time, by: plan.variation.target)
-    time += plan.targetPrefillPerToken.wholeNanoseconds * Int64(read)
     controllers[controller].passTokens = tokens + read
     controllers[controller].passDuration = .nanoseconds(max(1, time))
     controllers[controller].isTargetBusy = true
@@ -52,7 +63,9 @@ extension Simulation {
         PassReport.Part(
           verdicts: source.verdicts(
             text: requests[index].text, committed: requests[index].record.tokens, set,
-            repeats: requests[index].repeats)))
+            repeats: requests[index].repeats),
+          reusedPrefix: requests[index].reused))
+      requests[index].reused = 0
     }
     if plan.recordsTimeline { record(pass, duration) }
     let report = PassReport(parts: parts, duration: duration, tokens: controllers[controller].passTokens)
@@ -65,6 +78,13 @@ extension Simulation {
   mutating func release(_ id: SessionID, _ controller: Int) {
     requests[Int(id.rawValue)].cached = 0
     requests[Int(id.rawValue)].isRead = false
+    requests[Int(id.rawValue)].hasBegun = false
+    if requests[Int(id.rawValue)].makesRoom {
+      controllers[controller].prompts.discard(id)
+    } else {
+      controllers[controller].prompts.release(id)
+    }
+    requests[Int(id.rawValue)].makesRoom = false
     if controllers[controller].isTargetBusy {
       controllers[controller].releases.append(id)
     } else {
@@ -86,8 +106,11 @@ extension Simulation {
       unread += task.prefix.count - 1
     }
     let time =
-      noise.vary(besideTarget(homeNanoseconds[tasks.count]), by: plan.variation.draft)
-      + plan.homePrefillPerToken.wholeNanoseconds * Int64(unread)
+      noise.vary(
+        besideTarget(
+          homeNanoseconds.nanoseconds(
+            tasks.count, reading: unread, perToken: plan.homePrefillPerToken.wholeNanoseconds)),
+        by: plan.variation.draft)
     var answer: [Distribution] = []
     answer.reserveCapacity(tasks.count)
     for task in tasks {

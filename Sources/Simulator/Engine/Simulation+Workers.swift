@@ -145,8 +145,11 @@ extension Simulation {
         from: task.sequence, count: task.prefix.count, depth: task.path.count)
     }
     let time =
-      noise.vary(besideTarget(workers[worker].nanoseconds[tasks.count]), by: plan.variation.draft)
-      + workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(unread)
+      noise.vary(
+        besideTarget(
+          workers[worker].nanoseconds.nanoseconds(
+            tasks.count, reading: unread, perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds)),
+        by: plan.variation.draft)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {
       let index = Int(task.session.rawValue)
@@ -174,8 +177,12 @@ extension Simulation {
   /// A pass takes no less than one over a single token, unless there is nothing to evaluate.
   private mutating func read(_ task: ReadingTask, worker: Int) {
     let reading = workers[worker].cache.read(task)
-    let tokens = workers[worker].plan.prefillPerToken.wholeNanoseconds * Int64(reading.evaluated)
-    let time = reading.evaluated == 0 ? 0 : besideTarget(max(workers[worker].nanoseconds[1], tokens))
+    let time =
+      reading.evaluated == 0
+      ? 0
+      : besideTarget(
+        workers[worker].nanoseconds.nanoseconds(
+          0, reading: reading.evaluated, perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds))
     workers[worker].reading = reading
     workers[worker].passDuration = .nanoseconds(time)
     workers[worker].isBusy = true

@@ -37,6 +37,11 @@ public struct Simulation: ~Copyable {
     /// Tokens of its text that the target has read, and whether that is all of it.
     var cached = 0
     var isRead = false
+    /// Of those, the ones that it found when it began, until the controller knows.
+    var reused = 0
+    var hasBegun = false
+    /// It was told to leave its cells to others.
+    var makesRoom = false
     /// Whether the draft model at home has read its prompt.
     var isReadAtHome = false
     var isOver = false
@@ -45,6 +50,8 @@ public struct Simulation: ~Copyable {
   /// A controller with its target and its draft model at home.
   struct Controller {
     var machine: ServingMachine
+    /// Prompts in the target's cache, which those that begin alike share.
+    var prompts = SimulatedCache()
     /// The target pass under way, known when it starts.
     var pass: [(session: SessionID, set: SessionMachine.VerificationSet, isRead: Bool)] = []
     var passTokens = 0
@@ -213,7 +220,9 @@ public struct Simulation: ~Copyable {
       case .refuse(let id, _): refused(id)
       case .admitted(let id, _): requests[Int(id.rawValue)].record.admit(at: now)
       case .emit(let id, let tokens, _): requests[Int(id.rawValue)].record.commit(tokens.count, at: now)
-      case .note(let id, .preempted): requests[Int(id.rawValue)].record.preempt()
+      case .note(let id, .preempted):
+        requests[Int(id.rawValue)].record.preempt()
+        requests[Int(id.rawValue)].makesRoom = true
       case .note, .placed, .displaced: break
       case .finish(let id, let summary): finished(id, summary)
       }
@@ -283,15 +292,29 @@ public struct Simulation: ~Copyable {
 struct CostTable {
   private let curve: CostCurve
   private let table: [Int64]
+  /// The largest pass that was measured.
+  private let largest: Int
 
   init(_ curve: CostCurve) {
     precondition(curve.isKnown, "an engine's passes take time")
     self.curve = curve
+    largest = max(1, curve.points.last?.size ?? 1)
     table = (0..<512).map { Self.nanoseconds(curve, max(1, $0)) }
   }
 
   private static func nanoseconds(_ curve: CostCurve, _ size: Int) -> Int64 {
     Duration(inSeconds: curve.seconds(for: size)!).wholeNanoseconds
+  }
+
+  /// A pass over so many tokens that reads others besides.
+  ///
+  /// What is read rides along: the pass costs as much as any other of its size, and beyond the sizes that were measured
+  /// what each token of a long text costs. It never costs more than the two one after the other.
+  func nanoseconds(_ tokens: Int, reading: Int, perToken: Int64) -> Int64 {
+    guard reading > 0 else { return self[tokens] }
+    let size = tokens + reading
+    let beyond = Int64(max(0, size - largest)) * perToken
+    return min(self[min(size, largest)] + beyond, self[max(1, tokens)] + Int64(reading) * perToken)
   }
 
   subscript(size: Int) -> Int64 { size < table.count ? table[size] : Self.nanoseconds(curve, size) }

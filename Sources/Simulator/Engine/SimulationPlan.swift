@@ -54,6 +54,8 @@ public struct SimulationPlan: Sendable {
   public var variation = PassVariation.steady
   /// Time between a target pass and the next that the controller itself needs.
   public var stepOverhead: Duration
+  /// Whether prompts that begin alike are read once, as long as the target's cache has them.
+  public var sharesPrompts = true
   /// A worker that is silent for so long counts as gone.
   public var livenessTimeout: Duration
   public var recordsTimeline: Bool

@@ -48,6 +48,7 @@ struct BenchmarkPrediction: Sendable {
             prefillPerToken: cache.draftKeeps ? .zero : profile.draft.prefill, link: link)
         ])
       plan.targetPrefillPerToken = cache.targetKeeps ? .zero : profile.target.prefill
+      plan.sharesPrompts = false
       plan.variation = profile.variation
       plan.contention = profile.contention
       plan.draftContention = profile.draftContention
