@@ -18,6 +18,12 @@ struct RemoteNames: Sendable {
     if let others { for name in others { body(name) } }
   }
 
+  func ids(of worker: WorkerID) -> [RemoteNodeID] {
+    var ids: [RemoteNodeID] = []
+    forEach { if $0.worker == worker { ids.append($0.id) } }
+    return ids
+  }
+
   mutating func add(_ id: RemoteNodeID, of worker: WorkerID) {
     let name = Name(worker: worker, id: id)
     if first == nil { first = name } else { others = (others ?? []) + [name] }

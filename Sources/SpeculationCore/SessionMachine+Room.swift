@@ -10,6 +10,21 @@ extension SessionMachine {
     for id in ids {
       guard case .live(let node)? = workers.values[index].forget(id, in: tree) else { continue }
       tree.annotate(node) { $0.names.remove(id, of: worker) }
+      forget(below: node, of: worker, at: index)
+    }
+  }
+
+  /// With a node all below it has gone, whether the worker says so or not: whoever makes room relies on it.
+  private mutating func forget(below node: NodeID, of worker: WorkerID, at index: Int) {
+    guard tree.hasChildren(node) else { return }
+    var open = tree.children(of: node)
+    while let next = open.popLast() {
+      let ids = tree.annotation(of: next).names.ids(of: worker)
+      // Then nothing below it has a name either.
+      guard !ids.isEmpty else { continue }
+      for id in ids { _ = workers.values[index].forget(id, in: tree) }
+      tree.annotate(next) { $0.names.removeAll(of: worker) }
+      open += tree.children(of: next)
     }
   }
 

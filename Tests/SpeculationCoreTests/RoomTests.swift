@@ -284,4 +284,35 @@ private struct Follower {
     send(.node(2))
     #expect(machine.statistics.droppedExpansions > 0)
   }
+
+  /// A worker that gives up a node and goes on below it: what is below has gone with it, and nothing breaks.
+  @Test func whoGivesUpANodeHasNothingBelowIt() {
+    let worker = WorkerID(1)
+    var machine = controller(configuration(maxTreeNodes: 16))
+    _ = machine.workerJoined(worker)
+    _ = machine.start()
+    var next: RemoteNodeID = 1
+    func expand(_ site: ExpansionSite, forgotten: [RemoteNodeID] = []) {
+      let first = TokenID(next) + 20
+      let expansion = Expansion(
+        site: site, firstChild: next,
+        distribution: guesses(0.5, [first: 0.4, first + 1: 0.3, first + 2: 0.2, first + 3: 0.05]),
+        knownPosition: 1, forgotten: forgotten)
+      next += 4
+      #expect(machine.receive(expansion, from: worker).compactMap(\.violation) == [])
+      #expect(machine.brokenInvariant == nil)
+    }
+    expand(.root(position: 1))
+    expand(.node(1))
+    expand(.node(2), forgotten: [1])
+    expand(.node(3))
+    expand(.node(4))
+    #expect(machine.treeCount == 20)
+    #expect(machine.statistics.lateExpansions == 0)
+    // Nodes 5 to 8 are below node 1. Room is made for what comes, of which node 1 has to be a part.
+    for id in 5...8 as ClosedRange<RemoteNodeID> { expand(.node(id)) }
+    #expect(machine.statistics.lateExpansions == 4)
+    expand(.node(9))
+    #expect(machine.treeCount < 24)
+  }
 }
