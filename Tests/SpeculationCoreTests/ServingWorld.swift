@@ -38,7 +38,6 @@ struct ServingWorld {
   private(set) var preempted: [SessionID] = []
   private var homeTasks: [DraftTask<SessionMachine.NodeID>]?
   private var prompts: [SessionID: [TokenID]] = [:]
-  private var requests: [SessionID: Int] = [:]
   private var admitted: Set<SessionID> = []
   /// Cells of the target that hold something, by session.
   private var cells: [SessionID: Int] = [:]
@@ -131,7 +130,6 @@ struct ServingWorld {
       let id = SessionID(UInt64(prompts.count + 1))
       prompts[id] = (0..<tokens).map { Self.token(id, at: $0) }
       texts[id] = []
-      requests[id] = prompts.count
       try handle(
         .request(
           ServingRequest(
