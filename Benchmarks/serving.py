@@ -184,6 +184,19 @@ class Processes:
             self.kill()
 
 
+async def remote_worker(processes, program, workers_port, draft, rtt, cpus, pin=(), label="", arguments=()):
+    """Starts a worker that drafts for a server from across an emulated link, and waits until it is attached."""
+    link = processes.start(f"{label}link", [
+        *pin, program, "link", "--listen", "127.0.0.1:0", "--connect", f"127.0.0.1:{workers_port}", "--rtt", rtt,
+        "--json", "--exit-with-parent"])
+    near = (await link.event("ready"))["port"]
+    worker = processes.start(f"{label}worker", [
+        *pin, program, "worker", "--connect", f"127.0.0.1:{near}", "--draft", draft, "--cpus", cpus, "--nice", "idle",
+        "--json", "--exit-with-parent", *arguments])
+    await worker.event("connected", 120)
+    return worker
+
+
 class Response:
     def __init__(self, status, headers, body=b""):
         self.status, self.headers, self.body = status, headers, body

@@ -3,57 +3,46 @@
 struct SessionTable: Sendable {
   /// Ascending.
   private(set) var ids: [SessionID] = []
-  /// Where the session of each id is.
-  private var places: [Int] = []
-  private var slots: [ServedSession] = []
+  /// In the order of `ids`.
+  private var sessions: [ServedSession] = []
 
   var count: Int { ids.count }
 
   /// O(log(sessions)).
   func contains(_ id: SessionID) -> Bool {
-    let index = insertionIndex(of: id)
-    return index < ids.count && ids[index] == id
+    let place = insertionPlace(of: id)
+    return place < ids.count && ids[place] == id
   }
 
   /// A session that is there.
   subscript(id: SessionID) -> ServedSession {
-    _read { yield slots[place(of: id)] }
-    _modify { yield &slots[place(of: id)] }
+    _read { yield sessions[place(of: id)] }
+    _modify { yield &sessions[place(of: id)] }
   }
 
   mutating func insert(_ session: ServedSession, as id: SessionID) {
-    let index = insertionIndex(of: id)
-    precondition(index == ids.count || ids[index] != id, "\(id) is there already")
-    ids.insert(id, at: index)
-    places.insert(slots.count, at: index)
-    slots.append(session)
+    let place = insertionPlace(of: id)
+    precondition(place == ids.count || ids[place] != id, "\(id) is there already")
+    ids.insert(id, at: place)
+    sessions.insert(session, at: place)
   }
 
   /// Removes a session that is there.
   mutating func remove(_ id: SessionID) -> ServedSession {
-    let index = insertionIndex(of: id)
     let place = place(of: id)
-    ids.remove(at: index)
-    places.remove(at: index)
-    let removed = slots[place]
-    let last = slots.removeLast()
-    if place < slots.count {
-      slots[place] = last
-      places[places.firstIndex(of: slots.count)!] = place
-    }
-    return removed
+    ids.remove(at: place)
+    return sessions.remove(at: place)
   }
 
   private func place(of id: SessionID) -> Int {
-    let index = insertionIndex(of: id)
-    precondition(index < ids.count && ids[index] == id, "\(id) is not there")
-    return places[index]
+    let place = insertionPlace(of: id)
+    precondition(place < ids.count && ids[place] == id, "\(id) is not there")
+    return place
   }
 
-  private func insertionIndex(of id: SessionID) -> Int {
+  private func insertionPlace(of id: SessionID) -> Int {
     // New sessions have the highest ids, and often there is only one.
     guard let last = ids.last, last >= id else { return ids.count }
-    if last == id { return ids.count - 1 }
     var low = 0
     var high = ids.count - 1
     while low < high {

@@ -42,8 +42,8 @@ struct ServingWorld {
   /// Cells of the target that hold something, by session.
   private var cells: [SessionID: Int] = [:]
   private var workers: Set<WorkerID> = []
-  /// What workers have open, and the positions that they know.
-  private var open: [WorkerID: [SessionID: (position: Int, nextNode: UInt64)]] = [:]
+  /// What workers have open: the position that they know, the next node's id, the last root that they expanded.
+  private var open: [WorkerID: [SessionID: (position: Int, nextNode: UInt64, expanded: Int)]] = [:]
   private var lastWorker: UInt64 = 0
   private var hasStopped = false
   private var failures = 0
@@ -173,32 +173,31 @@ struct ServingWorld {
       try handle(.workerDetached(worker, reason: "planned"))
     case .workerDrains(let worker): try handle(.workerDraining(worker))
     case .workerGuesses(let worker, let session):
-      guard let known = open[worker]?[session] else { return }
-      // Each position is guessed after once.
-      guard known.nextNode != 0 else { return }
-      open[worker]![session]!.nextNode = 0
-      try handle(
-        .workerSaid(
-          worker,
-          .expansion(
-            session,
-            Expansion(
-              site: .root(position: known.position), firstChild: known.nextNode,
-              distribution: Self.guess(after: known.position + 1, of: session), knownPosition: known.position)
-          )))
+      // Each root is expanded once.
+      guard let known = open[worker]?[session], known.expanded < known.position else { return }
+      let distribution = Self.guess(after: known.position + 1, of: session)
+      open[worker]![session]!.expanded = known.position
+      open[worker]![session]!.nextNode += UInt64(distribution.candidates.count)
+      try hear(
+        Expansion(
+          site: .root(position: known.position), firstChild: known.nextNode, distribution: distribution,
+          knownPosition: known.position), of: session, from: worker)
     case .workerDeclines(let worker, let session):
       open[worker]![session] = nil
       try handle(.workerSaid(worker, .declined(session, reason: "planned")))
     case .workerLies(let worker, let session):
-      try handle(
-        .workerSaid(
-          worker,
-          .expansion(
-            session,
-            Expansion(
-              site: .node(1 << 40), firstChild: 1 << 41, distribution: guesses([1: 0.5]), knownPosition: 0))))
+      try hear(
+        Expansion(
+          site: .node(1 << 40), firstChild: 1 << 41, distribution: guesses([1: 0.5]), knownPosition: 0),
+        of: session, from: worker)
     }
     if let broken = machine.brokenInvariant { throw CheckFailure(broken) }
+  }
+
+  private mutating func hear(
+    _ expansion: Expansion, of session: SessionID, from worker: WorkerID
+  ) throws {
+    try handle(.workerSaid(worker, .expansion(session, expansion)))
   }
 
   private static func guess(after count: Int, of session: SessionID) -> Distribution {
@@ -313,7 +312,7 @@ struct ServingWorld {
     switch message {
     case .open(let id, let context, _, _):
       guard open[worker]?[id] == nil else { throw CheckFailure("\(id) is opened twice") }
-      open[worker]![id] = (context.count - 1, 1)
+      open[worker]![id] = (context.count - 1, 1, -1)
     case .commit(let id, let position, let tokens, _):
       // A worker that has declined may hear of one more commit.
       guard let known = open[worker]?[id] else { return }

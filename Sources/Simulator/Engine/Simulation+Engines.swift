@@ -32,7 +32,7 @@ extension Simulation {
         controllers[controller].prompts.didRead(part.session, requests[Int(part.session.rawValue)].cached)
       }
     }
-    var time = targetNanoseconds.nanoseconds(
+    var time = targetNanoseconds.time(
       tokens, reading: read, perToken: plan.targetPrefillPerToken.wholeNanoseconds)
     let isContended = controllers[controller].homeAnswer != nil || workers.contains(where: \.isBusy)
     if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }
@@ -76,15 +76,16 @@ extension Simulation {
   }
 
   mutating func release(_ id: SessionID, _ controller: Int) {
-    requests[Int(id.rawValue)].cached = 0
-    requests[Int(id.rawValue)].isRead = false
-    requests[Int(id.rawValue)].hasBegun = false
-    if requests[Int(id.rawValue)].makesRoom {
+    let index = Int(id.rawValue)
+    requests[index].cached = 0
+    requests[index].isRead = false
+    requests[index].hasBegun = false
+    if requests[index].makesRoom {
       controllers[controller].prompts.discard(id)
     } else {
       controllers[controller].prompts.release(id)
     }
-    requests[Int(id.rawValue)].makesRoom = false
+    requests[index].makesRoom = false
     if controllers[controller].isTargetBusy {
       controllers[controller].releases.append(id)
     } else {
@@ -108,7 +109,7 @@ extension Simulation {
     let time =
       noise.vary(
         besideTarget(
-          homeNanoseconds.nanoseconds(
+          homeNanoseconds.time(
             tasks.count, reading: unread, perToken: plan.homePrefillPerToken.wholeNanoseconds)),
         by: plan.variation.draft)
     var answer: [Distribution] = []

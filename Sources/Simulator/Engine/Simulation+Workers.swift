@@ -147,19 +147,12 @@ extension Simulation {
     let time =
       noise.vary(
         besideTarget(
-          workers[worker].nanoseconds.nanoseconds(
+          workers[worker].nanoseconds.time(
             tasks.count, reading: unread, perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds)),
         by: plan.variation.draft)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {
-      let index = Int(task.session.rawValue)
-      let guesses =
-        requests[index].isOver
-        ? Self.nothing
-        : Self.draft(
-          task, text: requests[index].text, promptCount: requests[index].promptCount,
-          repeats: requests[index].repeats, source)
-      workers[worker].pass.append(guesses)
+      workers[worker].pass.append(draft(task))
       workers[worker].passSessions.append(task.session)
     }
     workers[worker].passDuration = .nanoseconds(time)
@@ -181,7 +174,7 @@ extension Simulation {
       reading.evaluated == 0
       ? 0
       : besideTarget(
-        workers[worker].nanoseconds.nanoseconds(
+        workers[worker].nanoseconds.time(
           0, reading: reading.evaluated, perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds))
     workers[worker].reading = reading
     workers[worker].passDuration = .nanoseconds(time)
@@ -190,17 +183,18 @@ extension Simulation {
     schedule(.workerDone(worker: worker, epoch: workers[worker].epoch), at: now + time)
   }
 
-  /// Takes what it needs one by one: a copy of the request, for each node, would be the most expensive part.
-  private static func draft(
-    _ task: DraftTask<WorkerMachine.NodeID>, text: Int, promptCount: Int, repeats: Bool, _ source: TokenSource
-  ) -> Distribution {
-    let committed = task.skipped + task.prefix.count - promptCount
+  private func draft(_ task: DraftTask<WorkerMachine.NodeID>) -> Distribution {
+    // Field by field: a request is too large to be copied for each node.
+    let index = Int(task.session.rawValue)
+    guard !requests[index].isOver else { return Self.nothing }
+    let committed = task.skipped + task.prefix.count - requests[index].promptCount
     if task.skipped == 0 {
-      return source.draft(text: text, committed: committed, path: task.path, repeats: repeats)
+      return source.draft(
+        text: requests[index].text, committed: committed, path: task.path, repeats: requests[index].repeats)
     }
     return source.draft(
-      text: text, committed: committed, path: task.path,
-      tail: promptCount - task.skipped - ReadingTask.head, repeats: repeats)
+      text: requests[index].text, committed: committed, path: task.path,
+      tail: requests[index].promptCount - task.skipped - ReadingTask.head, repeats: requests[index].repeats)
   }
 
   /// For a session that has ended.

@@ -310,7 +310,7 @@ struct CostTable {
   ///
   /// What is read rides along: the pass costs as much as any other of its size, and beyond the sizes that were measured
   /// what each token of a long text costs. It never costs more than the two one after the other.
-  func nanoseconds(_ tokens: Int, reading: Int, perToken: Int64) -> Int64 {
+  func time(_ tokens: Int, reading: Int, perToken: Int64) -> Int64 {
     guard reading > 0 else { return self[tokens] }
     let size = tokens + reading
     let beyond = Int64(max(0, size - largest)) * perToken
