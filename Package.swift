@@ -65,6 +65,7 @@ let package = Package(
       name: "NodeRuntime",
       dependencies: [
         "SpeculationCore", "ModelBackend",
+        .product(name: "Collections", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

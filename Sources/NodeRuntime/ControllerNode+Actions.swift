@@ -73,12 +73,12 @@ extension ControllerNode {
         sampling: outputs[part.session]?.sampling ?? .greedy, grammar: outputs[part.session]?.grammar,
         logprobs: outputs[part.session]?.logprobs)
     }
-    targetQueue.enqueue { [target] in
-      do {
-        let result = try await target.verify(requests, prefillBudget: pass.prefillBudget)
-        await self.passEnded(requests, result)
-      } catch {
-        await self.passFailed(error)
+    targetQueue.enqueue(for: self) { [target] in
+      await Result { try await target.verify(requests, prefillBudget: pass.prefillBudget) }
+    } answered: { node, result in
+      switch result {
+      case .success(let pass): node.passEnded(requests, pass)
+      case .failure(let error): node.passFailed(error)
       }
     }
   }
@@ -111,11 +111,13 @@ extension ControllerNode {
 
   private func release(_ id: SessionID) {
     releasing.insert(id)
-    targetQueue.enqueue { [target] in
+    targetQueue.enqueue(for: self) { [target] in
       await target.release(id)
-      await self.released(id)
+    } answered: { node, _ in
+      node.released(id)
     }
-    if let home { homeQueue.enqueue { await home.release(id) } }
+    guard let home else { return }
+    homeQueue.enqueue(for: self) { await home.release(id) } answered: { _, _ in }
   }
 
   private func released(_ id: SessionID) {
@@ -129,11 +131,12 @@ extension ControllerNode {
   private func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>]) {
     guard let home else { preconditionFailure("drafting at home without a draft model") }
     let requests = tasks.map(ExpansionRequest.init)
-    homeQueue.enqueue {
-      do {
-        await self.homePassEnded(requests.map(\.session), try await home.expand(requests))
-      } catch {
-        await self.homePassFailed(error)
+    homeQueue.enqueue(for: self) {
+      await Result { try await home.expand(requests) }
+    } answered: { node, result in
+      switch result {
+      case .success(let pass): node.homePassEnded(requests.map(\.session), pass)
+      case .failure(let error): node.homePassFailed(error)
       }
     }
   }
@@ -155,6 +158,12 @@ extension ControllerNode {
   private func homePassFailed(_ error: any Error) {
     log.warning("drafting at home failed; going on without", metadata: ["error": "\(error)"])
     tell(.homePassFailed(reason: "\(error)"))
+  }
+}
+
+extension Result where Failure == any Error {
+  fileprivate init(_ body: @Sendable () async throws -> Success) async {
+    do { self = .success(try await body()) } catch { self = .failure(error) }
   }
 }
 

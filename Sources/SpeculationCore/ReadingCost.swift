@@ -29,15 +29,15 @@ struct ReadingCost: Hashable, Sendable {
   // MARK: Sizes
 
   /// Time after which a worker is to have something to say of a text that it has never seen.
-  private static let firstWord = 0.35
+  private static let firstWord = 0.25
   /// Tokens of a text's beginning that an excerpt keeps. A model attends to the first tokens wherever it is, and what
   /// kind of a text it is stands there.
-  static let head = 24
+  static let head = 8
   private static let leastTail = 16
   /// A text is read before the first guess where that takes less than so many times what an excerpt takes.
-  private static let patience = 6
+  private static let patience = 10
   /// How many times as much a larger excerpt holds.
-  private static let growth = 8
+  private static let growth = 12
   /// A larger excerpt is read where the text is so many times as long.
   private static let worthwhile = 3
 
