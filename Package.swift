@@ -12,10 +12,12 @@ let package = Package(
   products: [
     .executable(name: "wanspec", targets: ["wanspec"]),
     .library(name: "SpeculationCore", targets: ["SpeculationCore"]),
+    .library(name: "ConstrainedDecoding", targets: ["ConstrainedDecoding"]),
     .library(name: "ModelBackend", targets: ["ModelBackend"]),
     .library(name: "LlamaBackend", targets: ["LlamaBackend"]),
     .library(name: "NodeRuntime", targets: ["NodeRuntime"]),
     .library(name: "DraftExchange", targets: ["DraftExchange"]),
+    .library(name: "Serving", targets: ["Serving"]),
     .library(name: "WideArea", targets: ["WideArea"]),
     .library(name: "Simulator", targets: ["Simulator"]),
     .library(name: "Reporting", targets: ["Reporting"]),
@@ -50,21 +52,28 @@ let package = Package(
       name: "SpeculationCore",
       dependencies: [.product(name: "Collections", package: "swift-collections")],
       swiftSettings: settings),
+    // JSON from and for peers that are not trusted: no repairs, bounded, every value with its bytes.
+    .target(name: "StrictJSON", swiftSettings: settings),
+    // Texts that have to follow a grammar or a JSON Schema: which tokens may come next.
+    .target(
+      name: "ConstrainedDecoding", dependencies: ["SpeculationCore", "StrictJSON"], swiftSettings: settings),
     // What a model engine is: protocols and values, and the keyed choice of a token.
     .target(
       name: "ModelBackend",
-      dependencies: ["SpeculationCore", .product(name: "Crypto", package: "swift-crypto")],
+      dependencies: [
+        "SpeculationCore", "ConstrainedDecoding", .product(name: "Crypto", package: "swift-crypto"),
+      ],
       swiftSettings: settings),
     // llama.cpp's C interface. `llama.pc` comes from dev/bootstrap or from the system.
     .systemLibrary(name: "CLlama", pkgConfig: "llama"),
     .target(
       name: "LlamaBackend",
-      dependencies: ["ModelBackend", "CLlama"],
+      dependencies: ["ModelBackend", "ConstrainedDecoding", "CLlama"],
       swiftSettings: settings),
     .target(
       name: "NodeRuntime",
       dependencies: [
-        "SpeculationCore", "ModelBackend",
+        "SpeculationCore", "ModelBackend", "ConstrainedDecoding",
         .product(name: "Collections", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -149,6 +158,7 @@ let package = Package(
     // Rows to tables, charts and one self-contained HTML file. Knows nothing of what the rows are about.
     .target(
       name: "Reporting",
+      dependencies: ["StrictJSON"],
       resources: [.copy("Resources")],
       swiftSettings: settings),
     // Programs that this one starts; those that watch their standard input end with it.
@@ -183,7 +193,7 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "SpeculationCore", "ModelBackend", "NodeRuntime", "Credentials",
+        "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime", "Credentials", "StrictJSON",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -197,33 +207,57 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: settings),
+    // A controller, a worker, a whole server in any program: engines, nodes, the exchange and the gateway put together.
+    .target(
+      name: "Serving",
+      dependencies: [
+        "SpeculationCore", "ModelBackend", "NodeRuntime", "DraftExchange", "Gateway", "Credentials",
+        "ProcessControl",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: settings),
     .executableTarget(
       name: "wanspec",
       dependencies: [
-        "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
+        "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange", "Serving",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
         "Credentials", "Gateway", "StrictYAML", "LatencyStudy", "StudyAnalysis", "StudyStatistics",
         "StudyReport", "RegionEmulator", "Placement",
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       swiftSettings: settings),
+    // Programs that link the libraries, as others would.
+    .executableTarget(
+      name: "example-serve",
+      dependencies: [
+        "LlamaBackend", "Serving", .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ],
+      path: "Examples/ServeModel", swiftSettings: settings),
+    .executableTarget(
+      name: "example-generate", dependencies: ["LlamaBackend", "ModelBackend", "NodeRuntime", "Serving"],
+      path: "Examples/WhoGuessedWhat", swiftSettings: settings),
     .target(
       name: "SpeculationTesting",
-      dependencies: ["SpeculationCore", "ModelBackend", "Simulator"],
+      dependencies: ["SpeculationCore", "ConstrainedDecoding", "ModelBackend", "Simulator"],
       swiftSettings: settings),
     .testTarget(
       name: "SpeculationCoreTests",
       dependencies: ["SpeculationCore", "Simulator", "SpeculationTesting"], swiftSettings: settings),
+    .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
+    .testTarget(
+      name: "ConstrainedDecodingTests",
+      dependencies: ["ConstrainedDecoding", "Simulator", "SpeculationTesting"], swiftSettings: settings),
     .testTarget(
       name: "ModelBackendTests",
-      dependencies: ["ModelBackend", "Simulator", "SpeculationTesting"], swiftSettings: settings),
+      dependencies: ["ModelBackend", "ConstrainedDecoding", "Simulator", "SpeculationTesting"],
+      swiftSettings: settings),
     .testTarget(
       name: "LlamaBackendTests",
-      dependencies: ["LlamaBackend", "ModelStore", "Simulator", "SpeculationTesting"],
+      dependencies: ["LlamaBackend", "ConstrainedDecoding", "ModelStore", "Simulator", "SpeculationTesting"],
       swiftSettings: settings),
     .testTarget(
       name: "NodeRuntimeTests",
@@ -326,7 +360,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "wanspec", "ModelStore", "ProcessControl", "Simulator", "SpeculationTesting", "BrowserTesting",
+        "wanspec", "example-serve", "example-generate", "ModelStore", "ProcessControl", "Simulator",
+        "SpeculationTesting", "BrowserTesting",
       ],
       exclude: ["openai_client.py"],
       swiftSettings: settings),

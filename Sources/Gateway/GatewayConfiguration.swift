@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import Logging
 import ModelBackend
 import NIOSSL

@@ -1,4 +1,5 @@
 import Dispatch
+import ModelBackend
 
 /// Runs an engine's computations under a lowered priority.
 ///

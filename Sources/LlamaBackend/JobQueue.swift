@@ -1,4 +1,5 @@
 import CLlama
+import ModelBackend
 
 #if canImport(Glibc)
   import Glibc

@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import ModelBackend
 import SpeculationCore
 
@@ -15,7 +16,12 @@ struct SessionGrammars {
       tokens
       ?? TokenBytes(vocabularySize: model.vocabularySize) { model.piece(of: $0, special: false) }
     self.tokens = tokens
-    let session = try GrammarSession(grammar, tokens: tokens, endTokens: endTokens)
+    let session: GrammarSession
+    do {
+      session = try GrammarSession(grammar, tokens: tokens, endTokens: endTokens)
+    } catch {
+      throw ModelError(.invalidRequest, "\(error)")
+    }
     sessions[id] = session
     return session
   }

@@ -18,7 +18,7 @@ import Synchronization
 /// call depends on another having succeeded. The actor runs on a thread of its own, which may be pinned.
 public actor LlamaEngine {
   public nonisolated let model: ModelDescription
-  public nonisolated let tokenizer: LlamaTokenizer
+  public nonisolated let tokenizer: any Tokenizer
   public nonisolated let weights: LlamaModel
   nonisolated let thread: EngineThread
   nonisolated let stop = StopFlag()
@@ -94,12 +94,13 @@ public actor LlamaEngine {
     freeLanes = (0..<Int32(options.lanes)).reversed()
   }
 
-  /// Makes running and later passes fail with `ModelError.cancelled`. The handles are freed with the last
-  /// reference to the engine.
+  public nonisolated let capabilities = EngineCapabilities(
+    drafts: .trees, sampling: .keyed, isDeterministic: false, margins: true, logprobs: true, grammars: true)
+
+  /// The handles are freed with the last reference to the engine.
   public nonisolated func shutDown() { stop.set() }
 
-  /// Returns when the passes that were under way are over. After `shutDown`, before the process ends: the
-  /// library's globals must not go while it computes.
+  /// The library's globals must not go while it computes.
   public func settle() {}
 
   /// Threads that compute.

@@ -43,9 +43,7 @@ public struct ReadingRequest: Sendable {
 }
 
 /// The model that guesses. One pass expands nodes of several sessions.
-public protocol DraftModel: Sendable {
-  var model: ModelDescription { get }
-
+public protocol DraftModel: Engine {
   /// - Returns: one distribution for each request, in the same order. All requests of a session in one call
   ///   have the same prefix.
   /// - Throws: `ModelError`. A failed pass leaves the sessions as they were before.
@@ -56,13 +54,6 @@ public protocol DraftModel: Sendable {
   /// - Returns: how many of the request's tokens are cached now, whoever they were read for
   /// - Throws: `ModelError`. A failed pass leaves the sessions as they were before.
   func read(_ request: ReadingRequest) async throws -> PassResult<Int>
-
-  /// Forget a session. What was cached of its text is free for others, or kept for a later session that begins alike
-  /// while nobody needs the room. Unknown sessions are ignored.
-  func release(_ session: SessionID) async
-
-  /// Forget a session and all that was cached for it: no later text will begin like it.
-  func discard(_ session: SessionID) async
 }
 
 /// Text to tokens and back.

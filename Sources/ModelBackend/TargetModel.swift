@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import SpeculationCore
 
 /// Guessed tokens below a root, in an order in which every parent precedes its children.
@@ -115,12 +116,7 @@ public struct PassResult<Result: Sendable>: Sendable {
 }
 
 /// The model that decides. One pass verifies the trees of several sessions.
-///
-/// Implementations: an engine in this process, or an adapter to one behind a network. Calls from several
-/// tasks are queued and run one after the other.
-public protocol TargetModel: Sendable {
-  var model: ModelDescription { get }
-
+public protocol TargetModel: Engine {
   /// - Parameter prefillBudget: tokens of prefixes that this pass may evaluate beyond the last one of each, so
   ///   that a long prompt does not hold up the others. Requests are served in their order; one whose prefix is
   ///   still not all evaluated gets a result without choices and is to be asked again.
@@ -132,10 +128,6 @@ public protocol TargetModel: Sendable {
 
   /// What the cache can hold over all sessions.
   var cacheCapacity: CacheCapacity { get }
-
-  /// Forget a session. What was cached for it is free for others, or kept for a later session that begins alike
-  /// while nobody needs the room. Unknown sessions are ignored.
-  func release(_ session: SessionID) async
 }
 
 extension TargetModel {

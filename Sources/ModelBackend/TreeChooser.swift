@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import SpeculationCore
 
 /// Chooses after the nodes of one verification request, with everything that the request asks for: biases,
@@ -65,17 +66,22 @@ public final class TreeChooser {
     by grammar: GrammarSession, after node: Int, position: Int, logits: UnsafeBufferPointer<Float>
   ) throws -> TargetChoice {
     // Below a token that the grammar forbids nothing is ever chosen.
-    guard let state = state(after: node, grammar) else { return grammar.ending }
+    guard let state = state(after: node, grammar) else { return Self.ending(grammar) }
     let row = adjusted(logits, after: node)
     let free = try TokenChooser.choose(row, settings: request.sampling, position: position)
     if grammar.allows(free.token, in: state) { return free }
     let allowed = grammar.allowed(in: state)
-    if allowed.isEmpty { return grammar.ending }
+    if allowed.isEmpty { return Self.ending(grammar) }
     var choice = try TokenChooser.choose(
       scratch.masked(row, allowed: allowed), settings: request.sampling, position: position)
     // Where it stands is decided twice: for the token that is forbidden, and among the others.
     choice.margin = min(choice.margin, free.margin)
     return choice
+  }
+
+  /// The choice where nothing is allowed.
+  private static func ending(_ grammar: GrammarSession) -> TargetChoice {
+    TargetChoice(token: grammar.endToken, margin: .infinity)
   }
 
   private func adjusted(

@@ -117,7 +117,10 @@ extension ControllerNode {
       node.released(id)
     }
     guard let home else { return }
-    homeQueue.enqueue(for: self) { await home.release(id) } answered: { _, _ in }
+    homeQueue.enqueue(for: self) {
+      await home.release(id)
+    } answered: { _, _ in
+    }
   }
 
   private func released(_ id: SessionID) {

@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import Logging
 import ModelBackend
 import SpeculationCore
@@ -83,7 +84,7 @@ public actor ControllerNode {
     let id = SessionID(nextSession)
     nextSession += 1
     let (stream, output) = AsyncThrowingStream<GenerationEvent, any Error>.makeStream()
-    if let problem = request.outputProblem {
+    if let problem = request.outputProblem(target.capabilities) {
       output.finish(throwing: GenerationError(.invalidRequest, problem))
       return stream
     }

@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import ModelBackend
 import SpeculationCore
 
@@ -32,10 +33,12 @@ public struct GenerationRequest: Sendable {
 }
 
 extension GenerationRequest {
-  /// What is wrong with the log-probabilities asked for, as a sentence; nil when they are valid.
+  /// What is wrong with the grammar or the log-probabilities asked for, as a sentence; nil when nothing is.
   ///
   /// Checked before the engine sees them: a request that it refuses fails a pass for all sessions in it.
-  var outputProblem: String? {
+  func outputProblem(_ engine: EngineCapabilities) -> String? {
+    if grammar != nil, !engine.grammars { return "the engine of this target follows no grammars" }
+    if logprobs != nil, !engine.logprobs { return "the engine of this target says no log-probabilities" }
     if let count = logprobs, !(0...TokenLogprobs.maxTop).contains(count) {
       return "between 0 and \(TokenLogprobs.maxTop) log-probabilities can be asked for, not \(count)"
     }

@@ -1,3 +1,5 @@
+import StrictJSON
+
 extension DataTable {
   /// The table as CSV after RFC 4180: a line of column names, CRLF after every line, quotes where needed.
   /// Numbers have every digit; empty cells and numbers that are not finite are empty.
@@ -18,11 +20,7 @@ extension DataTable {
   /// The table as a JSON array of one object a row, one row a line, members in the order of the columns.
   /// Empty cells and numbers that are not finite are null.
   public func json() -> String {
-    let names = columns.map { column in
-      var name = ""
-      JSON.write(column.name, to: &name)
-      return name
-    }
+    let names = columns.map { JSONString.quoted($0.name, inScript: true) }
     var output = "["
     for (number, row) in rows.enumerated() {
       output += number == 0 ? "\n{" : ",\n{"

@@ -1,4 +1,5 @@
 import Foundation
+import StrictJSON
 
 /// A JSON value whose text is always the same bytes: object keys sorted, one way to write each number.
 package enum JSON: Sendable, Equatable {
@@ -21,7 +22,7 @@ package enum JSON: Sendable, Equatable {
     case .null: output += "null"
     case .bool(let value): output += value ? "true" : "false"
     case .number(let value): output += NumberText.json(value)
-    case .string(let value): Self.write(value, to: &output)
+    case .string(let value): output += JSONString.quoted(value, inScript: true)
     case .array(let values):
       output += "["
       for (index, value) in values.enumerated() {
@@ -35,30 +36,12 @@ package enum JSON: Sendable, Equatable {
         .enumerated()
       {
         if index > 0 { output += "," }
-        Self.write(name, to: &output)
+        output += JSONString.quoted(name, inScript: true)
         output += ":"
         members[name]!.write(to: &output)
       }
       output += "}"
     }
-  }
-
-  package static func write(_ value: String, to output: inout String) {
-    output += "\""
-    for scalar in value.unicodeScalars {
-      switch scalar {
-      case "\"": output += "\\\""
-      case "\\": output += "\\\\"
-      case "\n": output += "\\n"
-      case "\r": output += "\\r"
-      case "\t": output += "\\t"
-      case "<", "\u{2028}", "\u{2029}", "\0"..<" ":
-        let digits = String(scalar.value, radix: 16)
-        output += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: output.unicodeScalars.append(scalar)
-      }
-    }
-    output += "\""
   }
 
   /// The object with further members; nil leaves one out.

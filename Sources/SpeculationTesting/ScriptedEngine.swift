@@ -1,6 +1,7 @@
 import ModelBackend
 import Simulator
 import SpeculationCore
+import Synchronization
 
 /// How a scripted engine behaves apart from its answers.
 public struct ScriptedTiming: Sendable {
@@ -33,6 +34,12 @@ public struct ScriptedTiming: Sendable {
     random.append(UInt64(pass))
     return random.uniform(0) < failureRate
   }
+}
+
+extension EngineCapabilities {
+  /// A script keeps to no grammar.
+  static let scripted = EngineCapabilities(
+    drafts: .trees, sampling: .keyed, isDeterministic: true, margins: true, logprobs: true, grammars: false)
 }
 
 extension ModelDescription {
@@ -106,7 +113,7 @@ actor ScriptedEngine {
   private(set) var passes = 0
   private var last: Task<Void, Never>?
   private var meanwhile: ScriptedTarget.Meanwhile?
-  private var isShutDown = false
+  private nonisolated let isShutDown = Atomic<Bool>(false)
 
   init(timing: ScriptedTiming, ledger: CacheLedger) {
     self.timing = timing
@@ -116,7 +123,10 @@ actor ScriptedEngine {
   func setMeanwhile(_ meanwhile: ScriptedTarget.Meanwhile?) { self.meanwhile = meanwhile }
 
   /// Makes running and later passes fail.
-  func shutDown() { isShutDown = true }
+  nonisolated func shutDown() { isShutDown.store(true, ordering: .releasing) }
+
+  /// Returns when what was asked for before is over.
+  func settle() async { await last?.value }
 
   /// - Throws: `ModelError`; the cache is then as it was before.
   func pass(_ work: Work) async throws -> Outcome {
@@ -176,7 +186,7 @@ actor ScriptedEngine {
   }
 
   private func checkIsRunning() throws {
-    if isShutDown { throw ModelError(.cancelled, "the engine was shut down") }
+    if isShutDown.load(ordering: .acquiring) { throw ModelError(.cancelled, "the engine was shut down") }
   }
 }
 

@@ -10,6 +10,10 @@ public struct ScriptedTarget: TargetModel {
   public let cacheCapacity: CacheCapacity
   private let engine: ScriptedEngine
 
+  public var tokenizer: any Tokenizer { ScriptedTokenizer(vocabularySize: script.vocabularySize) }
+
+  public var capabilities: EngineCapabilities { .scripted }
+
   public init(
     _ script: ScriptedModel, cache: ScriptedCache = ScriptedCache(), timing: ScriptedTiming = ScriptedTiming()
   ) {
@@ -36,8 +40,9 @@ public struct ScriptedTarget: TargetModel {
   /// For all passes that begin from now on.
   public func duringPasses(_ meanwhile: @escaping Meanwhile) async { await engine.setMeanwhile(meanwhile) }
 
-  /// Makes running and later passes fail with `ModelError.cancelled`.
-  public func shutDown() async { await engine.shutDown() }
+  public func shutDown() { engine.shutDown() }
+
+  public func settle() async { await engine.settle() }
 
   public func verify(
     _ requests: [VerificationRequest], prefillBudget: Int
@@ -75,6 +80,8 @@ public struct ScriptedTarget: TargetModel {
   }
 
   public func release(_ session: SessionID) async { await engine.release(session) }
+
+  public func discard(_ session: SessionID) async { await engine.discard(session) }
 }
 
 /// A draft whose guesses follow a script, and whose cache refuses what a real one of its size refuses. Takes real
@@ -83,6 +90,10 @@ public struct ScriptedDraft: DraftModel {
   public let model: ModelDescription
   public let script: ScriptedModel
   private let engine: ScriptedEngine
+
+  public var tokenizer: any Tokenizer { ScriptedTokenizer(vocabularySize: script.vocabularySize) }
+
+  public var capabilities: EngineCapabilities { .scripted }
 
   public init(
     _ script: ScriptedModel, cache: ScriptedCache = ScriptedCache(), timing: ScriptedTiming = ScriptedTiming()
@@ -102,8 +113,9 @@ public struct ScriptedDraft: DraftModel {
   /// What is cached; during a pass, as after it.
   public var ledger: CacheLedger { get async { await engine.ledger } }
 
-  /// Makes running and later passes fail with `ModelError.cancelled`.
-  public func shutDown() async { await engine.shutDown() }
+  public func shutDown() { engine.shutDown() }
+
+  public func settle() async { await engine.settle() }
 
   public func expand(_ requests: [ExpansionRequest]) async throws -> PassResult<Distribution> {
     let pass = try await engine.pass(
@@ -113,6 +125,12 @@ public struct ScriptedDraft: DraftModel {
         prefix: $0.prefix, path: $0.path, sampling: $0.sampling, candidates: $0.candidates)
     }
     return PassResult(results: results, duration: max(pass.duration, .nanoseconds(1)), tokens: pass.tokens)
+  }
+
+  public func measureCosts(
+    maxBatch: Int, budget: Duration, contextLength: Int
+  ) async throws -> [Int: Duration] {
+    try await measureExpansions(maxBatch: maxBatch, budget: budget, contextLength: contextLength)
   }
 
   /// One request for each session, in the order of their first.

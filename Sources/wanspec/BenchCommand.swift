@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import NodeRuntime
+import Serving
 import SpeculationCore
 
 struct BenchCommand: AsyncParsableCommand {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import LlamaBackend
 import ModelBackend
 import NodeRuntime
 import SpeculationCore
@@ -74,7 +73,7 @@ struct DemoCommand: AsyncParsableCommand {
         BenchmarkConfiguration(name: "wan \($0) ms", mode: .wan, roundTrip: .milliseconds($0))
       }
     // One core each for target and worker, where there are two.
-    let cores = LlamaSystem.allowedCores
+    let cores = EmbeddedEngine.allowedCores
     let session = try BenchmarkSession(
       target: target!, draft: draft!, engine: engine, cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
       workerCores: cores.count > 1 ? CoreList([cores[1]]) : nil, workerArguments: [],

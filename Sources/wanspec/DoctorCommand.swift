@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import LlamaBackend
 import ModelStore
 import Synchronization
 
@@ -152,14 +151,14 @@ struct DoctorCommand: AsyncParsableCommand {
     var findings = [
       Finding(
         name: "engine", level: .fine,
-        text: "llama.cpp \(LlamaSystem.version), \(LlamaSystem.features.joined(separator: " "))")
+        text: EmbeddedEngine.description)
     ]
-    for device in LlamaSystem.devices {
+    for device in EmbeddedEngine.devices {
       findings.append(
         Finding(
           name: "device", level: .fine,
           text: "\(device.name) (\(device.kind)): \(device.description), "
-            + "\(ByteCount.text(Int64(device.totalMemory)))"))
+            + "\(ByteCount.text(Int64(device.memory)))"))
     }
     return findings
   }

@@ -1,9 +1,9 @@
 import ArgumentParser
 import DraftExchange
 import Foundation
-import LlamaBackend
 import ModelBackend
 import NodeRuntime
+import Serving
 import SpeculationCore
 import Synchronization
 
@@ -145,17 +145,16 @@ struct GenerateCommand: AsyncParsableCommand {
     let text = try promptText()
     let resolver = ModelResolver()
     let needsHome = mode!.needsHomeDraft || (mode == .wan && speculation.byHand.policy != .never)
-    let settings = ControllerHost.Settings(
-      target: (try resolver.path(for: target!), engine.llama(cores: cores.cpus?.cores ?? [])),
-      home: needsHome
-        ? (
-          try resolver.path(for: draft!),
-          engine.llama(
-            drafting: Autopilot.limits.passWidth, cores: cores.draftCPUs?.cores ?? cores.cpus?.cores ?? [])
-        ) : nil,
-      listen: mode == .wan ? listen : nil, allowInsecure: security.insecure,
-      security: mode == .wan ? try security.listener(log: .standardError) : .plaintext,
-      livenessTimeout: workerTimeout?.duration)
+    let target = engine.target(try resolver.path(for: target!), cores: cores.cpus?.cores ?? [])
+    var settings = ControllerHost.Settings(target: target.load, listen: mode == .wan ? listen : nil)
+    if needsHome {
+      let draft = engine.draft(
+        try resolver.path(for: draft!), cores: cores.draftCPUs?.cores ?? cores.cpus?.cores ?? [])
+      settings.home = draft.load
+    }
+    settings.allowInsecure = security.insecure
+    if mode == .wan { settings.security = try security.listener(log: .standardError) }
+    settings.livenessTimeout = workerTimeout?.duration
     let note = self.note
     if mode == .wan || mode == .localParallel, let choices = speculation.byHand.note { note(choices) }
     try await ControllerHost.run(
@@ -242,7 +241,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   /// Prints the text as it comes.
   private func show(
-    _ stream: AsyncThrowingStream<GenerationEvent, any Error>, tokenizer: LlamaTokenizer
+    _ stream: AsyncThrowingStream<GenerationEvent, any Error>, tokenizer: any Tokenizer
   ) async throws -> SessionSummary {
     var text = TextStream(tokenizer)
     let colors = OriginColors(isOn: color!.isOn && !json)

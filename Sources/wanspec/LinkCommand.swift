@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Serving
 import WideArea
 
 /// `wanspec link`: imposes a wide-area link on TCP traffic.

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import LlamaBackend
 import ModelStore
 
 struct ModelsCommand: AsyncParsableCommand {
@@ -153,7 +152,7 @@ extension ModelsCommand {
     static let configuration = CommandConfiguration(
       abstract: "Write a model in another number format.",
       discussion: """
-        Formats, largest first: \(LlamaQuantizer.formatNames.joined(separator: ", ")). Converting an already \
+        Formats, largest first: \(EmbeddedEngine.formats.joined(separator: ", ")). Converting an already \
         quantised model to a larger format does not bring back what it lost, but changes how its speed \
         depends on the machine.
         """)
@@ -176,8 +175,8 @@ extension ModelsCommand {
     @OptionGroup var lines: JSONOption
 
     func validate() throws {
-      if !LlamaQuantizer.formatNames.contains(type.lowercased()) {
-        let choices = LlamaQuantizer.formatNames.joined(separator: ", ")
+      if !EmbeddedEngine.formats.contains(type.lowercased()) {
+        let choices = EmbeddedEngine.formats.joined(separator: ", ")
         throw ValidationError("--type \(type) is not a format; the choices are \(choices).")
       }
       if !(0...512).contains(threads) {
@@ -236,7 +235,7 @@ enum ModelConverter {
       Thread.detachNewThread {
         continuation.resume(
           with: Result {
-            try LlamaQuantizer.quantize(input: input, output: output, format: format, threads: threads)
+            try EmbeddedEngine.convert(input: input, output: output, format: format, threads: threads)
           })
       }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Serving
 import Simulator
 import SpeculationCore
 
@@ -63,8 +64,8 @@ struct ProfileCommand: AsyncParsableCommand {
   func run() async throws {
     let resolver = ModelResolver()
     let settings = ControllerHost.Settings(
-      target: (try resolver.path(for: target!), engine.llama(cores: cpus?.cores ?? [])),
-      home: (try resolver.path(for: draft!), engine.llama(cores: workerCPUs?.cores ?? [])), listen: nil)
+      target: engine.target(try resolver.path(for: target!), cores: cpus?.cores ?? []).load,
+      home: engine.draft(try resolver.path(for: draft!), cores: workerCPUs?.cores ?? []).load)
     let hardware =
       self.hardware ?? "\(ProcessInfo.processInfo.hostName), \(ProcessInfo.processInfo.processorCount) cores"
     let (names, maxBatch) = ((target!, draft!), self.maxBatch)

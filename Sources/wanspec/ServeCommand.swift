@@ -1,12 +1,8 @@
 import ArgumentParser
 import DraftExchange
 import Foundation
-import Gateway
-import LlamaBackend
 import Logging
-import ModelBackend
-import NodeRuntime
-import ServiceLifecycle
+import Serving
 import SpeculationCore
 
 struct ServeCommand: AsyncParsableCommand {
@@ -159,67 +155,31 @@ struct ServeCommand: AsyncParsableCommand {
     let log = server.log
     // From here on a signal ends the server in order, however far it has come.
     TerminationSignals.install()
-    let name = server.alias ?? target!
-    let metrics = GatewayMetrics(modelName: name)
     if let note = speculating.byHand.note { log.info("\(note)") }
-    let settings = try hostSettings(log: log, metrics: metrics)
     let command = self
-    try await ControllerHost.run(settings, report: { Self.report($0, log) }) { host in
-      let configuration = try command.gatewayConfiguration(name: name, host: host, log: log)
-      let gateway = GatewayServer(
-        node: host.node, model: host.target.model, tokenizer: host.target.tokenizer,
-        configuration: configuration, metrics: metrics, log: log)
-      CrashSignals.install(patience: 5) { signal in
-        log.critical("crashed; telling the clients", metadata: ["signal": "\(signal)"])
-        await gateway.engineCrashed()
-      }
-      try await command.serve(gateway, host, log)
-    }
+    try await ModelServer.run(
+      try settings(log: log), workers: { Self.report($0, log) },
+      loaded: { server in
+        CrashSignals.install(patience: 5) { signal in
+          log.critical("crashed; telling the clients", metadata: ["signal": "\(signal)"])
+          await server.engineCrashed()
+        }
+      }, ready: { command.report(port: $1, workerPort: $2, of: $0, log) },
+      until: { await TerminationSignals.first(exitWithParent: command.exitWithParent) })
     log.info("stopped")
   }
 
-  /// Until a signal comes or the parent is gone, and what is under way is done.
-  private func serve(_ gateway: GatewayServer, _ host: ControllerHost, _ log: Logger) async throws {
-    let address = "\(server.host!):\(server.port!)"
-    let url = "\(server.certificate == nil ? "http" : "https")://\(server.host!)"
-    let workerHost = listen!.address?.host
-    let count = sessions!
-    var quiet = log
-    quiet.logLevel = .warning
-    let group = ServiceGroup(
-      configuration: .init(services: [gateway], gracefulShutdownSignals: [], logger: quiet))
-    try await withThrowingTaskGroup(of: Void.self) { tasks in
-      tasks.addTask {
-        do {
-          try await group.run()
-        } catch {
-          throw CommandFailure("cannot serve on \(address): \(error)")
-        }
-        throw CancellationError()
-      }
-      tasks.addTask {
-        let port = try await gateway.port()
-        let workers = try await host.listener?.boundPort
-        log.info(
-          "ready",
-          metadata: [
-            "url": "\(url):\(port)", "workers": workers.map { "\(workerHost ?? ""):\($0)" } ?? "none",
-            "model": "\(host.target.model.name)", "sessions": "\(count)",
-            "context": "\(host.target.model.contextLength)",
-          ])
-      }
-      tasks.addTask { [exitWithParent] in
-        await TerminationSignals.first(exitWithParent: exitWithParent)
-        log.info("stopping; answers under way may finish")
-        await host.node.stopAccepting()
-        await group.triggerGracefulShutdown()
-      }
-      do {
-        while try await tasks.next() != nil {}
-      } catch is CancellationError {
-        tasks.cancelAll()
-      }
-    }
+  private func report(port: Int, workerPort: Int?, of server: ModelServer, _ log: Logger) {
+    let scheme = self.server.certificate == nil ? "http" : "https"
+    let workerHost = listen!.address?.host ?? ""
+    log.info(
+      "ready",
+      metadata: [
+        "url": "\(scheme)://\(self.server.host!):\(port)",
+        "workers": workerPort.map { "\(workerHost):\($0)" } ?? "none",
+        "model": "\(server.host.target.model.name)", "sessions": "\(sessions!)",
+        "context": "\(server.host.target.model.contextLength)",
+      ])
   }
 
   private static func report(_ event: WorkerListener.Event, _ log: Logger) {

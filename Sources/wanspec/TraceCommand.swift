@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Serving
 import Simulator
 import SpeculationCore
 
@@ -83,10 +84,8 @@ extension TraceCommand {
       try requireWritable(output)
       let resolver = ModelResolver()
       let settings = ControllerHost.Settings(
-        target: (try resolver.path(for: target!), engine.llama(cores: [])),
-        home: (
-          try resolver.path(for: draft!), engine.llama(drafting: Autopilot.limits.passWidth, cores: [])
-        ), listen: nil)
+        target: engine.target(try resolver.path(for: target!)).load,
+        home: engine.draft(try resolver.path(for: draft!)).load)
       func name(_ model: String) -> String { URL(fileURLWithPath: model).lastPathComponent }
       let recorder = TraceRecorder(
         target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!,

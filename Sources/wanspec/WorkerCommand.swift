@@ -1,10 +1,8 @@
 import ArgumentParser
-import DraftExchange
 import Foundation
-import LlamaBackend
-import Logging
 import ModelBackend
 import NodeRuntime
+import Serving
 import SpeculationCore
 
 struct WorkerCommand: AsyncParsableCommand {
@@ -133,9 +131,6 @@ struct WorkerCommand: AsyncParsableCommand {
   )
   var forget = false
 
-  /// Tokens whose reading is measured at the start.
-  private static let readingSize = 64
-
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
     case sessions, drain, drainTimeout, config, security, json, exitWithParent, nice, choosing, forget
@@ -199,140 +194,61 @@ struct WorkerCommand: AsyncParsableCommand {
     let output = EventLines(json: json)
     if drain { return try await WorkerDrain.drain(name: name!, timeout: drainTimeout!.duration, output) }
     let security = try self.security.connection(log: .standardError)
-    let path = try ModelResolver().path(for: draft!)
-    let limits = self.limits
-    var options = engine.llama(
-      drafting: limits.passWidth, cores: cpus?.cores ?? [], sessions: sessions!, priority: nice!.priority)
-    options.sharesPrefixes = !forget
+    var plan = engine.draft(
+      try ModelResolver().path(for: draft!), passWidth: limits.passWidth, cores: cpus?.cores ?? [],
+      sessions: sessions!, priority: nice!.priority)
+    plan.sharesPrefixes = !forget
     // Beside a text that is being read there are excerpts of it.
-    options.treeNodes += WorkerMachine.Configuration.defaultExcerptTokens
-    let model = try await LlamaEngine.load(path: path, options: options)
-    defer { model.shutDown() }
-    var measured = try await model.measureCosts(maxBatch: limits.passWidth, budget: .seconds(1))
-    // The far end of the curve: what reading costs.
-    measured[Self.readingSize] = try await model.measureReading(of: Self.readingSize)
-    let cost = CostCurve(measured: measured)
+    plan.treeNodes += WorkerMachine.Configuration.defaultExcerptTokens
+    let model = try await plan.load()
     if choosing.autopilot, let note = HandSettings.note(handSettings) {
       StandardError.write("wanspec: \(note)\n")
     }
-    // Before the parent reads that this is ready, and may end it.
-    TerminationSignals.install()
-    let runFile = RunFile.hold(name: name!)
-    defer { withExtendedLifetime(runFile) {} }
-    var fields = HandSettings.fields(usesAutopilot: choosing.autopilot, handSettings)
-    fields["name"] = name!
-    fields["model"] = model.model.name
-    fields["d_ms"] = (cost.seconds(for: 1) ?? 0) * 1000
-    output.say(
-      "ready",
-      "worker \(name!) ready: \(model.model.name), \(describe(cost)); dialling "
-        + connect.map(\.description).joined(separator: ", "),
-      fields)
-
-    let introduction = WorkerIntroduction(
-      name: name!, site: site ?? "", modelName: model.model.name, modelSummary: model.model.summary,
-      capacity: sessions!, passWidth: limits.passWidth, draftCost: cost,
-      softwareVersion: BuildInformation.version)
-    let connections = try connect.map { address in
-      var configuration = ControllerConnection.Configuration(
-        host: address.host, port: address.port, introduction: introduction,
-        vocabulary: PeerVocabulary(model.model.vocabulary))
-      configuration.allowInsecure = self.security.insecure
-      configuration.security = security
-      return try ControllerConnection(configuration)
-    }
-    let node = WorkerNode(
-      draft: model,
-      configuration: WorkerMachine.Configuration(
-        limits: limits, maxSessions: sessions!, contextLength: model.model.contextLength),
-      cost: cost, send: { connections[$0].send($1) })
-    let ending: Result<Void, any Error>
-    do {
-      try await serve(connections, node: node, output)
-      ending = .success(())
-    } catch {
-      ending = .failure(error)
-    }
-    model.shutDown()
-    await model.settle()
-    try ending.get()
-    let expansions = await node.expansions
+    var settings = WorkerHost.Settings(controllers: connect, name: name!)
+    settings.site = site ?? ""
+    settings.limits = limits
+    settings.sessions = sessions!
+    settings.security = security
+    settings.allowInsecure = self.security.insecure
+    settings.drainTimeout = drainTimeout!.duration
+    settings.softwareVersion = BuildInformation.version
+    let command = self
+    let expansions = try await WorkerHost.run(
+      settings, draft: model,
+      until: { await TerminationSignals.first(exitWithParent: command.exitWithParent) },
+      report: { command.report($0, model.model, output) })
     output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
   }
 
-  /// Until every controller has refused this worker, a signal comes or the parent is gone.
-  private func serve(
-    _ connections: [ControllerConnection], node: WorkerNode, _ output: EventLines
-  ) async throws {
-    let addresses = connect
-    try await withThrowingTaskGroup(of: Bool.self) { group in
-      for (index, connection) in connections.enumerated() {
-        group.addTask {
-          do {
-            // The node takes in each event before the next is read: no queue in between could grow.
-            try await connection.run {
-              await Self.handle($0, of: index, node: node, connection: connection, output)
-            }
-          } catch  where connections.count > 1 && !Task.isCancelled {
-            output.say(
-              "refused", "\(addresses[index]) does not want this worker: \(error)",
-              ["controller": addresses[index].description, "reason": "\(error)"])
-          }
-          return false
-        }
-      }
-      group.addTask { [exitWithParent, drainTimeout] in
-        await TerminationSignals.first(exitWithParent: exitWithParent)
-        await Self.leave(connections, node: node, timeout: drainTimeout!.duration, output)
-        return true
-      }
-      defer { group.cancelAll() }
-      var left = connections.count
-      while left > 0, try await group.next() == false { left -= 1 }
-    }
-  }
-
-  /// Hands over what is open, as far as somebody takes it.
-  private static func leave(
-    _ connections: [ControllerConnection], node: WorkerNode, timeout: Duration, _ output: EventLines
-  ) async {
-    await node.drain()
-    let open = await node.sessionCount
-    guard open > 0, !Task.isCancelled else { return }
-    output.say("draining", "leaving; \(open) sessions are handed over", ["sessions": open])
-    for connection in connections { connection.drain() }
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await node.waitUntilIdle() }
-      group.addTask {
-        try? await Task.sleep(for: timeout)
-        await node.giveUpWaiting()
-      }
-      await group.next()
-      group.cancelAll()
-    }
-  }
-
-  private static func handle(
-    _ event: ControllerConnection.Event, of index: Int, node: WorkerNode, connection: ControllerConnection,
-    _ output: EventLines
-  ) async {
+  private func report(_ event: WorkerHost.Event, _ model: ModelDescription, _ output: EventLines) {
     switch event {
-    case .connected(let controller):
+    case .ready(let cost):
+      // Before the parent reads that this is ready, and may end it.
+      TerminationSignals.install()
+      RunFile.hold(name: name!)
+      var fields = HandSettings.fields(usesAutopilot: choosing.autopilot, handSettings)
+      fields["name"] = name!
+      fields["model"] = model.name
+      fields["d_ms"] = (cost.seconds(for: 1) ?? 0) * 1000
       output.say(
-        "connected", "attached to \(controller.name) (\(controller.modelName))",
-        ["controller": controller.name, "model": controller.modelName])
-    case .message(let message):
-      do {
-        try await node.handle(message, from: index)
-      } catch {
-        connection.reconnect(reason: "the controller broke the protocol: \(error)")
-      }
+        "ready",
+        "worker \(name!) ready: \(model.name), \(describe(cost)); dialling "
+          + connect.map(\.description).joined(separator: ", "),
+        fields)
+    case .connected(let controller, let model):
+      output.say(
+        "connected", "attached to \(controller) (\(model))", ["controller": controller, "model": model])
     case .disconnected(let reason, let retryIn):
-      await node.disconnected(from: index)
       output.say(
         "disconnected",
         "no controller: \(reason); trying again in \(retryIn.inMilliseconds.fixed(0)) ms",
         ["reason": reason, "retry_ms": retryIn.inMilliseconds])
+    case .refused(let address, let error):
+      output.say(
+        "refused", "\(address) does not want this worker: \(error)",
+        ["controller": address.description, "reason": "\(error)"])
+    case .draining(let sessions):
+      output.say("draining", "leaving; \(sessions) sessions are handed over", ["sessions": sessions])
     }
   }
 

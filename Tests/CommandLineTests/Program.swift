@@ -5,15 +5,17 @@ import ProcessControl
 ///
 /// It stands beside the test bundle: `swift build --build-tests` puts both into one folder.
 struct Program {
-  static let url: URL = {
+  static let url = url(of: "wanspec")
+
+  static func url(of name: String) -> URL {
     var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
     for _ in 0..<4 {
-      let candidate = folder.appending(path: "wanspec")
+      let candidate = folder.appending(path: name)
       if FileManager.default.isExecutableFile(atPath: candidate.path) { return candidate }
       folder = folder.deletingLastPathComponent()
     }
-    return URL(filePath: ".build/release/wanspec")
-  }()
+    return URL(filePath: ".build/release/\(name)")
+  }
 
   struct Result {
     var status: Int32
@@ -36,9 +38,12 @@ struct Program {
 struct RunningProgram: Sendable {
   let child: ChildProcess
 
-  init(_ arguments: [String], environment: [String: String] = [:]) async throws {
+  /// - Parameter program: one of the package's, by name
+  init(
+    program: String = "wanspec", _ arguments: [String], environment: [String: String] = [:]
+  ) async throws {
     child = try await ChildProcess.start(
-      "wanspec", program: Program.url.path, arguments: arguments,
+      program, program: Program.url(of: program).path, arguments: arguments,
       environment: ProcessInfo.processInfo.environment.merging(environment) { _, new in new },
       keptOutput: 1 << 24)
   }
@@ -73,6 +78,21 @@ struct RunningProgram: Sendable {
     }
     throw EventMissing(
       description: "no event \"\(name)\" in \(seconds) s; output: \(child.output) errors: \(child.errors)")
+  }
+
+  /// Waits until a line that begins so was written.
+  @discardableResult
+  func line(_ beginning: String, within seconds: Double = 60) async throws -> String {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < deadline {
+      let line = child.output.split(separator: "\n").first { $0.hasPrefix(beginning) }
+      if let line { return String(line) }
+      if !isRunning { break }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    throw EventMissing(
+      description: "no line \"\(beginning)\" in \(seconds) s; output: \(child.output) errors: \(child.errors)"
+    )
   }
 
   func tokenCount() -> Int { events.count { $0["event"] as? String == "token" } }

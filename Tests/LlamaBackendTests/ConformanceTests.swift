@@ -15,15 +15,18 @@ struct ConformanceTests {
       fileName: size.isExact ? TestModel.exactName : TestModel.fileName)
   }
 
+  @Test(arguments: EngineCheck.allCases)
+  func engines(_ check: EngineCheck) async throws {
+    try await check.run(EngineFixture(make: { try await Self.engine($0) }))
+  }
+
   @Test(arguments: TargetCheck.allCases)
   func targets(_ check: TargetCheck) async throws {
-    try await check.run(
-      EngineFixture(make: { try await Self.engine($0) }, shutDown: { ($0 as? LlamaEngine)?.shutDown() }))
+    try await check.run(EngineFixture(make: { try await Self.engine($0) }))
   }
 
   @Test(arguments: DraftCheck.allCases)
   func drafts(_ check: DraftCheck) async throws {
-    try await check.run(
-      EngineFixture(make: { try await Self.engine($0) }, shutDown: { ($0 as? LlamaEngine)?.shutDown() }))
+    try await check.run(EngineFixture(make: { try await Self.engine($0) }))
   }
 }

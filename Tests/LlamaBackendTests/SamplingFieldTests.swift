@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import Foundation
 import LlamaBackend
 import ModelBackend

@@ -14,20 +14,20 @@ import Testing
       sharesPrefixes: size.sharesPrefixes)
   }
 
+  @Test(arguments: EngineCheck.allCases)
+  func engines(_ check: EngineCheck) async throws {
+    try await check.run(EngineFixture(make: { ScriptedTarget(Self.script, cache: Self.cache($0)) }))
+    try await check.run(EngineFixture(make: { ScriptedDraft(Self.script, cache: Self.cache($0)) }))
+  }
+
   @Test(arguments: TargetCheck.allCases)
   func targets(_ check: TargetCheck) async throws {
-    try await check.run(
-      EngineFixture(
-        make: { ScriptedTarget(Self.script, cache: Self.cache($0)) },
-        shutDown: { await ($0 as? ScriptedTarget)?.shutDown() }))
+    try await check.run(EngineFixture(make: { ScriptedTarget(Self.script, cache: Self.cache($0)) }))
   }
 
   @Test(arguments: DraftCheck.allCases)
   func drafts(_ check: DraftCheck) async throws {
-    try await check.run(
-      EngineFixture(
-        make: { ScriptedDraft(Self.script, cache: Self.cache($0)) },
-        shutDown: { await ($0 as? ScriptedDraft)?.shutDown() }))
+    try await check.run(EngineFixture(make: { ScriptedDraft(Self.script, cache: Self.cache($0)) }))
   }
 
   /// A failure of its own leaves a target's sessions as they were, and the same seed fails the same passes.

@@ -44,6 +44,12 @@ private actor ReadingDraft: DraftModel {
 
   func release(_ session: SessionID) { calls.append(.release(session)) }
   func discard(_ session: SessionID) { calls.append(.discard(session)) }
+
+  nonisolated var capabilities: EngineCapabilities { ScriptedDraft(script).capabilities }
+  nonisolated var tokenizer: any Tokenizer { ScriptedTokenizer(vocabularySize: script.vocabularySize) }
+  func measureCosts(maxBatch: Int, budget: Duration, contextLength: Int) -> [Int: Duration] { [:] }
+  nonisolated func shutDown() {}
+  func settle() {}
 }
 
 struct WorkerNodeTests {
@@ -77,7 +83,7 @@ struct WorkerNodeTests {
     }
     let calls = await draft.calls
     #expect(calls.first == .read(session, cached: 0))
-    guard case .guess(let excerpt, prefix: 40, skipped: 460)? = calls.dropFirst().first else {
+    guard case .guess(let excerpt, prefix: 25, skipped: 475)? = calls.dropFirst().first else {
       Issue.record("\(calls.prefix(3))")
       return
     }

@@ -1,4 +1,5 @@
 import ModelBackend
+import StrictJSON
 
 /// Body of `POST /v1/chat/completions`.
 package struct ChatRequest: Sendable {

@@ -1,5 +1,6 @@
 import ModelBackend
 import SpeculationCore
+import StrictJSON
 
 /// A text, or the tokens of one.
 package enum PromptInput: Hashable, Sendable {

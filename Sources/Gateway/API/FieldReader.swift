@@ -1,4 +1,5 @@
 import ModelBackend
+import StrictJSON
 
 /// Takes the fields out of one JSON object; what is missing, of a wrong type or unknown becomes an error that names
 /// the field by its path in the document.

@@ -1,4 +1,5 @@
 import ModelBackend
+import StrictJSON
 
 /// Writes responses of one request in OpenAI's shapes.
 struct ResponseShape: Sendable {

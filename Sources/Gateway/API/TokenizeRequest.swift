@@ -1,5 +1,6 @@
 import ModelBackend
 import SpeculationCore
+import StrictJSON
 
 /// Body of `POST /tokenize`: `content` as llama-server names it, `prompt` as vLLM does.
 package struct TokenizeRequest: Sendable {

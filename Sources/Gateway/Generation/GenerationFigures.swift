@@ -1,5 +1,6 @@
 import NodeRuntime
 import SpeculationCore
+import StrictJSON
 
 /// Figures of one choice, or of all choices of a request together.
 package struct GenerationFigures: Sendable {

@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -7,6 +8,7 @@ import NIOCore
 import NIOPosix
 import NodeRuntime
 import SpeculationCore
+import StrictJSON
 import Synchronization
 
 /// What the endpoints do, HTTP apart: from a body to tokens, from tokens to an answer.

@@ -1,4 +1,4 @@
-import ModelBackend
+import ConstrainedDecoding
 
 /// What form the answer has to take.
 public enum ResponseFormat: Hashable, Sendable {
@@ -13,7 +13,7 @@ public enum ResponseFormat: Hashable, Sendable {
 extension ResponseFormat {
   /// The grammar that an answer has to follow; nil for any text. Takes tens of milliseconds where it is large.
   ///
-  /// - Throws: `ModelError.invalidRequest` that says what is wrong with the schema or the grammar, and where.
+  /// - Throws: `ConstraintError` that says what is wrong with the schema or the grammar, and where.
   public func rules() throws -> GrammarRules? {
     switch self {
     case .text: nil

@@ -1,7 +1,9 @@
+import ConstrainedDecoding
 import HTTPTypes
 import Hummingbird
 import ModelBackend
 import NodeRuntime
+import StrictJSON
 
 /// An error as OpenAI's API reports it: `{"error": {"message", "type", "param", "code"}}`.
 package struct APIError: Error, Sendable {
@@ -65,6 +67,8 @@ package struct APIError: Error, Sendable {
         self = APIError(
           .internalServerError, error.description, type: "server_error", code: "engine_failed")
       }
+    case let error as ConstraintError:
+      self = .invalid(error.description)
     case let error as ModelError where error.code == .invalidRequest:
       self = .invalid(error.description)
     default:

@@ -5,6 +5,7 @@ import Logging
 import ModelBackend
 import NIOCore
 import NodeRuntime
+import StrictJSON
 import Synchronization
 
 /// What a request brings along beside itself.

@@ -248,7 +248,7 @@ extension DraftCheck {
     let engine = try await fixture.engine()
     let source = EngineTexts(engine.model)
     _ = try await engine.expand([ExpansionRequest(1, source.text(5, 1))])
-    try await fixture.shutDown(engine)
+    engine.shutDown()
     try await requireRefusal(.cancelled, "a pass after the end") {
       try await engine.expand([ExpansionRequest(1, source.text(5, 1))])
     }

@@ -30,16 +30,8 @@ public struct EngineSize: Hashable, Sendable {
 public struct EngineFixture<Engine>: Sendable {
   /// A new engine with empty caches.
   public var make: @Sendable (EngineSize) async throws -> Engine
-  /// Makes running and later passes fail with `ModelError.cancelled`.
-  public var shutDown: @Sendable (Engine) async throws -> Void
 
-  public init(
-    make: @escaping @Sendable (EngineSize) async throws -> Engine,
-    shutDown: @escaping @Sendable (Engine) async throws -> Void
-  ) {
-    self.make = make
-    self.shutDown = shutDown
-  }
+  public init(make: @escaping @Sendable (EngineSize) async throws -> Engine) { self.make = make }
 
   func engine(for size: EngineSize) async throws -> Engine { try await make(size) }
 

@@ -160,7 +160,7 @@ extension TargetCheck {
     let engine = try await fixture.engine()
     let source = EngineTexts(engine.model)
     _ = try await engine.choices(VerificationRequest(1, source.text(5, 1)))
-    try await fixture.shutDown(engine)
+    engine.shutDown()
     try await requireRefusal(.cancelled, "a pass after the end") {
       try await engine.choices(VerificationRequest(1, source.text(5, 1)))
     }

@@ -19,6 +19,8 @@ public enum TargetCheck: String, CaseIterable, Sendable {
   case nothingIsDoneAfterAShutDown
   case theBooksAgree
   case theLimitsAgree
+  case whatItSaysItCanItDoes
+  case measuringLeavesNothing
 
   /// - Throws: `CheckFailure`, or what the engine threw that it should not have.
   public func run(_ fixture: EngineFixture<any TargetModel>) async throws {
@@ -38,6 +40,8 @@ public enum TargetCheck: String, CaseIterable, Sendable {
     case .nothingIsDoneAfterAShutDown: try await Self.shutDown(fixture)
     case .theBooksAgree: try await Self.books(fixture)
     case .theLimitsAgree: try await Self.limits(fixture)
+    case .whatItSaysItCanItDoes: try await Self.capabilities(fixture)
+    case .measuringLeavesNothing: try await Self.measuring(fixture)
     }
   }
 }

@@ -1,6 +1,7 @@
 import DraftExchange
 import ModelBackend
 import NodeRuntime
+import Serving
 import SpeculationCore
 
 /// One way to generate, to be compared with others on the same prompts.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import NodeRuntime
+import Serving
 import SpeculationCore
 
 /// What the caches hold when a configuration of a benchmark begins with a prompt. It is the same for every

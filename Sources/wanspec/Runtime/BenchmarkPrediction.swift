@@ -1,4 +1,3 @@
-import LlamaBackend
 import ModelBackend
 import NodeRuntime
 import Simulator
@@ -106,7 +105,7 @@ struct BenchmarkPrediction: Sendable {
 
 extension Benchmark {
   /// The plain texts of a benchmark with what the draft says of them: what a simulation of it runs on.
-  func simulatedTexts(_ rows: [BenchmarkRow], draft: LlamaEngine) async throws -> [TokenSource.Text] {
+  func simulatedTexts(_ rows: [BenchmarkRow], draft: any DraftModel) async throws -> [TokenSource.Text] {
     var texts: [TokenSource.Text] = []
     for (index, row) in rows.filter({ $0.configuration.mode == .plain && $0.round == 0 }).enumerated() {
       let prompt = try host.target.promptTokens(row.prompt.prompt, system: nil, raw: false)

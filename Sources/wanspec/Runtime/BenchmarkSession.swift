@@ -1,5 +1,6 @@
 import Foundation
 import NodeRuntime
+import Serving
 import Simulator
 import SpeculationCore
 
@@ -8,7 +9,6 @@ import SpeculationCore
 struct BenchmarkSession {
   private let settings: ControllerHost.Settings
   private let draft: String
-  private let workerCores: CoreList?
   private let workerArguments: [String]
   private let configurations: [BenchmarkConfiguration]
   /// Simulate the same configurations afterwards.
@@ -26,22 +26,18 @@ struct BenchmarkSession {
       predicts || configurations.contains { $0.mode.needsHomeDraft || $0.byHand.policy != .never }
     let needsWorker = configurations.contains { $0.mode == .wan }
     let draftPath = needsHome || needsWorker ? try resolver.path(for: draft) : draft
-    var (targetOptions, homeOptions) = (
-      engine.llama(cores: cores?.cores ?? []),
-      engine.llama(
-        drafting: Autopilot.limits.passWidth, cores: workerCores?.cores ?? cores?.cores ?? [])
-    )
-    targetOptions.sharesPrefixes = cache.targetKeeps
-    homeOptions.sharesPrefixes = cache.draftKeeps
+    var plan = engine.target(try resolver.path(for: target), cores: cores?.cores ?? [])
+    plan.sharesPrefixes = cache.targetKeeps
+    var homePlan = engine.draft(draftPath, cores: workerCores?.cores ?? cores?.cores ?? [])
+    homePlan.sharesPrefixes = cache.draftKeeps
     settings = ControllerHost.Settings(
-      target: (try resolver.path(for: target), targetOptions),
-      home: needsHome ? (draftPath, homeOptions) : nil,
+      target: plan.load, home: needsHome ? homePlan.load : nil,
       listen: needsWorker ? HostPort(host: "127.0.0.1", port: 0) : nil)
     self.draft = draftPath
-    self.workerCores = workerCores
     // What is asked of the worker alone comes last and wins.
     self.workerArguments =
-      engine.arguments + (cache.draftKeeps ? [] : ["--forget"])
+      (workerCores.map { ["--cpus", "\($0)"] } ?? []) + engine.arguments
+      + (cache.draftKeeps ? [] : ["--forget"])
       + (configurations.allSatisfy(\.byHand.usesAutopilot) ? [] : ["--no-autopilot"]) + workerArguments
     self.configurations = configurations
   }
@@ -58,7 +54,7 @@ struct BenchmarkSession {
     report: @escaping @Sendable (Benchmark.Event) throws -> Void
   ) async throws -> Outcome {
     let predicts = self.predicts
-    let (draft, workerCores, workerArguments) = (self.draft, self.workerCores, self.workerArguments)
+    let (draft, workerArguments) = (self.draft, self.workerArguments)
     let (settings, configurations, cache) = (self.settings, self.configurations, self.cache)
     return try await orInterrupted {
       try await ControllerHost.run(settings) { host in
@@ -66,7 +62,7 @@ struct BenchmarkSession {
         if let listener = host.listener {
           rig = LoopbackRig(
             settings: LoopbackRig.Settings(
-              draft: draft, workerCores: workerCores, workerArguments: workerArguments,
+              program: try OwnProgram.path, draft: draft, workerArguments: workerArguments,
               controllerPort: try await listener.boundPort),
             node: host.node)
         }

@@ -1,4 +1,3 @@
-import LlamaBackend
 import ModelBackend
 import Simulator
 import SpeculationCore
@@ -6,8 +5,8 @@ import SpeculationCore
 /// Measures how long the passes of two engines take on this machine: alone, over a prompt, and while the other one
 /// computes.
 struct CostProfiler: Sendable {
-  let target: LlamaEngine
-  let draft: LlamaEngine
+  let target: any TargetModel
+  let draft: any DraftModel
   /// Nodes of the largest draft pass and tokens of the largest target pass to measure.
   var maxBatch = 16
 
@@ -16,56 +15,60 @@ struct CostProfiler: Sendable {
   func profile(name: String, hardware: String, source: String) async throws -> CostProfile {
     let targetAlone = try await target.measureCosts(maxBatch: maxBatch)
     let draftAlone = try await draft.measureCosts(maxBatch: maxBatch, budget: .seconds(3))
-    let targetBeside = try await beside(target, draft)
-    let draftBeside = try await beside(draft, target)
+    let targetBeside = try await Self.beside(targetPasses, draftPasses)
+    let draftBeside = try await Self.beside(draftPasses, targetPasses)
     return CostProfile(
       name: name, hardware: hardware, source: source,
       target: CostProfile.Engine(
         model: target.model.name, pass: CostCurve(measured: targetAlone),
-        prefill: try await prefill(target, alone: targetAlone[1]!)),
+        prefill: try await targetPrefill(alone: targetAlone[1]!)),
       draft: CostProfile.Engine(
         model: draft.model.name, pass: CostCurve(measured: draftAlone),
-        prefill: try await prefill(draft, alone: draftAlone[1]!)),
+        prefill: try await draft.measureReading(of: Self.promptTokens)
+          / min(Self.promptTokens, draft.model.contextLength - 1)),
       contention: targetBeside.slowdown, draftContention: draftBeside.slowdown,
       variation: PassVariation(target: targetBeside.variation, draft: draftBeside.variation))
   }
 
   /// What each token of a prompt adds to a pass.
-  private func prefill(_ engine: LlamaEngine, alone single: Duration) async throws -> Duration {
+  private func targetPrefill(alone single: Duration) async throws -> Duration {
     let session = SessionID(.max - 7)
-    let count = min(Self.promptTokens, engine.model.contextLength - 2)
-    let vocabulary = TokenID(clamping: engine.model.vocabulary.size)
-    let prompt = (0...TokenID(clamping: count)).map { ($0 &* 104_729 &+ 11) % vocabulary }
-    let pass = try await engine.verify([
-      VerificationRequest(session: session, prefix: prompt, draft: DraftTree(), sampling: .greedy)
+    let count = min(Self.promptTokens, target.model.contextLength - 2)
+    let pass = try await target.verify([
+      VerificationRequest(
+        session: session, prefix: Self.text(count + 1, target.model, step: 104_729), draft: DraftTree(),
+        sampling: .greedy)
     ])
-    await engine.discard(session)
+    await target.discard(session)
     return max(.zero, pass.duration - single) / count
   }
+
+  /// Runs so many passes and says how long each took.
+  private typealias Passes = @Sendable (_ count: Int) async throws -> [Duration]
 
   /// How much longer one engine's passes take while the other never rests, and how much they then vary. Means, not the
   /// fastest, since a pass that happened to be undisturbed says nothing of the others. Taken in turns, so that drift
   /// cancels.
-  private func beside(
-    _ engine: LlamaEngine, _ other: LlamaEngine
+  private static func beside(
+    _ passes: @escaping Passes, _ others: @escaping Passes
   ) async throws -> (slowdown: Double, variation: Double) {
     var alone: [Duration] = []
     var beside: [Duration] = []
-    for _ in 0..<Self.turns {
-      alone += try await Self.times(Self.passes, of: engine)
+    for _ in 0..<turns {
+      alone += try await passes(passCount)
       beside += try await withThrowingTaskGroup(of: [Duration]?.self) { group in
         group.addTask {
-          while !Task.isCancelled { _ = try await Self.times(4, of: other) }
+          while !Task.isCancelled { _ = try await others(4) }
           return nil
         }
-        group.addTask { try await Self.times(Self.passes, of: engine) }
+        group.addTask { try await passes(passCount) }
         defer { group.cancelAll() }
         while let result = try await group.next() { if let result { return result } }
         throw CancellationError()
       }
     }
     func sum(_ times: [Duration]) -> Double { times.reduce(0) { $0 + $1.inSeconds } }
-    return (max(1, sum(beside) / sum(alone)), Self.variation(beside))
+    return (max(1, sum(beside) / sum(alone)), variation(beside))
   }
 
   /// The relative standard deviation, from the middle two thirds: one pass that the system held up for long is no
@@ -77,21 +80,49 @@ struct CostProfiler: Sendable {
   }
 
   private static let turns = 3
-  private static let passes = 12
+  private static let passCount = 12
   /// Tokens of each: a usual verification set, a usual draft pass.
   private static let passTokens = 4
 
-  /// The times of so many passes, prefill apart.
-  private static func times(_ count: Int, of engine: LlamaEngine) async throws -> [Duration] {
-    let vocabulary = TokenID(clamping: engine.model.vocabulary.size)
-    let prefix = (0..<TokenID(128)).map { ($0 &* 7919 &+ 13) % vocabulary }
+  private static func text(_ count: Int, _ model: ModelDescription, step: TokenID) -> [TokenID] {
+    let vocabulary = TokenID(clamping: model.vocabulary.size)
+    return (0..<TokenID(clamping: count)).map { ($0 &* step &+ 11) % vocabulary }
+  }
+
+  /// Passes over a chain below a text that is cached.
+  private var targetPasses: Passes {
+    let prefix = Self.text(128, target.model, step: 7919)
     let draft = DraftTree(
-      tokens: Array(prefix.prefix(passTokens - 1)), parents: (0..<Int32(passTokens - 1)).map { $0 - 1 })
+      tokens: Array(prefix.prefix(Self.passTokens - 1)),
+      parents: (0..<Int32(Self.passTokens - 1)).map { $0 - 1 })
     let request = VerificationRequest(
       session: SessionID(.max - 8), prefix: prefix, draft: draft, sampling: .greedy)
-    _ = try await engine.verify([request])
-    var times: [Duration] = []
-    for _ in 0..<count { times.append(try await engine.verify([request]).duration) }
-    return times
+    return { [target] count in
+      _ = try await target.verify([request])
+      var times: [Duration] = []
+      for _ in 0..<count { times.append(try await target.verify([request]).duration) }
+      return times
+    }
+  }
+
+  /// Passes over children of a text that is cached, each time others: the last ones are cached.
+  private var draftPasses: Passes {
+    let prefix = Self.text(128, draft.model, step: 7919)
+    let vocabulary = draft.model.vocabulary.size
+    return { [draft] count in
+      var times: [Duration] = []
+      for pass in 0...count {
+        let requests = (0..<Self.passTokens).map { child in
+          ExpansionRequest(
+            session: SessionID(.max - 8), prefix: prefix,
+            path: [TokenID(clamping: (pass * Self.passTokens + child) % vocabulary)], sampling: .greedy,
+            candidates: 4)
+        }
+        let pass = try await draft.expand(requests)
+        times.append(pass.duration)
+      }
+      await draft.release(SessionID(.max - 8))
+      return Array(times.dropFirst())
+    }
   }
 }

@@ -1,4 +1,3 @@
-import LlamaBackend
 import ModelBackend
 import ModelStore
 
@@ -26,11 +25,11 @@ extension Tokenizer {
   }
 }
 
-extension LlamaEngine {
+extension TargetModel {
   /// Tokens of a prompt that this target has room for.
   ///
   /// - Throws: `CommandFailure` when the context is too small, before anybody waits for a pass
-  nonisolated func promptTokens(_ prompt: String, system: String?, raw: Bool) throws -> [Int32] {
+  func promptTokens(_ prompt: String, system: String?, raw: Bool) throws -> [Int32] {
     let tokens = try tokenizer.promptTokens(prompt, system: system, raw: raw)
     guard tokens.count < model.contextLength else {
       throw CommandFailure(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Serving
 import SpeculationCore
 
 /// Options that say how to speculate. Nothing needs to be said: what is not set by hand the autopilot chooses.

@@ -1,7 +1,7 @@
 import Foundation
-import LlamaBackend
 import ModelBackend
 import NodeRuntime
+import Serving
 import Simulator
 import SpeculationCore
 import Synchronization
@@ -35,11 +35,13 @@ struct TraceRecorder: Sendable {
     do {
       try await orInterrupted {
         try await ControllerHost.run(settings) { host in
-          guard let home = host.home else { preconditionFailure("a recording needs a draft model") }
+          guard let home = host.home, let target = host.target as? any TargetModel & DraftModel else {
+            preconditionFailure("a recording needs a draft model and a target that says what it expects")
+          }
           described.withLock { $0 = host.target.model }
           for (index, prompt) in missing.enumerated() {
             report(prompts.count - missing.count + index, prompts.count, prompt.id)
-            let text = try await record(prompt, host.node, host.target, home, number: UInt64(index))
+            let text = try await record(prompt, host.node, target, home, number: UInt64(index))
             if let text { finished.withLock { $0.append(text) } }
           }
         }
@@ -58,7 +60,8 @@ struct TraceRecorder: Sendable {
   }
 
   private func record(
-    _ prompt: PromptRecord, _ node: ControllerNode, _ target: LlamaEngine, _ draft: LlamaEngine,
+    _ prompt: PromptRecord, _ node: ControllerNode, _ target: any TargetModel & DraftModel,
+    _ draft: any DraftModel,
     number: UInt64
   ) async throws -> Recording.Text? {
     let tokens = try target.promptTokens(prompt.prompt, system: nil, raw: false)
@@ -90,7 +93,7 @@ struct TraceRecorder: Sendable {
 
   /// What a model says before each token of an answer.
   static func read(
-    _ answer: [TokenID], after prompt: [TokenID], with engine: LlamaEngine, candidates: Int,
+    _ answer: [TokenID], after prompt: [TokenID], with engine: any DraftModel, candidates: Int,
     sampling: SamplingSettings, session: SessionID
   ) async throws -> [Distribution] {
     var views: [Distribution] = []

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RegionEmulator
+import Serving
 
 struct StudyEmulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

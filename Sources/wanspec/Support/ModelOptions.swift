@@ -1,5 +1,5 @@
 import ArgumentParser
-import LlamaBackend
+import ModelBackend
 import SpeculationCore
 
 /// Options of the engine that are the same for every model.
@@ -52,30 +52,6 @@ struct EngineOptions: ParsableArguments {
       ("--gpu-layers", gpuLayers.map(String.init)), ("--cache-type", cacheType?.rawValue),
     ]
     return given.flatMap { flag, value in value.map { [flag, $0] } ?? [] }
-  }
-
-  /// - Parameter cores: where the engine's threads are pinned; empty leaves it to the system
-  func llama(
-    cores: [Int], sessions: Int = 1, priority: EnginePriority = .ordinary,
-    progress: (@Sendable (Float) -> Void)? = nil
-  ) -> LlamaOptions {
-    LlamaOptions(
-      contextLength: context ?? 0, sessions: sessions, cacheType: cacheType ?? .f16, threads: threads ?? 0,
-      cores: cores, priority: priority, gpuLayers: gpuLayers ?? -1, progress: progress)
-  }
-}
-
-extension EngineOptions {
-  /// For a model that drafts: each node of a pass may be a leaf of its own, and the sessions that are not in it keep a
-  /// branch each.
-  ///
-  /// - Parameter passWidth: nodes in one pass at most
-  func llama(
-    drafting passWidth: Int, cores: [Int], sessions: Int = 1, priority: EnginePriority = .ordinary
-  ) -> LlamaOptions {
-    var options = llama(cores: cores, sessions: sessions, priority: priority)
-    options.lanes = min(256, max(options.lanes, passWidth + 2 * sessions))
-    return options
   }
 }
 

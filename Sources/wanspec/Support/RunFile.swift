@@ -10,24 +10,20 @@ import Foundation
 
 /// Finds a running worker of this user on this machine by its name: a small file with its process id, locked for as
 /// long as the worker lives.
-struct RunFile {
-  private let descriptor: Int32
-
-  /// - Returns: nil when another worker of that name runs, or no file can be made; a worker does without
-  static func hold(name: String) -> RunFile? {
-    guard let path = try? path(for: name) else { return nil }
+enum RunFile {
+  /// Holds it until this process ends. When another worker of that name runs, or no file can be made, a worker does
+  /// without.
+  static func hold(name: String) {
+    guard let path = try? path(for: name) else { return }
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { return nil }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      close(descriptor)
-      return nil
-    }
+    guard descriptor >= 0 else { return }
     let text = Array("\(getpid())\n".utf8)
-    guard ftruncate(descriptor, 0) == 0, write(descriptor, text, text.count) == text.count else {
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, ftruncate(descriptor, 0) == 0,
+      write(descriptor, text, text.count) == text.count
+    else {
       close(descriptor)
-      return nil
+      return
     }
-    return RunFile(descriptor: descriptor)
   }
 
   /// The process id of the running worker of that name; nil when there is none.

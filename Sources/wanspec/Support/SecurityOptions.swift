@@ -3,6 +3,7 @@ import Credentials
 import DraftExchange
 import Foundation
 import Logging
+import Serving
 
 /// How a worker protects its connection and shows who it is.
 struct WorkerSecurityOptions: ParsableArguments {

@@ -1,0 +1,124 @@
+import DraftExchange
+import Logging
+import ModelBackend
+import NodeRuntime
+import SpeculationCore
+
+/// What a process beside the target model runs: the target, a draft model at home if one is wanted, and a
+/// listener for workers if there may be any.
+public struct ControllerHost: Sendable {
+  public struct Settings: Sendable {
+    /// Loads the target. Any engine will do.
+    public var target: @Sendable () async throws -> any TargetModel
+    /// Loads the draft model at home; nil for none.
+    public var home: (@Sendable () async throws -> any DraftModel)?
+    /// Where to listen for workers; nil for none.
+    public var listen: HostPort?
+    /// Whether workers may attach from other machines in plaintext.
+    public var allowInsecure = false
+    public var security = ListenerSecurity.plaintext
+    /// A worker silent for this long counts as gone; nil for the protocol's own limit.
+    public var livenessTimeout: Duration?
+    /// What workers are told of this controller.
+    public var name = "controller"
+    public var node = ControllerNode.Configuration()
+    public var observer: (any NodeObserver)?
+    /// The largest pass whose cost is measured: with many sessions, passes are large.
+    public var measuredBatch = 16
+    /// Warnings go to the generation's notes; whoever wants more gives a logger.
+    public var log = Logger(label: "wanspec") { _ in SwiftLogNoOpLogHandler() }
+
+    public init(
+      target: @escaping @Sendable () async throws -> any TargetModel,
+      home: (@Sendable () async throws -> any DraftModel)? = nil, listen: HostPort? = nil
+    ) {
+      self.target = target
+      self.home = home
+      self.listen = listen
+    }
+
+    /// Without guesses from anywhere, what a larger pass costs is of no interest.
+    var speculates: Bool { home != nil || listen != nil }
+  }
+
+  public let node: ControllerNode
+  public let target: any TargetModel
+  public let home: (any DraftModel)?
+  /// nil where no workers are taken.
+  public let listener: WorkerListener?
+  /// T(n) and d(b), as measured.
+  public let targetCost: CostCurve
+  public let homeCost: CostCurve
+
+  /// Loads the models, measures T(n) and d(b), listens, runs `body`, and takes everything down again. Whether
+  /// it can listen is tried first.
+  ///
+  /// - Throws: `ServingError`, `ModelError`, or what `body` throws.
+  public static func run<Result: Sendable>(
+    _ settings: Settings, report: @escaping @Sendable (WorkerListener.Event) -> Void = { _ in },
+    body: @escaping @Sendable (ControllerHost) async throws -> Result
+  ) async throws -> Result {
+    try settings.listen?.requireFree()
+    let target = try await settings.target()
+    defer { target.shutDown() }
+    let targetCost =
+      settings.speculates
+      ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()
+    let home = try await settings.home?()
+    defer { home?.shutDown() }
+    var homeCost = CostCurve()
+    if let home {
+      try requireSameVocabulary(target: target.model, draft: home.model)
+      homeCost = CostCurve(measured: try await home.measureCosts(maxBatch: 32, budget: .seconds(1)))
+    }
+    let listener = try settings.listen.map { address in
+      try WorkerListener(configuration(address, settings: settings, target: target.model))
+    }
+    let node = ControllerNode(
+      target: target, home: home, targetCost: targetCost, homeCost: homeCost, transport: listener,
+      configuration: settings.node, log: settings.log, observer: settings.observer)
+    let host = ControllerHost(
+      node: node, target: target, home: home, listener: listener, targetCost: targetCost,
+      homeCost: homeCost)
+    guard let listener else { return try await body(host) }
+
+    return try await withThrowingTaskGroup(of: Result.self) { group in
+      group.addTask {
+        // The node takes in each event before its worker's next is read: no queue in between could grow.
+        try await listener.run { event in
+          report(event)
+          if let event = event.forRuntime { await node.handle(event) }
+        }
+        try Task.checkCancellation()
+        throw ServingError("the listener for workers stopped")
+      }
+      group.addTask {
+        _ = try await listener.boundPort
+        return try await body(host)
+      }
+      defer { group.cancelAll() }
+      return try await group.next()!
+    }
+  }
+
+  private static func configuration(
+    _ address: HostPort, settings: Settings, target: ModelDescription
+  ) -> WorkerListener.Configuration {
+    var configuration = WorkerListener.Configuration(
+      host: address.host, port: address.port, controllerName: settings.name, modelName: target.name,
+      modelSummary: target.summary, vocabulary: PeerVocabulary(target.vocabulary))
+    configuration.allowInsecure = settings.allowInsecure
+    configuration.security = settings.security
+    if let timeout = settings.livenessTimeout { configuration.livenessTimeout = timeout }
+    return configuration
+  }
+
+  private static func requireSameVocabulary(target: ModelDescription, draft: ModelDescription) throws {
+    guard target.vocabulary == draft.vocabulary else {
+      throw ServingError(
+        "the draft model \(draft.name) (\(draft.vocabulary.size) tokens) and the target \(target.name)"
+          + " (\(target.vocabulary.size) tokens) have different vocabularies",
+        hint: "choose a draft model of the target's family")
+    }
+  }
+}

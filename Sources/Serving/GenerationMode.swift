@@ -1,0 +1,13 @@
+/// How a generation speculates, as people name it.
+public enum GenerationMode: String, CaseIterable, Sendable {
+  /// The target alone.
+  case plain
+  /// Draft at home, then verify: what llama.cpp and vLLM do.
+  case localSequential = "local-sequential"
+  /// Draft at home while the target verifies.
+  case localParallel = "local-parallel"
+  /// Workers draft, over the network.
+  case wan
+
+  public var needsHomeDraft: Bool { self == .localSequential || self == .localParallel }
+}

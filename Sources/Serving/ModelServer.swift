@@ -1,0 +1,105 @@
+import DraftExchange
+import Gateway
+import Logging
+import NodeRuntime
+import ServiceLifecycle
+import SpeculationCore
+
+/// A whole server in this process: the target, a port for workers, OpenAI's API for clients.
+public struct ModelServer: Sendable {
+  public struct Settings: Sendable {
+    public var controller: ControllerHost.Settings
+    /// Its metrics become the controller's observer.
+    public var gateway: GatewayConfiguration
+    public var log: Logger
+
+    /// - Parameters:
+    ///   - name: what clients ask for
+    ///   - byHand: how to speculate, where the measurements are not to decide
+    public init(
+      name: String, controller: ControllerHost.Settings, byHand: SpeculationByHand = SpeculationByHand(),
+      speculates: Bool = true, log: Logger = Logger(label: "wanspec")
+    ) {
+      let choices = SpeculationChoices(
+        byHand, isOn: speculates, takesWorkers: controller.listen != nil, hasHome: controller.home != nil)
+      gateway = GatewayConfiguration(
+        modelName: name,
+        speculation: { choice throws(UnavailableChoice) in try choices.settings(for: choice) })
+      self.controller = controller
+      self.controller.name = name
+      self.controller.log = log
+      // Passes of many sessions are large.
+      self.controller.measuredBatch = 64
+      self.log = log
+    }
+  }
+
+  public let host: ControllerHost
+  public let gateway: GatewayServer
+
+  /// Loads, serves until `end` returns, lets answers under way finish, and takes everything down again.
+  ///
+  /// - Parameters:
+  ///   - workers: hears of workers that come, go and are refused
+  ///   - loaded: called when the models are there and nobody is served yet
+  ///   - ready: called with the ports that are being listened on; the second is nil where no workers are taken
+  ///   - end: returns when the server is to stop
+  /// - Throws: `ServingError`, `ModelError`
+  public static func run(
+    _ settings: Settings, workers: @escaping @Sendable (WorkerListener.Event) -> Void = { _ in },
+    loaded: @escaping @Sendable (ModelServer) -> Void = { _ in },
+    ready: @escaping @Sendable (ModelServer, _ port: Int, _ workerPort: Int?) -> Void = { _, _, _ in },
+    until end: @escaping @Sendable () async -> Void
+  ) async throws {
+    let metrics = GatewayMetrics(modelName: settings.gateway.modelName)
+    var controller = settings.controller
+    controller.observer = metrics
+    try await ControllerHost.run(controller, report: workers) { host in
+      var gateway = settings.gateway
+      if gateway.modelName != host.target.model.name { gateway.aliases.append(host.target.model.name) }
+      let server = ModelServer(
+        host: host,
+        gateway: GatewayServer(
+          node: host.node, model: host.target.model, tokenizer: host.target.tokenizer, configuration: gateway,
+          metrics: metrics, log: settings.log))
+      loaded(server)
+      try await server.serve(settings, ready: ready, until: end)
+    }
+  }
+
+  private func serve(
+    _ settings: Settings, ready: @escaping @Sendable (ModelServer, Int, Int?) -> Void,
+    until end: @escaping @Sendable () async -> Void
+  ) async throws {
+    var quiet = settings.log
+    quiet.logLevel = .warning
+    let group = ServiceGroup(
+      configuration: .init(services: [gateway], gracefulShutdownSignals: [], logger: quiet))
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      tasks.addTask {
+        do {
+          try await group.run()
+        } catch {
+          throw ServingError(
+            "cannot serve on \(settings.gateway.host):\(settings.gateway.port)", cause: error)
+        }
+        throw CancellationError()
+      }
+      tasks.addTask { ready(self, try await gateway.port(), try await host.listener?.boundPort) }
+      tasks.addTask {
+        await end()
+        settings.log.info("stopping; answers under way may finish")
+        await host.node.stopAccepting()
+        await group.triggerGracefulShutdown()
+      }
+      do {
+        while try await tasks.next() != nil {}
+      } catch is CancellationError {
+        tasks.cancelAll()
+      }
+    }
+  }
+
+  /// The engine crashed the process: tells the clients, as far as there is time.
+  public func engineCrashed() async { await gateway.engineCrashed() }
+}

@@ -1,0 +1,8 @@
+import Serving
+
+extension HostPort: TextArgument {
+  public init?(argument: String) {
+    guard let address = try? HostPort(parsing: argument) else { return nil }
+    self = address
+  }
+}
