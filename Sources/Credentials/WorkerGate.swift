@@ -4,7 +4,7 @@ import Logging
 /// Who may attach to a controller: workers with a certificate that is on the list, or with a join token.
 public final class WorkerGate: Sendable {
   /// What let a worker in.
-  public struct Admission: Hashable, Sendable {
+  public struct AdmittedWorker: Hashable, Sendable {
     public enum Method: String, Hashable, Sendable { case certificate, token }
     public var method: Method
     /// Of the certificate or of the token.
@@ -55,7 +55,7 @@ public final class WorkerGate: Sendable {
   /// - Throws: ``CredentialsError`` that says why not, without the token
   public func admit(
     certificate: [UInt8]?, token: String?, now: Date = Date()
-  ) throws(CredentialsError) -> Admission {
+  ) throws(CredentialsError) -> AdmittedWorker {
     var problem: CredentialsError?
     if certificates, let certificate {
       do {
@@ -66,7 +66,7 @@ public final class WorkerGate: Sendable {
     }
     if let tokens, let token {
       let entry = try tokens.entry(of: token, at: now)
-      return Admission(
+      return AdmittedWorker(
         method: .token, name: entry.name, fingerprint: entry.digest.description, expires: entry.expires)
     }
     if let problem { throw problem }
@@ -76,13 +76,13 @@ public final class WorkerGate: Sendable {
         + (token != nil ? " and takes no join tokens" : ""))
   }
 
-  private func admit(certificate: [UInt8], _ now: Date) throws(CredentialsError) -> Admission {
+  private func admit(certificate: [UInt8], _ now: Date) throws(CredentialsError) -> AdmittedWorker {
     let identity = try CertificateIdentity(der: certificate)
     guard identity.role == .worker else {
       throw CredentialsError(
         "the certificate of \(identity.name) is for a \(identity.role.rawValue), not a worker")
     }
-    let admission = Admission(
+    let admission = AdmittedWorker(
       method: .certificate, name: identity.name, site: identity.site,
       fingerprint: identity.keyFingerprint.description, expires: identity.notAfter)
     if let problem = identity.problem(at: now) {
@@ -93,7 +93,7 @@ public final class WorkerGate: Sendable {
   }
 
   /// Why a worker that was let in has to go; nil when it may stay.
-  public func problem(with admission: Admission, now: Date = Date()) -> String? {
+  public func problem(with admission: AdmittedWorker, now: Date = Date()) -> String? {
     switch admission.method {
     case .certificate:
       if let expires = admission.expires, expires <= now {

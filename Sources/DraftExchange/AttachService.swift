@@ -62,11 +62,11 @@ struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
       preconditionFailure("every task of an attachment ends by throwing")
     } catch let error as Ending {
       ending = error
-    } catch let error as ProtocolViolation {
+    } catch let error as FieldViolation {
       ending = .violation(error)
     } catch let error as RPCError where error.code == .invalidArgument {
       ending = .violation(
-        ProtocolViolation(field: "frame", problem: "is not a WorkerFrame: \(error.message)"))
+        FieldViolation(field: "frame", problem: "is not a WorkerFrame: \(error.message)"))
     } catch {
       ending = Task.isCancelled ? .stopping : .lost(Self.describe(error))
     }
@@ -162,12 +162,12 @@ struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
     throw Task.isCancelled ? Ending.stopping : Ending.left("the worker closed the stream")
   }
 
-  /// - Throws: ``Ending`` or ``ProtocolViolation`` when the worker cannot be used
+  /// - Throws: ``Ending`` or ``FieldViolation`` when the worker cannot be used
   private func admit(
     _ frame: Wanspec_V1_WorkerFrame, _ connection: Connection, _ identity: WorkerIdentity?
   ) throws -> AttachedWorker {
     guard frame.hasHello else {
-      throw ProtocolViolation(field: "hello", problem: "is missing: the first frame introduces the worker")
+      throw FieldViolation(field: "hello", problem: "is missing: the first frame introduces the worker")
     }
     if let mismatch = Handshake.mismatch(controller: .current, worker: Handshake.version(of: frame.hello)) {
       throw Ending.refused(.failedPrecondition, mismatch)

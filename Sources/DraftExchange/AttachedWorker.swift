@@ -4,7 +4,7 @@ import Synchronization
 
 /// Why an attachment ends, as the controller sees it.
 enum Ending: Error {
-  case violation(ProtocolViolation)
+  case violation(FieldViolation)
   case refused(RPCError.Code, String)
   case silent(Duration)
   case noHandshake(Duration)
@@ -102,7 +102,7 @@ final class AttachedWorker: Sendable {
   func pong(_ sequence: UInt64) throws(Ending) -> Duration {
     guard let sent = pings.withLock({ $0.sent.removeValue(forKey: sequence) }) else {
       throw .violation(
-        ProtocolViolation(field: "pong.sequence", problem: "is \(sequence): no such ping waits"))
+        FieldViolation(field: "pong.sequence", problem: "is \(sequence): no such ping waits"))
     }
     return .now - sent
   }

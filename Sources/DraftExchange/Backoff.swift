@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 /// How long a worker waits before it dials again: `initial`, then `multiplier` times as long after each
 /// attempt, up to `maximum`, every wait shortened at random by up to half so that the workers of a restarted
@@ -38,28 +39,19 @@ public struct Backoff: Hashable, Sendable {
 package struct BackoffSequence: Sendable {
   private let settings: Backoff
   private var base: Duration
-  private var state: UInt64
+  private var random: SplitMix64
 
   package init(_ settings: Backoff) {
     self.settings = settings
     base = settings.initial
-    state = settings.seed
+    random = SplitMix64(seed: settings.seed)
   }
 
   /// - Parameter lived: how long the connection lasted that has just ended; zero when there was none
   package mutating func next(afterConnectionOf lived: Duration) -> Duration {
     if lived >= settings.resetAfter { base = settings.initial }
-    let wait = base * (0.5 + 0.5 * random())
+    let wait = base * (0.5 + 0.5 * random.uniform())
     base = min(settings.maximum, .init(inSeconds: base.inSeconds * settings.multiplier))
     return wait
-  }
-
-  /// SplitMix64, as a number in 0..<1.
-  private mutating func random() -> Double {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return Double((z ^ (z >> 31)) >> 11) * 0x1p-53
   }
 }

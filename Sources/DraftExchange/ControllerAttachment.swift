@@ -101,7 +101,7 @@ final class ControllerAttachment: Sendable {
       throw error
     } catch let lost as Lost {
       return lost.reason
-    } catch let violation as ProtocolViolation {
+    } catch let violation as FieldViolation {
       return "the controller broke the protocol: \(violation)"
     } catch let error as RPCError {
       // The answer to our goodbye may come before we have left.
@@ -201,7 +201,7 @@ final class ControllerAttachment: Sendable {
     } onResponse: { response in
       do {
         try await self.read(response.messages)
-      } catch let violation as ProtocolViolation {
+      } catch let violation as FieldViolation {
         await self.leave(violation.description)
         throw violation
       }
@@ -242,10 +242,10 @@ final class ControllerAttachment: Sendable {
     }
   }
 
-  /// - Throws: ``ExchangeError`` or ``ProtocolViolation`` when the controller cannot be used
+  /// - Throws: ``ExchangeError`` or ``FieldViolation`` when the controller cannot be used
   private func accept(_ frame: Wanspec_V1_ControllerFrame) throws -> ControllerIntroduction {
     guard frame.hasWelcome else {
-      throw ProtocolViolation(field: "welcome", problem: "is missing: the first frame welcomes the worker")
+      throw FieldViolation(field: "welcome", problem: "is missing: the first frame welcomes the worker")
     }
     if let mismatch = Handshake.mismatch(controller: Handshake.version(of: frame.welcome), worker: .current) {
       throw ExchangeError(code: .refused, message: mismatch)

@@ -1,14 +1,14 @@
 import SpeculationCore
 
 extension ControllerCodec {
-  func checkOwn(_ adjustments: LogitAdjustments) throws(ProtocolViolation) {
+  func checkOwn(_ adjustments: LogitAdjustments) throws(FieldViolation) {
     try FieldChecks.require(
       Int(adjustments.promptLength) <= limits.maximumContextLength, "sampling.adjustments.prompt_length",
       "is \(adjustments.promptLength): at most \(limits.maximumContextLength) is allowed")
     try FieldChecks.count(
       adjustments.biases.count, atMost: limits.maximumBiases, "sampling.adjustments.biased_tokens")
     if let last = adjustments.biases.last, Int(last.token) >= vocabularySize {
-      throw ProtocolViolation(
+      throw FieldViolation(
         field: "sampling.adjustments.biased_tokens",
         problem: "has token \(last.token): the vocabulary has \(vocabularySize) tokens")
     }
@@ -38,7 +38,7 @@ extension ControllerCodec {
 
   func read(
     _ sampling: Wanspec_V1_Sampling, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> SamplingSettings {
+  ) throws(FieldViolation) -> SamplingSettings {
     try FieldChecks.require(
       sampling.topK <= UInt32(Int32.max), "\(field()).top_k",
       "is \(sampling.topK): at most \(Int32.max) is allowed")
@@ -49,14 +49,14 @@ extension ControllerCodec {
       settings.adjustments = try read(sampling.adjustments, "\(field()).adjustments")
     }
     if let problem = settings.problem {
-      throw ProtocolViolation(field: field(), problem: "is invalid: \(problem)")
+      throw FieldViolation(field: field(), problem: "is invalid: \(problem)")
     }
     return settings
   }
 
   private func read(
     _ adjustments: Wanspec_V1_Adjustments, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> LogitAdjustments {
+  ) throws(FieldViolation) -> LogitAdjustments {
     try FieldChecks.require(
       Int(adjustments.promptLength) <= limits.maximumContextLength, "\(field()).prompt_length",
       "is \(adjustments.promptLength): at most \(limits.maximumContextLength) is allowed")

@@ -19,15 +19,15 @@ package struct ControllerCodec: Sendable {
   // MARK: Sending
 
   /// What would make the peer refuse this message; nil when it is fit to send.
-  package func problem(with message: ControllerMessage) -> ProtocolViolation? {
-    do throws(ProtocolViolation) {
+  package func problem(with message: ControllerMessage) -> FieldViolation? {
+    do throws(FieldViolation) {
       switch message {
       case .open(let session, let context, let sampling, let maxNodes):
         _ = try FieldChecks.session(session.rawValue, "session")
         if let maxNodes { try check(nodes: maxNodes, "maxNodes") }
         try check(context: context.count, "context")
         try checkOwn(context, "context")
-        if let problem = sampling.problem { throw ProtocolViolation(field: "sampling", problem: problem) }
+        if let problem = sampling.problem { throw FieldViolation(field: "sampling", problem: problem) }
         if let adjustments = sampling.adjustments { try checkOwn(adjustments) }
       case .commit(let session, let position, let tokens, _):
         _ = try FieldChecks.session(session.rawValue, "session")
@@ -45,9 +45,9 @@ package struct ControllerCodec: Sendable {
     }
   }
 
-  private func checkOwn(_ tokens: [TokenID], _ field: String) throws(ProtocolViolation) {
+  private func checkOwn(_ tokens: [TokenID], _ field: String) throws(FieldViolation) {
     for token in tokens where token < 0 || Int(token) >= vocabularySize {
-      throw ProtocolViolation(
+      throw FieldViolation(
         field: field, problem: "has token \(token): the vocabulary has \(vocabularySize) tokens")
     }
   }
@@ -115,7 +115,7 @@ package struct ControllerCodec: Sendable {
   /// Everything in a frame after the welcome, in order.
   ///
   /// - Throws: the first breach of a limit; nothing of the frame may be used then
-  package func read(_ frame: Wanspec_V1_ControllerFrame) throws(ProtocolViolation) -> [ControllerItem] {
+  package func read(_ frame: Wanspec_V1_ControllerFrame) throws(FieldViolation) -> [ControllerItem] {
     try FieldChecks.require(!frame.hasWelcome, "welcome", "came twice: it is only allowed in the first frame")
     let count = frame.opens.count + frame.commits.count + frame.closes.count
     try FieldChecks.count(count, atMost: limits.maximumMessagesPerFrame, "frame")
@@ -136,7 +136,7 @@ package struct ControllerCodec: Sendable {
 
   private func read(
     _ open: Wanspec_V1_Open, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> ControllerMessage {
+  ) throws(FieldViolation) -> ControllerMessage {
     let session = try FieldChecks.session(open.session, "\(field()).session")
     try check(context: open.context.count, "\(field()).context")
     let context = try FieldChecks.tokens(
@@ -150,7 +150,7 @@ package struct ControllerCodec: Sendable {
 
   private func read(
     _ commit: Wanspec_V1_Commit, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> ControllerMessage {
+  ) throws(FieldViolation) -> ControllerMessage {
     let session = try FieldChecks.session(commit.session, "\(field()).session")
     let position = try FieldChecks.position(commit.position, limits, "\(field()).position")
     try check(commit: commit.tokens.count, at: position, "\(field()).tokens")
@@ -159,12 +159,12 @@ package struct ControllerCodec: Sendable {
     return .commit(session, position: position, tokens: tokens, pause: commit.pause)
   }
 
-  private func check(context count: Int, _ field: @autoclosure () -> String) throws(ProtocolViolation) {
+  private func check(context count: Int, _ field: @autoclosure () -> String) throws(FieldViolation) {
     try FieldChecks.require(count >= 1, field(), "is empty: the last token is the root")
     try FieldChecks.count(count, atMost: limits.maximumContextLength, field())
   }
 
-  private func check(nodes: Int, _ field: @autoclosure () -> String) throws(ProtocolViolation) {
+  private func check(nodes: Int, _ field: @autoclosure () -> String) throws(FieldViolation) {
     try FieldChecks.require(
       (DraftLimits.leastNodes...limits.maximumNodes).contains(nodes), field(),
       "is \(nodes): between \(DraftLimits.leastNodes) and \(limits.maximumNodes) is allowed")
@@ -173,7 +173,7 @@ package struct ControllerCodec: Sendable {
   /// A commit follows an opening context of at least one token, so its first token is at position 1 or later.
   private func check(
     commit count: Int, at position: Int, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) {
+  ) throws(FieldViolation) {
     try FieldChecks.require(count >= 1, field(), "is empty: a commit has a token")
     try FieldChecks.count(count, atMost: limits.maximumCommitTokens, field())
     try FieldChecks.require(

@@ -170,7 +170,7 @@ extension ControllerConnection.Configuration {
     if !(1...limits.maximumVocabulary).contains(vocabulary.size) {
       return "vocabulary size must be between 1 and \(limits.maximumVocabulary), not \(vocabulary.size)"
     }
-    do throws(ProtocolViolation) {
+    do throws(FieldViolation) {
       _ = try Handshake.read(Handshake.hello(introduction, vocabulary).hello, limits)
     } catch {
       return "introduction: \(error.field) \(error.problem)"

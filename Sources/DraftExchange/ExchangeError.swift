@@ -29,7 +29,7 @@ public struct ExchangeError: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 /// A peer sent something that the protocol does not allow. Nothing of that frame is used.
-public struct ProtocolViolation: Error, Hashable, Sendable, CustomStringConvertible {
+public struct FieldViolation: Error, Hashable, Sendable, CustomStringConvertible {
   /// Where: "expansions[0].tokens[3]".
   public var field: String
   /// What was found there and what would have been allowed.

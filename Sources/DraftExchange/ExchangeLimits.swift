@@ -2,7 +2,7 @@ import SpeculationCore
 
 /// Hard limits on everything that crosses the exchange, and on everything it queues.
 ///
-/// A received value beyond a limit is a ``ProtocolViolation``: the frame that carries it is dropped whole and
+/// A received value beyond a limit is a ``FieldViolation``: the frame that carries it is dropped whole and
 /// the peer is disconnected with the reason. A queue beyond its limit disconnects the peer that is too slow.
 public struct ExchangeLimits: Hashable, Sendable {
   /// Bytes of one gRPC message from a controller, before framing. Must hold an opening of

@@ -1,16 +1,16 @@
 import SpeculationCore
 
-/// Checks of single fields, each a ``ProtocolViolation`` that names the field and its value.
+/// Checks of single fields, each a ``FieldViolation`` that names the field and its value.
 ///
 /// `field` is an autoclosure because almost every check passes: no path is put together then.
 enum FieldChecks {
   static func require(
     _ condition: Bool, _ field: @autoclosure () -> String, _ problem: @autoclosure () -> String
-  ) throws(ProtocolViolation) {
-    if !condition { throw ProtocolViolation(field: field(), problem: problem()) }
+  ) throws(FieldViolation) {
+    if !condition { throw FieldViolation(field: field(), problem: problem()) }
   }
 
-  static func session(_ raw: UInt64, _ field: @autoclosure () -> String) throws(ProtocolViolation)
+  static func session(_ raw: UInt64, _ field: @autoclosure () -> String) throws(FieldViolation)
     -> SessionID
   {
     try require(raw != 0, field(), "is 0: a session id is above 0")
@@ -20,10 +20,10 @@ enum FieldChecks {
   /// - Parameter vocabularySize: ids are below it
   static func tokens(
     _ raw: [UInt32], vocabularySize: Int, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> [TokenID] {
+  ) throws(FieldViolation) -> [TokenID] {
     let limit = UInt32(clamping: vocabularySize)
     for (index, token) in raw.enumerated() where token >= limit {
-      throw ProtocolViolation(
+      throw FieldViolation(
         field: "\(field())[\(index)]", problem: "is \(token): the vocabulary has \(vocabularySize) tokens")
     }
     return raw.map { TokenID(bitPattern: $0) }
@@ -31,13 +31,13 @@ enum FieldChecks {
 
   static func count(
     _ count: Int, atMost limit: Int, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) {
+  ) throws(FieldViolation) {
     try require(count <= limit, field(), "has \(count) entries: at most \(limit) are allowed")
   }
 
   static func position(
     _ raw: UInt32, _ limits: ExchangeLimits, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> Int {
+  ) throws(FieldViolation) -> Int {
     try require(
       raw < limits.maximumContextLength, field(),
       "is \(raw): positions are below \(limits.maximumContextLength)")
@@ -46,7 +46,7 @@ enum FieldChecks {
 
   static func text(
     _ text: String, atMost limit: Int, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> String {
+  ) throws(FieldViolation) -> String {
     let bytes = text.utf8.count
     try require(bytes <= limit, field(), "has \(bytes) bytes: at most \(limit) are allowed")
     try require(

@@ -36,7 +36,7 @@ enum Handshake {
 
   static func read(
     _ hello: Wanspec_V1_Hello, _ limits: ExchangeLimits
-  ) throws(ProtocolViolation) -> (WorkerIntroduction, PeerVocabulary) {
+  ) throws(FieldViolation) -> (WorkerIntroduction, PeerVocabulary) {
     let name = try FieldChecks.text(hello.workerName, atMost: limits.maximumNameBytes, "hello.worker_name")
     try FieldChecks.require(!name.isEmpty, "hello.worker_name", "is empty")
     for (value, field) in [(hello.capacity, "capacity"), (hello.passWidth, "pass_width")] {
@@ -58,7 +58,7 @@ enum Handshake {
   }
 
   /// Points of a cost curve. Nothing depends on their being true but where sessions are placed.
-  private static func read(_ points: [Wanspec_V1_DraftCost]) throws(ProtocolViolation) -> CostCurve {
+  private static func read(_ points: [Wanspec_V1_DraftCost]) throws(FieldViolation) -> CostCurve {
     let field = "hello.draft_cost"
     try FieldChecks.count(points.count, atMost: 64, field)
     var measured: [Int: Duration] = [:]
@@ -98,7 +98,7 @@ enum Handshake {
 
   static func read(
     _ welcome: Wanspec_V1_Welcome, _ limits: ExchangeLimits
-  ) throws(ProtocolViolation) -> (ControllerIntroduction, PeerVocabulary) {
+  ) throws(FieldViolation) -> (ControllerIntroduction, PeerVocabulary) {
     try FieldChecks.require(welcome.workerID != 0, "welcome.worker_id", "is 0: it is above 0")
     let times = [
       (welcome.pingIntervalMs, "ping_interval_ms"), (welcome.livenessTimeoutMs, "liveness_timeout_ms"),
@@ -154,7 +154,7 @@ enum Handshake {
 
   private static func read(
     _ vocabulary: Wanspec_V1_Vocabulary, _ limits: ExchangeLimits, _ field: String
-  ) throws(ProtocolViolation) -> PeerVocabulary {
+  ) throws(FieldViolation) -> PeerVocabulary {
     try FieldChecks.require(
       vocabulary.size >= 1 && vocabulary.size <= limits.maximumVocabulary, "\(field).size",
       "is \(vocabulary.size): between 1 and \(limits.maximumVocabulary) is allowed")

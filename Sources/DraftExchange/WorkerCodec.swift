@@ -32,8 +32,8 @@ package struct WorkerCodec: Sendable {
   // MARK: Sending
 
   /// What would make the peer refuse this message; nil when it is fit to send.
-  package func problem(with message: WorkerMessage) -> ProtocolViolation? {
-    do throws(ProtocolViolation) {
+  package func problem(with message: WorkerMessage) -> FieldViolation? {
+    do throws(FieldViolation) {
       switch message {
       case .declined(let session, _):
         _ = try FieldChecks.session(session.rawValue, "session")
@@ -173,7 +173,7 @@ package struct WorkerCodec: Sendable {
   /// Everything in a frame after the hello, in order.
   ///
   /// - Throws: the first breach of a limit; nothing of the frame may be used then
-  package func read(_ frame: Wanspec_V1_WorkerFrame) throws(ProtocolViolation) -> [IncomingWorkerItem] {
+  package func read(_ frame: Wanspec_V1_WorkerFrame) throws(FieldViolation) -> [IncomingWorkerItem] {
     try FieldChecks.require(!frame.hasHello, "hello", "came twice: it is only allowed in the first frame")
     let count = frame.expansions.reduce(frame.declined.count) { $0 + $1.expansions.count }
     try FieldChecks.count(count, atMost: limits.maximumMessagesPerFrame, "frame")
@@ -201,7 +201,7 @@ package struct WorkerCodec: Sendable {
 
   private func read(
     _ group: Wanspec_V1_ExpansionGroup, _ path: String, into items: inout [IncomingWorkerItem]
-  ) throws(ProtocolViolation) {
+  ) throws(FieldViolation) {
     let session = try FieldChecks.session(group.session, "\(path).session")
     let position = try FieldChecks.position(group.knownPosition, limits, "\(path).known_position")
     var next: RemoteNodeID?
@@ -210,7 +210,7 @@ package struct WorkerCodec: Sendable {
       let firstChild: RemoteNodeID
       if wire.firstChild == 0 {
         guard let next else {
-          throw ProtocolViolation(
+          throw FieldViolation(
             field: "\(field).first_child", problem: "is 0 in the first expansion of a group")
         }
         firstChild = next
@@ -247,7 +247,7 @@ package struct WorkerCodec: Sendable {
 
   private func forgotten(
     _ distances: [UInt64], _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> [RemoteNodeID] {
+  ) throws(FieldViolation) -> [RemoteNodeID] {
     try FieldChecks.count(distances.count, atMost: limits.maximumNodes, field())
     var last: RemoteNodeID = 0
     var ids: [RemoteNodeID] = []
@@ -264,7 +264,7 @@ package struct WorkerCodec: Sendable {
 
   private func readSite(
     _ wire: Wanspec_V1_Expansion, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> ExpansionSite {
+  ) throws(FieldViolation) -> ExpansionSite {
     switch wire.site {
     case .rootPosition(let position):
       return .root(position: try FieldChecks.position(position, limits, "\(field()).root_position"))
@@ -274,13 +274,13 @@ package struct WorkerCodec: Sendable {
         "is \(node): between 1 and \(limits.maximumNodeID) is allowed")
       return .node(node)
     case nil:
-      throw ProtocolViolation(field: "\(field()).site", problem: "is missing")
+      throw FieldViolation(field: "\(field()).site", problem: "is missing")
     }
   }
 
   private func readCandidates(
     _ wire: Wanspec_V1_Expansion, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) -> [Candidate] {
+  ) throws(FieldViolation) -> [Candidate] {
     try FieldChecks.count(wire.tokens.count, atMost: limits.maximumCandidates, "\(field()).tokens")
     try FieldChecks.require(
       wire.surprisals.count == wire.tokens.count, "\(field()).surprisals",
@@ -305,7 +305,7 @@ package struct WorkerCodec: Sendable {
   }
 
   /// Rounding on the wire is within a thousandth for each.
-  private func check(probabilities: [Float], _ field: @autoclosure () -> String) throws(ProtocolViolation) {
+  private func check(probabilities: [Float], _ field: @autoclosure () -> String) throws(FieldViolation) {
     let sum = probabilities.reduce(0, +)
     try FieldChecks.require(
       sum <= 1.01, field(), "are probabilities that add up to \(sum): at most 1.01 is allowed")
@@ -313,7 +313,7 @@ package struct WorkerCodec: Sendable {
 
   private func check(
     firstChild: RemoteNodeID, count: Int, _ field: @autoclosure () -> String
-  ) throws(ProtocolViolation) {
+  ) throws(FieldViolation) {
     try FieldChecks.count(count, atMost: limits.maximumCandidates, "\(field()).tokens")
     try FieldChecks.require(
       firstChild >= 1 && firstChild <= limits.maximumNodeID - RemoteNodeID(count), "\(field()).first_child",

@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 #if canImport(Glibc)
   import Glibc
@@ -10,10 +11,9 @@ import SpeculationCore
 
 /// Noise that every party can compute for itself: a pure function of (seed, position, token).
 ///
-/// It is a counter-based generator. The bits for token *t* are output *t* of SplitMix64 (Steele, Lea and Flood,
-/// "Fast splittable pseudorandom number generators", OOPSLA 2014) started at a state derived from the seed and
-/// the position by two rounds of the same finaliser (variant 13 of David Stafford's mixers). No state is
-/// advanced, so noise can be computed for any token, in any order, on any machine.
+/// It is a counter-based generator. The bits for token *t* are output *t* of `SplitMix64` started at a state derived
+/// from the seed and the position by two rounds of its finaliser. No state is advanced, so noise can be computed for any
+/// token, in any order, on any machine.
 public struct KeyedNoise: Sendable {
   private let state: UInt64
 
@@ -21,28 +21,18 @@ public struct KeyedNoise: Sendable {
   ///   - seed: the request's seed
   ///   - position: index, in the session's whole token sequence, of the token being chosen
   public init(seed: UInt64, position: Int) {
-    let increment = UInt64(bitPattern: Int64(position)) &* KeyedNoise.weyl
-    state = KeyedNoise.mix(KeyedNoise.mix(seed &+ KeyedNoise.weyl) &+ increment)
+    let offset = UInt64(bitPattern: Int64(position)) &* SplitMix64.increment
+    state = SplitMix64.mix(SplitMix64.mix(seed &+ SplitMix64.increment) &+ offset)
   }
 
   /// The largest noise `gumbel(_:)` can return: -ln(-ln(1 - 2^-33)).
   public static let largestGumbel = 22.873_9
 
-  /// 2^64 over the golden ratio, the increment of SplitMix64.
-  private static let weyl: UInt64 = 0x9E37_79B9_7F4A_7C15
-
-  private static func mix(_ value: UInt64) -> UInt64 {
-    var z = value
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
   /// 32 uniform bits for a token. Noise grows with them, so a bound on the noise is a bound on these bits.
   @inline(__always)
   func bits(_ token: TokenID) -> UInt32 {
     let counter = UInt64(truncatingIfNeeded: token) &+ 1
-    return UInt32(truncatingIfNeeded: KeyedNoise.mix(state &+ counter &* KeyedNoise.weyl) >> 32)
+    return UInt32(truncatingIfNeeded: SplitMix64.mix(state &+ counter &* SplitMix64.increment) >> 32)
   }
 
   /// Uniform over 2^32 evenly spaced values strictly between 0 and 1.

@@ -1,3 +1,5 @@
+import Spelling
+
 /// The models that the product knows by name: where each file comes from and how to tell that it is whole.
 public struct ModelCatalog: Sendable {
   public var entries: [ModelEntry]
@@ -18,28 +20,13 @@ public struct ModelCatalog: Sendable {
       .map { entry in
         let known = Array(entry.name.utf8)
         // People leave the end of long names out, so the beginning alone may match.
-        let beginning = Self.distance(wanted, Array(known.prefix(wanted.count)))
-        return (name: entry.name, distance: min(Self.distance(wanted, known), beginning))
+        let beginning = EditDistance.between(wanted, Array(known.prefix(wanted.count)))
+        return (name: entry.name, distance: min(EditDistance.between(wanted, known), beginning))
       }
       .filter { $0.name.contains(name.lowercased()) || $0.distance <= wanted.count / 3 }
       .sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }
       .prefix(3)
       .map(\.name)
-  }
-
-  /// Levenshtein's edit distance, O(a·b).
-  private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, y) in b.enumerated() {
-        let substituted = diagonal + (x == y ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, diagonal + 1, row[j] + 1)
-      }
-    }
-    return row[b.count]
   }
 }
 

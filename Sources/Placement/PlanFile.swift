@@ -1,5 +1,6 @@
 import Foundation
 import Simulator
+import Spelling
 import StrictYAML
 import StudyAnalysis
 

@@ -1,5 +1,6 @@
 import Foundation
 import NIOConcurrencyHelpers
+import SplitMix
 import StudyAnalysis
 
 #if canImport(Glibc)
@@ -207,7 +208,7 @@ final class PacketRelay: Sendable {
   private func run() {
     // One lane for each delay would do; pairs are few, and within one the order stays.
     var lanes = [Lane](repeating: Lane(), count: delays.count * 2)
-    var random = SeededRandom(seed: seed)
+    var random = SplitMix64(seed: seed)
     var buffer = [UInt8](repeating: 0, count: 2048)
     while !isStopping.withLockedValue({ $0 }) {
       var next = Int64.max

@@ -1,3 +1,4 @@
+import SplitMix
 import StudyAnalysis
 
 /// A queue in front of equal servers (G/G/c, first come first served), with background requests that come at random
@@ -20,7 +21,7 @@ public struct ServiceQueue: Sendable {
   private let site: Sky.Site
   /// Utilisation at a real time.
   private let load: @Sendable (Double) -> Double
-  private var random: SeededRandom
+  private var random: SplitMix64
   /// When each server is free.
   private var free: [Double]
   /// The end of each request that may still be there, in no order.
@@ -42,7 +43,7 @@ public struct ServiceQueue: Sendable {
   public init(_ site: Sky.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double) {
     self.site = site
     self.load = load
-    random = SeededRandom(seed: seed)
+    random = SplitMix64(seed: seed)
     free = Array(repeating: 0, count: site.servers)
     now = start - Self.warmUp * site.meanService
     nextArrival = now
@@ -63,7 +64,7 @@ public struct ServiceQueue: Sendable {
     let earliest = time - Self.warmUp * site.meanService
     if nextArrival < earliest { nextArrival = earliest }
     while nextArrival <= time {
-      if random.unit() < load(nextArrival) {
+      if random.uniform() < load(nextArrival) {
         // Drawn in any case, so that what is drawn later does not depend on who was let in.
         let tokens = random.geometric(mean: Double(site.tokens))
         let factor = random.factor(sigma: site.sigma)

@@ -1,6 +1,7 @@
 import Foundation
 import NIOConcurrencyHelpers
 import NIOCore
+import SplitMix
 import StudyAnalysis
 
 /// The queues of a sky, moved by requests from all connections.
@@ -13,7 +14,7 @@ final class SkyState: Sendable {
 
   private struct Queues {
     var queues: [String: ServiceQueue]
-    var random: SeededRandom
+    var random: SplitMix64
     /// For answers of all kinds.
     var lastNumber = 0
     var requests = 0
@@ -30,7 +31,7 @@ final class SkyState: Sendable {
     keys = KeyCheck(keys: sky.keys)
     let origin = Self.monotonicNow()
     self.origin = origin
-    var random = SeededRandom(seed: sky.seed)
+    var random = SplitMix64(seed: sky.seed)
     var queues: [String: ServiceQueue] = [:]
     for site in sky.sites {
       queues[site.region.name] = ServiceQueue(site, seed: random.next(), start: 0) { seconds in
@@ -60,7 +61,7 @@ final class SkyState: Sendable {
   func arrive(_ request: EmulatedRequest, site: Sky.Site, roundTrip: Double, at time: Int64) -> Arrival {
     state.withLockedValue { state in
       state.requests += 1
-      var draw = state.random.unit()
+      var draw = state.random.uniform()
       let fault = site.faults.first { fault in
         draw -= fault.share
         return draw < 0

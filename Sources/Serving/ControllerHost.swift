@@ -90,7 +90,7 @@ public struct ControllerHost: Sendable {
           if let event = event.forRuntime { await node.handle(event) }
         }
         try Task.checkCancellation()
-        throw ServingError("the listener for workers stopped")
+        throw ServingError(.stopped, "the listener for workers stopped")
       }
       group.addTask {
         _ = try await listener.boundPort
@@ -116,6 +116,7 @@ public struct ControllerHost: Sendable {
   private static func requireSameVocabulary(target: ModelDescription, draft: ModelDescription) throws {
     guard target.vocabulary == draft.vocabulary else {
       throw ServingError(
+        .differentVocabularies,
         "the draft model \(draft.name) (\(draft.vocabulary.size) tokens) and the target \(target.name)"
           + " (\(target.vocabulary.size) tokens) have different vocabularies",
         hint: "choose a draft model of the target's family")

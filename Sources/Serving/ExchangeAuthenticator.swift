@@ -19,14 +19,14 @@ public struct ExchangeAuthenticator: WorkerAuthenticator {
 }
 
 extension WorkerIdentity {
-  init(_ admission: WorkerGate.Admission) {
+  init(_ admission: WorkerGate.AdmittedWorker) {
     self.init(
       method: admission.method == .certificate ? .certificate : .token, name: admission.name,
       site: admission.site, fingerprint: admission.fingerprint, expires: admission.expires)
   }
 
-  var admission: WorkerGate.Admission {
-    WorkerGate.Admission(
+  var admission: WorkerGate.AdmittedWorker {
+    WorkerGate.AdmittedWorker(
       method: method == .certificate ? .certificate : .token, name: name, site: site,
       fingerprint: fingerprint,
       expires: expires)

@@ -22,6 +22,7 @@ extension HostPort {
     let numeric = host.lowercased() == "localhost" ? "127.0.0.1" : host
     guard getaddrinfo(numeric, "\(port)", &hints, &found) == 0, let address = found?.pointee else {
       throw ServingError(
+        .cannotListen,
         "cannot listen on \(self): \"\(host)\" is not an IP address",
         hint: "give an IP address of this machine, or localhost")
     }
@@ -36,6 +37,7 @@ extension HostPort {
     else {
       let problem = errno
       throw ServingError(
+        .cannotListen,
         "cannot listen on \(self): \(String(cString: strerror(problem)))",
         hint: "choose another port, or stop the program that has it")
     }

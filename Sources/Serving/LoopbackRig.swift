@@ -57,7 +57,7 @@ package actor LoopbackRig {
     }
     if worker == nil { try await startWorker() }
     guard await node.waitForWorker(timeout: .seconds(30)) else {
-      throw ServingError("no worker attached within 30 s", hint: worker.map(Self.lastErrors))
+      throw ServingError(.noWorker, "no worker attached within 30 s", hint: worker.map(Self.lastErrors))
     }
   }
 
@@ -70,7 +70,7 @@ package actor LoopbackRig {
       if await node.attachedWorkers == 0 { return }
       try await Task.sleep(for: .milliseconds(10))
     }
-    throw ServingError("a worker is still attached 5 s after its link was taken away")
+    throw ServingError(.noWorker, "a worker is still attached 5 s after its link was taken away")
   }
 
   private func startWorker() async throws {
@@ -103,7 +103,7 @@ package actor LoopbackRig {
       return try await ChildProcess.start(
         name, program: settings.program, arguments: arguments, environment: Self.environment)
     } catch let failure as ChildProcess.StartFailure {
-      throw ServingError("\(failure)")
+      throw ServingError(.noWorker, "\(failure)")
     }
   }
 
@@ -122,7 +122,7 @@ package actor LoopbackRig {
       if let value = pick(line) { return value }
     }
     try Task.checkCancellation()
-    throw ServingError("\(child.name) ended before it was ready:\n  \(lastErrors(child))")
+    throw ServingError(.noWorker, "\(child.name) ended before it was ready:\n  \(lastErrors(child))")
   }
 
   private static func lastErrors(_ child: ChildProcess) -> String {

@@ -81,7 +81,7 @@ public struct ModelServer: Sendable {
           try await group.run()
         } catch {
           throw ServingError(
-            "cannot serve on \(settings.gateway.host):\(settings.gateway.port)", cause: error)
+            .cannotListen, "cannot serve on \(settings.gateway.host):\(settings.gateway.port)", cause: error)
         }
         throw CancellationError()
       }

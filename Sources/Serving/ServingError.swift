@@ -1,18 +1,19 @@
+import Failures
+
 /// Why serving or drafting could not begin or go on, and what to do about it.
-public struct ServingError: Error, Sendable, CustomStringConvertible {
-  public var message: String
-  public var hint: String?
-  /// What was behind it.
-  public var cause: (any Error)?
+public typealias ServingError = Failure<ServingErrorCode>
 
-  public init(_ message: String, hint: String? = nil, cause: (any Error)? = nil) {
-    self.message = message
-    self.hint = hint
-    self.cause = cause
-  }
+/// The kinds of `ServingError`.
+public struct ServingErrorCode: Hashable, Sendable {
+  private enum Raw: Hashable, Sendable { case cannotListen, differentVocabularies, noWorker, stopped }
+  private var raw: Raw
 
-  public var description: String {
-    let all = cause.map { "\(message): \($0)" } ?? message
-    return hint.map { "\(all)\n  hint: \($0)" } ?? all
-  }
+  /// The address is taken, or none of this machine.
+  public static let cannotListen = ServingErrorCode(raw: .cannotListen)
+  /// Target and draft model do not speak of the same tokens.
+  public static let differentVocabularies = ServingErrorCode(raw: .differentVocabularies)
+  /// A worker that was started did not attach, or did not go.
+  public static let noWorker = ServingErrorCode(raw: .noWorker)
+  /// A part that was to run ended.
+  public static let stopped = ServingErrorCode(raw: .stopped)
 }

@@ -1,3 +1,5 @@
+import SplitMix
+
 /// The prefixes of a text, as hashes of its blocks, each of all tokens up to its end. What texts begin with in common
 /// is found by comparing them; the tokens themselves need not be kept.
 package struct PrefixHashes: Hashable, Sendable {
@@ -12,19 +14,11 @@ package struct PrefixHashes: Hashable, Sendable {
   package init(_ text: [TokenID]) {
     count = text.count
     hashes.reserveCapacity(count / Self.block)
-    var hash: UInt64 = 0x9E37_79B9_7F4A_7C15
+    var hash = SplitMix64.increment
     for (index, token) in text.enumerated() {
-      hash = Self.mix(hash ^ UInt64(UInt32(bitPattern: token)))
+      hash = SplitMix64.mix((hash ^ UInt64(UInt32(bitPattern: token))) &+ SplitMix64.increment)
       if (index + 1) % Self.block == 0 { hashes.append(hash) }
     }
-  }
-
-  /// The finaliser of SplitMix64: the same in every process.
-  private static func mix(_ value: UInt64) -> UInt64 {
-    var z = value &+ 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
 

@@ -1,3 +1,4 @@
+import Spelling
 import Synchronization
 
 /// One mapping that is being read. It remembers which keys were asked for; `finish()` refuses the others, so

@@ -1,3 +1,5 @@
+import Spelling
+
 /// One value that is being read. Each reader takes one kind of value and refuses the others.
 public struct YAMLValue: Sendable {
   public enum Kind: Sendable, Hashable {

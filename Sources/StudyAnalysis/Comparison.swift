@@ -1,3 +1,4 @@
+import SplitMix
 import StudyStatistics
 
 /// Another region against the source's own, probes paired by slot so that what disturbed both at once does not count.
@@ -25,7 +26,7 @@ extension Comparison {
     source = own.source
     self.own = own.target
     self.other = other.target
-    var random = SeededRandom(
+    var random = SplitMix64(
       numbered: UInt64(own.source) << 42 | UInt64(own.target) << 21 | UInt64(other.target) | 1 << 63)
     let (mine, theirs) = Self.aligned(own, other)
     let (a, b) = (theirs.series(of: data), mine.series(of: data))

@@ -39,10 +39,10 @@ public struct DailyDifference: Sendable, Equatable {
     let mean = differences.reduce(0, +) / count
     let variance = differences.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / (count - 1)
     let error = (variance / count).squareRoot()
-    let reach = Distribution.studentQuantile(0.975, freedom: count - 1) * error
+    let reach = ReferenceDistribution.studentQuantile(0.975, freedom: count - 1) * error
     self.mean = mean
     interval = mean - reach...mean + reach
     pValue =
-      error > 0 ? 2 * (1 - Distribution.student(abs(mean) / error, freedom: count - 1)) : mean == 0 ? 1 : 0
+      error > 0 ? 2 * (1 - ReferenceDistribution.student(abs(mean) / error, freedom: count - 1)) : mean == 0 ? 1 : 0
   }
 }

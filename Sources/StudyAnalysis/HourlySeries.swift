@@ -1,3 +1,4 @@
+import SplitMix
 import StudyStatistics
 
 /// A pair's probes by hour of the day and by day.
@@ -60,7 +61,7 @@ struct HourlySeries: Sendable {
   func count(hour: Int) -> Int { hours[hour].values.count }
 
   /// How often each day is drawn, when as many days are drawn as there are.
-  static func draw(days: Int, using random: inout SeededRandom) -> [Int] {
+  static func draw(days: Int, using random: inout SplitMix64) -> [Int] {
     var weights = [Int](repeating: 0, count: days)
     for _ in 0..<days { weights[Int(random.next().multipliedFullWidth(by: UInt64(days)).high)] += 1 }
     return weights
@@ -73,7 +74,7 @@ struct HourlySeries: Sendable {
     return sorted[Int(Double(sorted.count) * 0.025)]...sorted[Int(Double(sorted.count - 1) * 0.975)]
   }
 
-  func summaries(using random: inout SeededRandom) -> [PairSummary.Hour] {
+  func summaries(using random: inout SplitMix64) -> [PairSummary.Hour] {
     let once = [Int](repeating: 1, count: days)
     let draws =
       days < Self.minimumDays ? [] : (0..<Self.replicates).map { _ in Self.draw(days: days, using: &random) }

@@ -1,4 +1,5 @@
 import Foundation
+import SplitMix
 import StudyStatistics
 
 /// What is said of one source and one target. Times in seconds; +infinity is "longer than the timeout".
@@ -75,7 +76,7 @@ extension PairSummary {
     censored = values.count { $0 == .infinity }
     let series = pair.series(of: data)
     // Each pair draws its own numbers, and the same ones on every run.
-    var random = SeededRandom(numbered: UInt64(pair.source) << 32 | UInt64(pair.target))
+    var random = SplitMix64(numbered: UInt64(pair.source) << 32 | UInt64(pair.target))
     guard let p50 = bootstrap.quantile(0.5, of: series, using: &random),
       let p90 = bootstrap.quantile(0.9, of: series, using: &random),
       let p95 = bootstrap.quantile(0.95, of: series, using: &random)

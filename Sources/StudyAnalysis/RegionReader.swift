@@ -1,4 +1,5 @@
 import Foundation
+import Spelling
 import StrictYAML
 
 /// Regions in files: known ones, and those that the file describes under a key of its own.

@@ -97,9 +97,9 @@ public struct BlockBootstrap: Sendable, Equatable {
     guard drawn.count >= replicates / 2, blocks >= 2 else { return nil }
     let freedom = Double(blocks - 1)
     let reach =
-      Distribution.studentQuantile(0.5 + confidence / 2, freedom: freedom)
+      ReferenceDistribution.studentQuantile(0.5 + confidence / 2, freedom: freedom)
       * (Double(blocks) / freedom).squareRoot()
-    let tail = 1 - Distribution.normal(reach)
+    let tail = 1 - ReferenceDistribution.normal(reach)
     let sorted = drawn.sorted()
     let low = sorted[max(0, Int((tail * Double(sorted.count + 1)).rounded(.down)) - 1)]
     let high = sorted[min(sorted.count - 1, Int(((1 - tail) * Double(sorted.count + 1)).rounded(.up)) - 1)]

@@ -79,7 +79,7 @@ public struct ChangePoint: Sendable, Equatable {
       found.append((best.index, 0))
       return
     }
-    let p = Distribution.kolmogorovTail(best.size / (longRun * Double(part.count)).squareRoot())
+    let p = ReferenceDistribution.kolmogorovTail(best.size / (longRun * Double(part.count)).squareRoot())
     guard p < level else { return }
     found.append((best.index, p))
     search(values, range.lowerBound..<best.index, level, least, &found)

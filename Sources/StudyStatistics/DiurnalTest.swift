@@ -78,8 +78,8 @@ public struct DiurnalTest: Sendable, Equatable {
       let square = cosine * cosine + sine * sine
       pValue =
         variance > 0
-        ? Distribution.fisherTail(count * square / (2 * variance), 2, freedom) : square > 0 ? 0 : 1
-      reach = Distribution.studentQuantile(0.975, freedom: freedom) * (variance / count).squareRoot()
+        ? ReferenceDistribution.fisherTail(count * square / (2 * variance), 2, freedom) : square > 0 ? 0 : 1
+      reach = ReferenceDistribution.studentQuantile(0.975, freedom: freedom) * (variance / count).squareRoot()
     }
   }
 

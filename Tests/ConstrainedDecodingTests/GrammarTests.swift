@@ -2,6 +2,7 @@ import ConstrainedDecoding
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 enum Verdict: String {

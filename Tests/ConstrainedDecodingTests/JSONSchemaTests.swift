@@ -3,6 +3,7 @@ import Foundation
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 @Suite struct JSONSchemaTests {

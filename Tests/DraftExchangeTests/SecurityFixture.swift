@@ -85,7 +85,7 @@ struct GateAuthenticator: WorkerAuthenticator {
 
   func problem(with identity: WorkerIdentity) -> String? {
     gate.problem(
-      with: WorkerGate.Admission(
+      with: WorkerGate.AdmittedWorker(
         method: identity.method == .certificate ? .certificate : .token, name: identity.name,
         site: identity.site, fingerprint: identity.fingerprint, expires: identity.expires))
   }

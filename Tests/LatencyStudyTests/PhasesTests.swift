@@ -1,5 +1,6 @@
 import LatencyStudy
 import Simulator
+import SplitMix
 import Testing
 
 @Suite struct PhasesTests {

@@ -4,6 +4,7 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// What a pass costs beside llama.cpp's decode. `WANSPEC_MEASURE=1 swift test --filter EngineMeasurements`

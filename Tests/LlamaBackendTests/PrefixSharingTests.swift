@@ -3,6 +3,7 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// Sessions that begin alike: what is taken over, that it is right, and that it is in nobody's way.

@@ -2,6 +2,7 @@ import LlamaBackend
 import ModelBackend
 import Simulator
 import SpeculationCore
+import SplitMix
 import Testing
 
 /// A draft that reads ahead of what it is asked, guesses from excerpts, and keeps what it has read.

@@ -5,6 +5,7 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// Every sampling field: a text that is written with trees of guesses is the text of plain decoding.

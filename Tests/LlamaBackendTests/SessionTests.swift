@@ -3,6 +3,7 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 @Suite(.enabled(if: TestModel.isAvailable, TestModel.absence), .serialized)

@@ -5,6 +5,7 @@ import ModelStore
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// The small real model that these tests run: SmolLM2-135M-Instruct, from the user's model cache.

@@ -1,4 +1,5 @@
 import Simulator
+import SplitMix
 
 extension SplitMix64 {
   /// Logits as a model gives them: most around zero, a few well above.

@@ -4,6 +4,7 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 @Suite struct TreeChooserTests {

@@ -1,6 +1,7 @@
 import Foundation
 import Placement
 import Simulator
+import SplitMix
 import StudyAnalysis
 import Testing
 

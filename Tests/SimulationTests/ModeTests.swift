@@ -1,6 +1,7 @@
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// Both machines together, over a virtual clock and a network of bytes, against plain decoding: what each mode

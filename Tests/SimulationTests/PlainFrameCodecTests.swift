@@ -1,5 +1,6 @@
 import Simulator
 import SpeculationCore
+import SplitMix
 import Testing
 
 @Suite struct PlainFrameCodecTests {

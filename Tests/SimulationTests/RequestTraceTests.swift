@@ -1,6 +1,7 @@
 import Foundation
 import Simulator
 import SpeculationCore
+import SplitMix
 import Testing
 
 /// Traces are written by the tests; `azure` and `mooncake` have the format of those that were published, with

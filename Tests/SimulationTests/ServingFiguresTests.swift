@@ -1,6 +1,7 @@
 import Foundation
 import Simulator
 import SpeculationCore
+import SplitMix
 import Testing
 
 struct ServingFiguresTests {

@@ -1,6 +1,7 @@
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// Who may run, and who waits.

@@ -1,6 +1,7 @@
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 @Suite struct PromptLookupTests {

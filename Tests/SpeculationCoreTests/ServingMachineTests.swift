@@ -1,6 +1,7 @@
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// What a controller decides, in every order of events that is short enough to be tried, and in many longer ones.

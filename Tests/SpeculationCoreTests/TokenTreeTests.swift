@@ -1,6 +1,7 @@
 import Simulator
 import SpeculationCore
 import SpeculationTesting
+import SplitMix
 import Testing
 
 /// A tree beside its naive model; every operation goes to both and both are compared.

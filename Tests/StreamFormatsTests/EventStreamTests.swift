@@ -1,4 +1,5 @@
 import Simulator
+import SplitMix
 import StreamFormats
 import Testing
 

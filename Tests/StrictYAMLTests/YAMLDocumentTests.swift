@@ -1,6 +1,7 @@
 import Foundation
 import Simulator
 import SpeculationTesting
+import SplitMix
 import StrictYAML
 import Testing
 

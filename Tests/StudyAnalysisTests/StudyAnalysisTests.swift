@@ -1,5 +1,6 @@
 import Foundation
 import Simulator
+import SplitMix
 import StudyAnalysis
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import Simulator
+import SplitMix
 import StudyStatistics
 
 /// Series of known truth: log-normal, with a correlation that decays by 1/e in `correlation` seconds.
@@ -40,7 +41,7 @@ struct SimulatedSeries {
     var (low, high) = (-8.0, 8.0)
     for _ in 0..<80 {
       let middle = (low + high) / 2
-      if Distribution.normal(middle) < p { low = middle } else { high = middle }
+      if ReferenceDistribution.normal(middle) < p { low = middle } else { high = middle }
     }
     return median * exp(sigma * low)
   }

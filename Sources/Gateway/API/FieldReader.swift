@@ -1,4 +1,5 @@
 import ModelBackend
+import Spelling
 import StrictJSON
 
 /// Takes the fields out of one JSON object; what is missing, of a wrong type or unknown becomes an error that names
@@ -102,37 +103,11 @@ package struct FieldReader {
     for member in members where !known.contains(member.key) {
       let name = String(member.key.prefix(64))
       var message = "unknown field \(path(of: name))"
-      if let nearest = Self.nearest(to: name, in: known) { message += "; did you mean \(path(of: nearest))?" }
+      if let nearest = NearestName.of(name, among: known.sorted()) {
+        message += "; did you mean \(path(of: nearest))?"
+      }
       throw .invalid(message, param: path(of: name), code: "unknown_parameter")
     }
-  }
-
-  /// The name within a third of its length in edits; nil when none is.
-  static func nearest(to name: String, in names: Set<String>) -> String? {
-    let word = Array(name.utf8)
-    var best: (distance: Int, name: String)?
-    for candidate in names.sorted() {
-      let other = Array(candidate.utf8)
-      let distance = editDistance(word, other)
-      if distance <= max(1, max(word.count, other.count) / 3), distance < best?.distance ?? .max {
-        best = (distance, candidate)
-      }
-    }
-    return best?.name
-  }
-
-  private static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-    var row = Array(0...b.count)
-    for i in a.indices {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for j in b.indices {
-        let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1))
-        diagonal = row[j + 1]
-        row[j + 1] = next
-      }
-    }
-    return row[b.count]
   }
 }
 

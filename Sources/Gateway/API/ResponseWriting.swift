@@ -29,7 +29,7 @@ struct ResponseShape: Sendable {
     json.member("system_fingerprint", fingerprint)
   }
 
-  private func writeFigures(_ figures: GenerationFigures, to json: inout JSONWriter) {
+  private func writeFigures(_ figures: AnswerFigures, to json: inout JSONWriter) {
     json.key("timings")
     figures.writeTimings(to: &json, choices: choices)
     json.key("speculation")
@@ -37,7 +37,7 @@ struct ResponseShape: Sendable {
   }
 
   /// The answer as a whole.
-  func whole(_ answers: [Answer], figures: GenerationFigures) -> [UInt8] {
+  func whole(_ answers: [Answer], figures: AnswerFigures) -> [UInt8] {
     var json = JSONWriter()
     json.object { json in
       writeHead(endpoint == .chat ? "chat.completion" : "text_completion", to: &json)
@@ -93,7 +93,7 @@ struct ResponseShape: Sendable {
 
   private func chunk(
     choice: Int, finishReason: String?, tokens: [AnswerToken] = [], withUsage: Bool,
-    figures: GenerationFigures? = nil, _ content: (inout JSONWriter) -> Void
+    figures: AnswerFigures? = nil, _ content: (inout JSONWriter) -> Void
   ) -> [UInt8] {
     event { json in
       json.key("choices")
@@ -139,7 +139,7 @@ struct ResponseShape: Sendable {
 
   /// - Parameter figures: of the whole request, with its last choice
   func finishChunk(
-    choice: Int, reason: String, figures: GenerationFigures?, withUsage: Bool
+    choice: Int, reason: String, figures: AnswerFigures?, withUsage: Bool
   ) -> [UInt8] {
     chunk(choice: choice, finishReason: reason, withUsage: withUsage, figures: figures) { json in
       switch endpoint {
@@ -152,7 +152,7 @@ struct ResponseShape: Sendable {
     }
   }
 
-  func usageChunk(_ figures: GenerationFigures) -> [UInt8] {
+  func usageChunk(_ figures: AnswerFigures) -> [UInt8] {
     event { json in
       json.key("choices")
       json.array { _ in }

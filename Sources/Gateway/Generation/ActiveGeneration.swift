@@ -26,7 +26,7 @@ enum ChoiceEvent: Sendable {
 struct FinishedChoice: Sendable {
   /// "stop" or "length".
   var reason: String
-  var figures: GenerationFigures
+  var figures: AnswerFigures
 }
 
 /// The running generation of all choices of one request. Its end, by whatever way, cancels what still runs.
@@ -75,7 +75,7 @@ final class ActiveGeneration: Sendable {
     registry.remove(id)
   }
 
-  /// For `Connection.whenGone`: does not keep the generation alive.
+  /// For `ClientConnection.whenGone`: does not keep the generation alive.
   var cancellation: @Sendable () -> Void { { [pump] in pump.cancel() } }
 
   /// The server cannot wait for it.
@@ -99,7 +99,7 @@ final class ActiveGeneration: Sendable {
     let began = ContinuousClock.now
     var firstToken: ContinuousClock.Instant?
     var lastToken = began
-    var figures = GenerationFigures()
+    var figures = AnswerFigures()
     if choice.countsPrompt { figures.promptTokens = choice.request.prompt.count }
     var text = ChoiceText(
       tokenizer: tokenizer, endTokens: endTokens, stops: choice.stops,

@@ -10,7 +10,7 @@ final class AnswerInProgress: Sendable {
   private let shape: ResponseShape
   /// Held as long as this is.
   private let slot: StreamLimiter.Slot?
-  private let connection: Connection
+  private let connection: ClientConnection
   private let record: RequestRecord
   private let metrics: GatewayMetrics
   /// For completions, where they may be logged.
@@ -18,7 +18,7 @@ final class AnswerInProgress: Sendable {
 
   init(
     run: ActiveGeneration, shape: ResponseShape, slot: StreamLimiter.Slot?,
-    connection: Connection, record: RequestRecord, metrics: GatewayMetrics, logger: Logger?
+    connection: ClientConnection, record: RequestRecord, metrics: GatewayMetrics, logger: Logger?
   ) {
     self.run = run
     self.shape = shape
@@ -31,7 +31,7 @@ final class AnswerInProgress: Sendable {
 
   /// What is known once all choices have ended.
   private struct Outcome {
-    var figures: GenerationFigures?
+    var figures: AnswerFigures?
     var reasons: [String] = []
 
     mutating func take(_ finished: FinishedChoice) {
@@ -40,8 +40,8 @@ final class AnswerInProgress: Sendable {
     }
   }
 
-  private func complete(_ outcome: Outcome) -> GenerationFigures {
-    let figures = outcome.figures ?? GenerationFigures()
+  private func complete(_ outcome: Outcome) -> AnswerFigures {
+    let figures = outcome.figures ?? AnswerFigures()
     for reason in outcome.reasons { metrics.finished(reason) }
     record.generated(figures, finishReason: outcome.reasons.last ?? "stop")
     return figures

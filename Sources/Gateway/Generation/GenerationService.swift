@@ -154,7 +154,7 @@ final class GenerationService: Sendable {
   // MARK: Generations
 
   func chat(
-    _ body: [UInt8], key: KeyIdentity?, connection: Connection, record: RequestRecord
+    _ body: [UInt8], key: KeyIdentity?, connection: ClientConnection, record: RequestRecord
   ) async throws -> Response {
     let request = try ChatRequest(body, limits: configuration.limits)
     try check(model: request.parameters.model, param: "model")
@@ -176,7 +176,7 @@ final class GenerationService: Sendable {
   }
 
   func completions(
-    _ body: [UInt8], key: KeyIdentity?, connection: Connection, record: RequestRecord
+    _ body: [UInt8], key: KeyIdentity?, connection: ClientConnection, record: RequestRecord
   ) async throws -> Response {
     let request = try CompletionRequest(body, limits: configuration.limits)
     try check(model: request.parameters.model, param: "model")
@@ -222,7 +222,7 @@ final class GenerationService: Sendable {
 
   private func generate(
     _ parameters: GenerationParameters, endpoint: ResponseShape.Endpoint, prompts: [[TokenID]],
-    echoes: [String], logprobs: Int?, path: String, key: KeyIdentity?, connection: Connection,
+    echoes: [String], logprobs: Int?, path: String, key: KeyIdentity?, connection: ClientConnection,
     record: RequestRecord
   ) async throws -> Response {
     record.generates(

@@ -22,7 +22,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case body
   }
 
-  private let connection: Connection
+  private let connection: ClientConnection
   private let limits: GatewayLimits
   private var context: ChannelHandlerContext?
   private var reading = Reading.nothing
@@ -36,7 +36,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var writeDeadline: Scheduled<Void>?
   private var lingerDeadline: Scheduled<Void>?
 
-  init(connection: Connection, limits: GatewayLimits) {
+  init(connection: ClientConnection, limits: GatewayLimits) {
     self.connection = connection
     self.limits = limits
   }

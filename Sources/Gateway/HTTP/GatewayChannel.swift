@@ -9,7 +9,7 @@ struct GatewayChannel: ServerChildChannel {
   struct Value: ServerChildChannelValue {
     let http: HTTP1Channel.Value
     let base: HTTP1Channel
-    let connection: Connection
+    let connection: ClientConnection
 
     var channel: any Channel { http.channel }
   }
@@ -19,7 +19,7 @@ struct GatewayChannel: ServerChildChannel {
   let metrics: GatewayMetrics
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-    let connection = Connection()
+    let connection = ClientConnection()
     return channel.eventLoop.makeCompletedFuture { () throws -> HTTP1Channel in
       let pipeline = channel.pipeline.syncOperations
       try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -47,7 +47,7 @@ struct GatewayChannel: ServerChildChannel {
   }
 
   func handle(value: Value, logger: Logger) async {
-    await Connection.$current.withValue(value.connection) {
+    await ClientConnection.$current.withValue(value.connection) {
       await value.base.handle(value: value.http, logger: logger)
     }
   }

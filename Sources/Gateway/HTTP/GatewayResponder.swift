@@ -10,10 +10,10 @@ import Synchronization
 
 /// What a request brings along beside itself.
 struct GatewayContext: InitializableFromSource, Sendable {
-  let connection: Connection
+  let connection: ClientConnection
 
   init(source: ApplicationRequestContextSource) {
-    connection = Connection.current ?? Connection()
+    connection = ClientConnection.current ?? ClientConnection()
   }
 }
 

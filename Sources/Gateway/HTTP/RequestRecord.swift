@@ -45,7 +45,7 @@ final class RequestRecord: Sendable {
     }
   }
 
-  func generated(_ figures: GenerationFigures, finishReason: String) {
+  func generated(_ figures: AnswerFigures, finishReason: String) {
     state.withLock {
       $0.promptTokens = figures.promptTokens
       $0.completionTokens = figures.completionTokens

@@ -1,3 +1,5 @@
+import SplitMix
+
 /// When probes start: one in each slot, at a time within it that looks random and is the same on every run.
 ///
 /// Open loop: the schedule never waits for answers, so that slow times are not sampled less (coordinated omission).
@@ -22,7 +24,8 @@ public struct Schedule: Sendable, Hashable {
   /// Nanoseconds since 1970 at which this pair's probe of the slot starts: anywhere in the first nine tenths, so that
   /// the order of targets differs from slot to slot and a probe rarely reaches into the next slot.
   public func time(of slot: Int, source: String, target: String) -> Int64 {
-    let hash = Self.mixed(Self.hash(target, Self.hash(source, seed)) ^ UInt64(bitPattern: Int64(slot)))
+    let hash = SplitMix64.mix(
+      (Self.hash(target, Self.hash(source, seed)) ^ UInt64(bitPattern: Int64(slot))) &+ SplitMix64.increment)
     let part = hash.multipliedFullWidth(by: UInt64(slotLength / 10 * 9)).high
     return start(of: slot) + Int64(part)
   }
@@ -30,14 +33,6 @@ public struct Schedule: Sendable, Hashable {
   /// FNV-1a.
   private static func hash(_ text: String, _ start: UInt64) -> UInt64 {
     text.utf8.reduce(start) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-  }
-
-  /// SplitMix64's last steps.
-  private static func mixed(_ value: UInt64) -> UInt64 {
-    var z = value &+ 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
 

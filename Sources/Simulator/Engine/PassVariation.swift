@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 /// How much passes that compute the same differ in time: the system's scheduling, the memory bus, heat. Relative
 /// standard deviations, 0...0.5.

@@ -1,4 +1,5 @@
 import Dispatch
+import SplitMix
 import Synchronization
 
 /// What a campaign did, and what it found.

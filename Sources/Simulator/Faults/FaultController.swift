@@ -1,5 +1,6 @@
 import Collections
 import SpeculationCore
+import SplitMix
 
 extension FaultRun {
   /// A target pass on its way through the engine.

@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 extension FaultPlan {
   /// A random plan. Equal seeds give equal plans.

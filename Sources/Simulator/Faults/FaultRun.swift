@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 /// Runs a fault plan: controller and worker machines over a virtual clock, a faulty network of bytes and
 /// scripted models, with checks after every event of what must always hold.

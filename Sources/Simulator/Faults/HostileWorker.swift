@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 /// A peer that speaks the protocol and lies in every field: well-formed nonsense, breaches of every rule, and
 /// bytes that are no frame at all.

@@ -1,5 +1,6 @@
 import Foundation
 import SpeculationCore
+import SplitMix
 
 /// When requests come. Rates are requests a second.
 public enum ArrivalProcess: Hashable, Sendable {

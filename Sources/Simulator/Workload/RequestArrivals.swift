@@ -1,4 +1,5 @@
 import SpeculationCore
+import SplitMix
 
 /// One request of a workload.
 public struct RequestArrival: Hashable, Sendable {

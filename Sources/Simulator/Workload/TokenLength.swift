@@ -1,4 +1,5 @@
 import Foundation
+import SplitMix
 
 /// How many tokens a prompt or an answer has.
 public enum TokenLength: Hashable, Sendable {

@@ -1,3 +1,4 @@
+import Spelling
 import StrictYAML
 
 /// What a line of a trace says of a request: where in the line each value is.

@@ -1,6 +1,7 @@
 import ModelBackend
 import Simulator
 import SpeculationCore
+import SplitMix
 
 /// What every draft must do, whoever made its engine: one check for each rule of `DraftModel`. The engine's cache
 /// must hold exactly the tokens that were asked for.

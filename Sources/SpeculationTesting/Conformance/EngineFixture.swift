@@ -1,6 +1,7 @@
 import ModelBackend
 import Simulator
 import SpeculationCore
+import SplitMix
 
 /// What a conformance check wants of the engine that it is given.
 public struct EngineSize: Hashable, Sendable {

@@ -1,6 +1,7 @@
 import ModelBackend
 import Simulator
 import SpeculationCore
+import SplitMix
 
 /// The engine beside a `CacheLedger` of its size: what the simulated engine says of a pass is what the real one
 /// does.

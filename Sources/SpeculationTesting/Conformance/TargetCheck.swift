@@ -1,6 +1,7 @@
 import ModelBackend
 import Simulator
 import SpeculationCore
+import SplitMix
 
 /// What every target must do, whoever made its engine: one check for each rule of `TargetModel`.
 public enum TargetCheck: String, CaseIterable, Sendable {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LatencyStudy
+import Spelling
 import StrictYAML
 
 struct StudyRunCommand: AsyncParsableCommand {

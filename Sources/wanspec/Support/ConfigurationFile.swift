@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Spelling
 import StrictYAML
 import Synchronization
 

@@ -1,5 +1,8 @@
 /// The name that was probably meant.
 package enum NearestName {
+  /// Bytes; what is longer than any name is not a slip of the finger, and the distance takes O(a·b).
+  private static let longestName = 400
+
   /// - Returns: nil when none is near: more than a third of the letters differ.
   package static func of(_ name: String, among names: [String]) -> String? {
     guard let best = ranked(name, names).first else { return nil }
@@ -19,29 +22,11 @@ package enum NearestName {
 
   /// Nearest first; in the order given where equal.
   private static func ranked(_ name: String, _ names: [String]) -> [(name: String, distance: Int)] {
-    // What is longer than any key is not a slip of the finger, and the distance takes O(a·b).
-    guard name.utf8.count <= 4 * YAMLDocument.maxKeyLength else { return [] }
+    guard name.utf8.count <= longestName else { return [] }
     let wanted = Array(name.lowercased())
-    return names.map { (name: $0, distance: distance(wanted, Array($0.lowercased()))) }
+    return names.map { (name: $0, distance: EditDistance.between(wanted, Array($0.lowercased()))) }
       .enumerated()
       .sorted { ($0.element.distance, $0.offset) < ($1.element.distance, $1.offset) }
       .map(\.element)
-  }
-
-  /// Damerau and Levenshtein's distance (optimal string alignment): letters inserted, deleted, substituted,
-  /// or swapped with their neighbour.
-  static func distance(_ a: [Character], _ b: [Character]) -> Int {
-    var before: [Int] = []
-    var last = Array(0...b.count)
-    for i in a.indices {
-      var row = [i + 1]
-      for j in b.indices {
-        var best = min(last[j + 1] + 1, row[j] + 1, last[j] + (a[i] == b[j] ? 0 : 1))
-        if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { best = min(best, before[j - 1] + 1) }
-        row.append(best)
-      }
-      (before, last) = (last, row)
-    }
-    return last[b.count]
   }
 }

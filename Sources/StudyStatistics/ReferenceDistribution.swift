@@ -1,7 +1,7 @@
 import Foundation
 
 /// The distribution functions that the tests and intervals here need.
-public enum Distribution {
+public enum ReferenceDistribution {
   /// Standard normal: P(Z <= z).
   public static func normal(_ z: Double) -> Double { 0.5 * erfc(-z / 2.0.squareRoot()) }
 

@@ -3,7 +3,7 @@ import SpeculationCore
 import StrictJSON
 
 /// Figures of one choice, or of all choices of a request together.
-package struct GenerationFigures: Sendable {
+package struct AnswerFigures: Sendable {
   package var promptTokens = 0
   /// Those of them that the engine had in its cache.
   package var cachedPromptTokens = 0
@@ -60,7 +60,7 @@ package struct GenerationFigures: Sendable {
   }
 
   /// Adds another choice of the same request.
-  mutating func add(_ other: GenerationFigures) {
+  mutating func add(_ other: AnswerFigures) {
     completionTokens += other.completionTokens
     steps += other.steps
     fromWorker += other.fromWorker

@@ -1,9 +1,9 @@
 import Synchronization
 
 /// One client's connection, as its requests see it.
-final class Connection: Sendable {
+final class ClientConnection: Sendable {
   /// The connection whose request runs in this task.
-  @TaskLocal static var current: Connection?
+  @TaskLocal static var current: ClientConnection?
 
   private struct State {
     var isGone = false
