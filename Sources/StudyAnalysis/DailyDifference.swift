@@ -43,6 +43,7 @@ public struct DailyDifference: Sendable, Equatable {
     self.mean = mean
     interval = mean - reach...mean + reach
     pValue =
-      error > 0 ? 2 * (1 - ReferenceDistribution.student(abs(mean) / error, freedom: count - 1)) : mean == 0 ? 1 : 0
+      error > 0
+      ? 2 * (1 - ReferenceDistribution.student(abs(mean) / error, freedom: count - 1)) : mean == 0 ? 1 : 0
   }
 }
