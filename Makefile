@@ -36,7 +36,7 @@ test: tests models-test ## Set everything up and run all tests (WANSPEC_TEST_LAR
 	@$(WITH_LLAMA) swift test $(SWIFT_FLAGS) --skip-build --disable-xctest --no-parallel
 
 check: ## Formatting, lint, import rules, generated code up to date
-	@status=0; for each in dev/lint dev/check-imports dev/check-generated; do $$each || status=1; done; \
+	@status=0; for each in dev/lint dev/check-imports dev/check-generated "dev/draw-house --check"; do $$each || status=1; done; \
 	  dev/mutation-check --list >/dev/null || status=1; exit $$status
 
 build: bootstrap ## Build the program: .build/release/wanspec

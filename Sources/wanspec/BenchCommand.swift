@@ -27,174 +27,87 @@ struct BenchCommand: AsyncParsableCommand {
           --rtt 0ms --rtt 30ms --rtt 100ms --json-file results.jsonl
       """)
 
-  @Option(help: ArgumentHelp("Prompts, JSON lines. (env: WANSPEC_PROMPTS)", valueName: "file"))
-  var prompts: String?
+  @Option(Settings.prompts) var prompts: String?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Prompts at most, spread over the tasks; 0: all. (env: WANSPEC_LIMIT; default: 24)", valueName: "n"))
-  var limit: Int?
+  @Option(Settings.benchLimit) var limit: Int?
 
-  @Option(
-    name: .customLong("max-tokens"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Tokens to generate for each prompt. (env: WANSPEC_MAX_TOKENS; default: 96)", valueName: "n"))
-  var maxTokens: Int?
+  @Option(Settings.benchTokens) var maxTokens: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "Modes, separated by commas: plain, local-sequential, local-parallel, wan. (env: WANSPEC_MODES; default: all)",
-      valueName: "modes"),
-    transform: ModeList.init(parsing:))
-  var modes: ModeList?
+  @Option(Settings.modes) var modes: ModeList?
 
-  @Option(
-    parsing: .unconditionalSingleValue,
-    help: ArgumentHelp(
-      "A round-trip time for wan mode; may be repeated. (env: WANSPEC_RTT, separated by spaces; default: 0ms 30ms 100ms)",
-      valueName: "duration"),
-    transform: DurationArgument.init(parsing:))
-  var rtt: [DurationArgument] = []
+  @Option(Settings.roundTrips) var rtt: [DurationArgument] = []
 
-  @Option(
-    name: .customLong("draft-lengths"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Lengths for local-sequential, separated by commas. (env: WANSPEC_DRAFT_LENGTHS; default: 5)",
-      valueName: "lengths"),
-    transform: LengthList.init(parsing:))
-  var draftLengths: LengthList?
+  @Option(Settings.draftLengths) var draftLengths: LengthList?
 
-  @Option(
-    help: ArgumentHelp(
-      "When to draft at home in wan mode: never, always, entropy:NATS or value:TIME; may be repeated. (env: WANSPEC_POLICY; default: never)",
-      valueName: "policy"),
-    transform: HomePolicyArgument.init(parsing:))
-  var policy: [HomePolicyArgument] = []
+  @Option(Settings.policies) var policy: [HomePolicyArgument] = []
 
-  @Option(
-    name: .customLong("verify-width"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Guesses in one target pass at most, in wan and local-parallel mode. (env: WANSPEC_VERIFY_WIDTH; default: the autopilot's)",
-      valueName: "nodes"))
-  var verifyWidth: Int?
+  @Option(Settings.verifyWidth) var verifyWidth: Int?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "In wan and local-parallel mode, guesses in a row that are taken from the text itself; 0: none. (env: WANSPEC_LOOKUP; default: the autopilot's)",
-      valueName: "tokens"))
-  var lookup: Int?
+  @Option(Settings.lookup) var lookup: Int?
 
-  @Option(
-    name: .customLong("min-gain"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "In wan and local-parallel mode, pause drafting while it gains less than this against plain; 0: never. (env: WANSPEC_MIN_GAIN; default: the autopilot's)",
-      valueName: "ratio"))
-  var minGain: Double?
+  @Option(Settings.minGain) var minGain: Double?
 
   @OptionGroup var choosing: AutopilotOption
 
-  @Option(
-    help: ArgumentHelp(
-      "What every run of a prompt finds in the caches: cold, nothing at either end; warm, the prompt at both; worker-cold, the prompt at the target alone, as after a handover. (env: WANSPEC_CACHE_STATE; default: cold)",
-      valueName: "state"))
-  var cache: BenchmarkCache?
+  @Option(Settings.cache) var cache: BenchmarkCache?
 
   @Flag(help: "Short for --cache warm.")
   var warm = false
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "How often to run every prompt through every configuration; the slowest prompt is then told by medians. (env: WANSPEC_REPEATS; default: 1)",
-      valueName: "n"))
-  var repeats: Int?
+  @Option(Settings.repeats) var repeats: Int?
 
-  @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
-  var target: String?
+  @Option(Settings.target) var target: String?
 
-  @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
-  var draft: String?
+  @Option(Settings.draft) var draft: String?
 
-  @Option(
-    help: ArgumentHelp("Cores to pin the target to. (env: WANSPEC_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var cpus: CoreList?
+  @Option(Settings.cpus) var cpus: CoreList?
 
-  @Option(
-    name: .customLong("worker-cpus"),
-    help: ArgumentHelp("Cores to pin the draft models to. (env: WANSPEC_WORKER_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var workerCPUs: CoreList?
+  @Option(Settings.workerCPUs) var workerCPUs: CoreList?
 
   @Option(
     name: .customLong("worker-argument"), parsing: .unconditionalSingleValue,
     help: ArgumentHelp("One more argument for `wanspec worker`; may be repeated.", valueName: "argument"))
   var workerArgument: [String] = []
 
-  @Flag(
-    help:
-      "Then simulate the same configurations on the same texts, and print both side by side. (env: WANSPEC_PREDICT)"
-  )
-  var predict = false
+  @Flag(Settings.predict) var predict = false
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Flag(
-    help: "One JSON object a line on standard output: every row, then every summary. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
-  @Option(
-    name: .customLong("json-file"),
-    help: ArgumentHelp("Write those lines to a file too. (env: WANSPEC_JSON_FILE)", valueName: "file"))
-  var jsonFile: String?
+  @Option(Settings.jsonFile) var jsonFile: String?
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
-    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
-    cpus = try twins("WANSPEC_CPUS", cpus)
-    workerCPUs = try twins("WANSPEC_WORKER_CPUS", workerCPUs)
-    prompts = try twins("WANSPEC_PROMPTS", prompts)
-    limit = try twins("WANSPEC_LIMIT", limit) ?? 24
-    maxTokens = try twins("WANSPEC_MAX_TOKENS", maxTokens) ?? 96
-    modes = try twins("WANSPEC_MODES", modes) ?? ModeList(GenerationMode.allCases)
-    rtt = try twins("WANSPEC_RTT", rtt)
-    draftLengths = try twins("WANSPEC_DRAFT_LENGTHS", draftLengths) ?? LengthList([5])
-    policy = try twins("WANSPEC_POLICY", policy)
-    verifyWidth = try twins("WANSPEC_VERIFY_WIDTH", verifyWidth)
-    minGain = try twins("WANSPEC_MIN_GAIN", minGain)
-    lookup = try twins("WANSPEC_LOOKUP", lookup)
+    prompts = try Settings.prompts.resolve(prompts)
+    limit = try Settings.benchLimit.resolve(limit)
+    maxTokens = try Settings.benchTokens.resolve(maxTokens)
+    modes = try Settings.modes.resolve(modes)
+    rtt = try Settings.roundTrips.resolve(rtt)
+    draftLengths = try Settings.draftLengths.resolve(draftLengths)
+    policy = try Settings.policies.resolve(policy)
+    verifyWidth = try Settings.verifyWidth.resolve(verifyWidth)
+    lookup = try Settings.lookup.resolve(lookup)
+    minGain = try Settings.minGain.resolve(minGain)
     if warm, let cache, cache != .warm {
       throw ValidationError("--warm and --cache \(cache.rawValue) contradict each other.")
     }
-    cache = try warm ? .warm : twins("WANSPEC_CACHE_STATE", cache) ?? .cold
-    repeats = try twins("WANSPEC_REPEATS", repeats) ?? 1
-    json = try twins("WANSPEC_JSON", json)
-    predict = try twins("WANSPEC_PREDICT", predict)
-    jsonFile = try twins("WANSPEC_JSON_FILE", jsonFile)
+    cache = try Settings.cache.resolve(warm ? .warm : cache)
+    repeats = try Settings.repeats.resolve(repeats)
+    target = try Settings.target.resolve(target)
+    draft = try Settings.draft.resolve(draft)
+    cpus = try Settings.cpus.resolve(cpus)
+    workerCPUs = try Settings.workerCPUs.resolve(workerCPUs)
+    predict = try Settings.predict.resolve(predict)
+    json = try Settings.json.resolve(json)
+    jsonFile = try Settings.jsonFile.resolve(jsonFile)
     if prompts == nil { throw ValidationError("Give a prompt file: --prompts FILE.") }
-    if rtt.isEmpty { rtt = [0, 30, 100].map { DurationArgument(nanoseconds: $0 * 1_000_000) } }
-    if policy.isEmpty { policy = [HomePolicyArgument(.never)] }
-    if limit! < 0 { throw ValidationError("--limit must be 0 (all) or more, not \(limit!).") }
-    if !(2...100_000).contains(maxTokens!) {
-      throw ValidationError("--max-tokens must be between 2 and 100000, not \(maxTokens!).")
-    }
-    if !(1...100).contains(repeats!) {
-      throw ValidationError("--repeats must be between 1 and 100, not \(repeats!).")
-    }
-    try SpeculationOptions.check(verifyWidth: verifyWidth, lookup: lookup, minGain: minGain)
     if predict && !modes!.modes.contains(.plain) {
       throw ValidationError("--predict needs the mode plain: it scales the measured pass times.")
     }
     if predict && !workerArgument.isEmpty {
       throw ValidationError(
         "--predict simulates a worker with its default settings; leave out --worker-argument.")
-    }
-    if let long = rtt.first(where: { $0.milliseconds > 60_000 }) {
-      throw ValidationError("--rtt must be at most 60s, not \(long).")
     }
   }
 

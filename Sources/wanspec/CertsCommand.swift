@@ -25,12 +25,9 @@ struct CertsCommand: AsyncParsableCommand {
     subcommands: [Init.self, Issue.self, Renew.self, List.self, Revoke.self])
 
   struct Folder: ParsableArguments {
-    @Option(
-      name: .customLong("certs"),
-      help: ArgumentHelp("The folder. (env: WANSPEC_CERTS; default: the current one)", valueName: "dir"))
-    var certs: String?
+    @Option(Settings.certsFolder) var certs: String?
 
-    mutating func validate() throws { certs = try EnvironmentTwins()("WANSPEC_CERTS", certs) ?? "." }
+    mutating func validate() throws { certs = try Settings.certsFolder.resolve(certs) }
 
     var directory: CertificateDirectory { CertificateDirectory(certs!) }
   }

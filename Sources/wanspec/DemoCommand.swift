@@ -17,24 +17,18 @@ struct DemoCommand: AsyncParsableCommand {
       The models come from `wanspec models pull` (`make demo` does that). Takes under two minutes.
       """)
 
-  @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
-  var target: String?
+  @Option(Settings.target) var target: String?
 
-  @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
-  var draft: String?
+  @Option(Settings.draft) var draft: String?
 
   @Option(
     name: .customLong("max-tokens"), parsing: .unconditional,
     help: ArgumentHelp("Tokens for each answer.", valueName: "n"))
   var maxTokens = 32
 
-  @Option(
-    help: ArgumentHelp(
-      "Colour by origin: auto, always or never. (env: WANSPEC_COLOR; default: auto)", valueName: "when"))
-  var color: ColorChoice?
+  @Option(Settings.color) var color: ColorChoice?
 
-  @Flag(help: "One JSON object a line instead of text and table. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
@@ -52,11 +46,10 @@ struct DemoCommand: AsyncParsableCommand {
   static let shown = "wan 30 ms"
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
-    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
-    color = try twins("WANSPEC_COLOR", color) ?? .auto
-    json = try twins("WANSPEC_JSON", json)
+    target = try Settings.target.resolve(target)
+    draft = try Settings.draft.resolve(draft)
+    color = try Settings.color.resolve(color)
+    json = try Settings.json.resolve(json)
     if !(8...1024).contains(maxTokens) {
       throw ValidationError("--max-tokens must be between 8 and 1024, not \(maxTokens).")
     }

@@ -17,10 +17,9 @@ struct DoctorCommand: AsyncParsableCommand {
     abstract: "Tell what is installed, what this machine can do and what is missing.",
     discussion: "Exit code 0 when 'wanspec demo' could run, 1 otherwise. Changes nothing.")
 
-  @Flag(help: "Write one JSON object. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
-  mutating func validate() throws { json = try EnvironmentTwins()("WANSPEC_JSON", json) }
+  mutating func validate() throws { json = try Settings.json.resolve(json) }
 
   func run() async throws {
     let findings = Self.examine()

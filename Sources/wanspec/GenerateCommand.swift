@@ -37,62 +37,28 @@ struct GenerateCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("The prompt; - reads standard input.", valueName: "prompt"))
   var prompt: String?
 
-  @Option(
-    name: .customLong("prompt-file"),
-    help: ArgumentHelp("Read the prompt from a file. (env: WANSPEC_PROMPT_FILE)", valueName: "file"))
-  var promptFile: String?
+  @Option(Settings.promptFile) var promptFile: String?
 
-  @Option(help: ArgumentHelp("How to speculate. (env: WANSPEC_MODE; default: wan)", valueName: "mode"))
-  var mode: GenerationMode?
+  @Option(Settings.mode) var mode: GenerationMode?
 
-  @Option(
-    help: ArgumentHelp(
-      "Target model: a name of `wanspec models list` or a GGUF file. (env: WANSPEC_TARGET; default: \(DefaultModels.target))",
-      valueName: "model"))
-  var target: String?
+  @Option(Settings.target) var target: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Draft model at home, for the local modes and for policies other than never. (env: WANSPEC_DRAFT; default: \(DefaultModels.draft))",
-      valueName: "model"))
-  var draft: String?
+  @Option(Settings.homeDraft) var draft: String?
 
-  @Option(
-    name: .customLong("max-tokens"), parsing: .unconditional,
-    help: ArgumentHelp("Tokens to generate at most. (env: WANSPEC_MAX_TOKENS; default: 256)", valueName: "n"))
-  var maxTokens: Int?
+  @Option(Settings.maxTokens) var maxTokens: Int?
 
-  @Option(help: ArgumentHelp("System message of the conversation. (env: WANSPEC_SYSTEM)", valueName: "text"))
-  var system: String?
+  @Option(Settings.system) var system: String?
 
-  @Flag(help: "Continue the prompt as it stands, without the model's chat template. (env: WANSPEC_RAW)")
-  var raw = false
+  @Flag(Settings.raw) var raw = false
 
   @OptionGroup(title: "Sampling") var sampling: SamplingOptions
   @OptionGroup(title: "Speculation") var speculation: SpeculationOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Where workers dial in, in wan mode. (env: WANSPEC_LISTEN; default: 127.0.0.1:7070)",
-      valueName: "host:port"),
-    transform: HostPort.init(parsing:))
-  var listen: HostPort?
+  @Option(Settings.listen) var listen: HostPort?
 
-  @Option(
-    name: .customLong("wait-worker"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "How long to wait for a worker before generating without. (env: WANSPEC_WAIT_WORKER; default: 10s)",
-      valueName: "duration"),
-    transform: DurationArgument.init(parsing:))
-  var waitWorker: DurationArgument?
+  @Option(Settings.waitWorker) var waitWorker: DurationArgument?
 
-  @Option(
-    name: .customLong("worker-timeout"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "A worker silent for this long counts as gone. (env: WANSPEC_WORKER_TIMEOUT; default: 3s)",
-      valueName: "duration"),
-    transform: DurationArgument.init(parsing:))
-  var workerTimeout: DurationArgument?
+  @Option(Settings.workerTimeout) var workerTimeout: DurationArgument?
 
   @OptionGroup(title: "Security") var security: ListenerSecurityOptions
 
@@ -100,36 +66,27 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Colour by origin: auto, always or never. (env: WANSPEC_COLOR; default: auto)", valueName: "when"))
-  var color: ColorChoice?
+  @Option(Settings.color) var color: ColorChoice?
 
-  @Flag(help: "One JSON object a line: tokens with their origin, then the figures. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
-  @Flag(name: .shortAndLong, help: "Text only: no figures, no notes. (env: WANSPEC_QUIET)")
-  var quiet = false
+  @Flag(Settings.quiet, isShort: true) var quiet = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    mode = try twins("WANSPEC_MODE", mode) ?? .wan
-    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
-    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
-    maxTokens = try twins("WANSPEC_MAX_TOKENS", maxTokens) ?? 256
-    system = try twins("WANSPEC_SYSTEM", system)
-    listen = try twins("WANSPEC_LISTEN", listen) ?? HostPort(host: "127.0.0.1", port: 7070)
-    waitWorker = try twins("WANSPEC_WAIT_WORKER", waitWorker) ?? DurationArgument(nanoseconds: 10_000_000_000)
-    workerTimeout = try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout)
-    json = try twins("WANSPEC_JSON", json)
+    mode = try Settings.mode.resolve(mode)
+    target = try Settings.target.resolve(target)
+    draft = try Settings.homeDraft.resolve(draft)
+    maxTokens = try Settings.maxTokens.resolve(maxTokens)
+    system = try Settings.system.resolve(system)
+    raw = try Settings.raw.resolve(raw)
+    listen = try Settings.listen.resolve(listen)
+    waitWorker = try Settings.waitWorker.resolve(waitWorker)
+    workerTimeout = try Settings.workerTimeout.resolve(workerTimeout)
+    color = try Settings.color.resolve(color)
+    json = try Settings.json.resolve(json)
+    quiet = try Settings.quiet.resolve(quiet)
     // A prompt on the command line sets the variable aside.
-    if prompt == nil { promptFile = try twins("WANSPEC_PROMPT_FILE", promptFile) }
-    raw = try twins("WANSPEC_RAW", raw)
-    color = try twins("WANSPEC_COLOR", color) ?? .auto
-    quiet = try twins("WANSPEC_QUIET", quiet)
-    if let maxTokens, !(1...1_048_576).contains(maxTokens) {
-      throw ValidationError("--max-tokens must be between 1 and 1048576, not \(maxTokens).")
-    }
+    if prompt == nil { promptFile = try Settings.promptFile.resolve(promptFile) }
     if prompt != nil && promptFile != nil {
       throw ValidationError("Give the prompt or --prompt-file, not both.")
     }
@@ -291,7 +248,7 @@ struct GenerateCommand: AsyncParsableCommand {
 }
 
 /// `auto`, `always` or `never`.
-enum ColorChoice: String, CaseIterable, ExpressibleByArgument, Sendable {
+enum ColorChoice: String, CaseIterable, Sendable {
   case auto, always, never
 
   var isOn: Bool {

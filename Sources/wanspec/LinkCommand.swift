@@ -34,71 +34,41 @@ struct LinkCommand: AsyncParsableCommand {
       --insecure has WANSPEC_INSECURE.
       """)
 
-  @Option(
-    help: "Address to listen on; port 0 lets the system choose. (default: 127.0.0.1:7071)",
-    transform: HostPort.init(parsing:))
-  var listen: HostPort?
+  @Option(Settings.Link.listen) var listen: HostPort?
 
-  @Option(help: "Address of the far end. (default: 127.0.0.1:7070)", transform: HostPort.init(parsing:))
-  var connect: HostPort?
+  @Option(Settings.Link.connect) var connect: HostPort?
 
-  @Option(
-    parsing: .unconditional, help: "Round-trip time, half each way. (default: 0 ms)",
-    transform: DurationArgument.init(parsing:))
-  var rtt: DurationArgument?
+  @Option(Settings.Link.rtt) var rtt: DurationArgument?
 
-  @Option(
-    parsing: .unconditional, help: "One-way delay towards --connect.",
-    transform: DurationArgument.init(parsing:))
-  var delayUp: DurationArgument?
+  @Option(Settings.Link.delayUp) var delayUp: DurationArgument?
 
-  @Option(parsing: .unconditional, help: "One-way delay back.", transform: DurationArgument.init(parsing:))
-  var delayDown: DurationArgument?
+  @Option(Settings.Link.delayDown) var delayDown: DurationArgument?
 
-  @Option(
-    help: "Jitter of both directions, such as lognormal:2ms,0.5.", transform: JitterArgument.init(parsing:))
-  var jitter: JitterArgument?
+  @Option(Settings.Link.jitter) var jitter: JitterArgument?
 
-  @Option(
-    parsing: .unconditional, help: "Rate of each direction, such as 100mbit. (default: unlimited)",
-    transform: RateArgument.init(parsing:))
-  var rate: RateArgument?
+  @Option(Settings.Link.rate) var rate: RateArgument?
 
-  @Option(
-    parsing: .unconditional, help: "Share of segments lost in each direction, such as 0.1%.",
-    transform: LossArgument.init(parsing:))
-  var loss: LossArgument?
+  @Option(Settings.Link.loss) var loss: LossArgument?
 
-  @Option(
-    help: "START+DURATION[/EVERY][:reset], counted from the start of the link. May be repeated.",
-    transform: OutageArgument.init(parsing:))
-  var outage: [OutageArgument] = []
+  @Option(Settings.Link.outages) var outage: [OutageArgument] = []
 
-  @Option(parsing: .unconditional, help: "Seed of jitter and loss. (default: 0)")
-  var seed: UInt64?
+  @Option(Settings.Link.seed) var seed: UInt64?
 
-  @Option(
-    help: "JSON file with a link description; other options replace what it says.", completion: .file())
-  var model: String?
+  @Option(Settings.Link.model, completion: .file()) var model: String?
 
-  @Option(
-    parsing: .unconditional, help: "Print figures this often while running.",
-    transform: DurationArgument.init(parsing:))
-  var reportEvery: DurationArgument?
+  @Option(Settings.Link.reportEvery) var reportEvery: DurationArgument?
 
-  @Flag(help: "Allow plaintext from and to other machines. (env: WANSPEC_INSECURE)")
-  var insecure = false
+  @Flag(Settings.insecure) var insecure = false
 
-  @Flag(help: "Print one JSON object on each line.")
-  var json = false
+  @Flag(Settings.Link.json) var json = false
 
   @Flag(help: ArgumentHelp("End when standard input does.", visibility: .hidden))
   var exitWithParent = false
 
-  func validate() throws { _ = try Settings(self) }
+  func validate() throws { _ = try LinkSettings(self) }
 
   func run() async throws {
-    let settings = try Settings(self)
+    let settings = try LinkSettings(self)
     let output = LinkOutput(json: settings.json)
     TerminationSignals.install()
     let emulator = try await LinkEmulator.start(settings.emulator) { output.notice($0) }
@@ -121,17 +91,14 @@ struct LinkCommand: AsyncParsableCommand {
 }
 
 /// What the options, their environment variables and the model file say together.
-private struct Settings {
+private struct LinkSettings {
   var emulator: LinkEmulator.Configuration
   var reportEvery: Duration?
   var json: Bool
 
   init(_ command: LinkCommand) throws {
-    let twins = EnvironmentTwins()
-    let listen =
-      try twins("WANSPEC_LINK_LISTEN", command.listen) ?? HostPort(host: "127.0.0.1", port: 7071)
-    let connect =
-      try twins("WANSPEC_LINK_CONNECT", command.connect) ?? HostPort(host: "127.0.0.1", port: 7070)
+    let listen = try Settings.Link.listen.value(command.listen)
+    let connect = try Settings.Link.connect.value(command.connect)
     guard connect.port != 0 else { throw ValidationError("--connect needs a port above 0") }
     let areBothHere =
       (listen.isLoopback || listen.isWildcard) && (connect.isLoopback || connect.isWildcard)
@@ -139,7 +106,7 @@ private struct Settings {
       throw ValidationError(
         "--listen \(listen) would take what is meant for --connect \(connect); the link would dial itself")
     }
-    let isInsecure = try twins("WANSPEC_INSECURE", command.insecure)
+    let isInsecure = try Settings.insecure.resolve(command.insecure)
     for (flag, address) in [("--listen", listen), ("--connect", connect)]
     where !address.isLoopback && !isInsecure {
       throw ValidationError(
@@ -148,13 +115,12 @@ private struct Settings {
     }
 
     var model = LinkModel()
-    if let path = try twins("WANSPEC_LINK_MODEL", command.model) { model = try Self.load(path) }
+    if let path = try Settings.Link.model.resolve(command.model) { model = try Self.load(path) }
     // A flag of the delay group sets the environment's whole group aside.
     let flags = command.rtt != nil || command.delayUp != nil || command.delayDown != nil
-    let environment = flags ? EnvironmentTwins([:]) : twins
-    let rtt = try environment("WANSPEC_LINK_RTT", command.rtt)
-    let up = try environment("WANSPEC_LINK_DELAY_UP", command.delayUp)
-    let down = try environment("WANSPEC_LINK_DELAY_DOWN", command.delayDown)
+    let rtt = flags ? command.rtt : try Settings.Link.rtt.resolve(nil)
+    let up = flags ? command.delayUp : try Settings.Link.delayUp.resolve(nil)
+    let down = flags ? command.delayDown : try Settings.Link.delayDown.resolve(nil)
     if rtt != nil && (up != nil || down != nil) {
       throw ValidationError("give either --rtt or --delay-up and --delay-down, not both")
     }
@@ -164,32 +130,32 @@ private struct Settings {
     }
     if let up { model.up.delayMilliseconds = up.milliseconds }
     if let down { model.down.delayMilliseconds = down.milliseconds }
-    if let jitter = try twins("WANSPEC_LINK_JITTER", command.jitter) {
+    if let jitter = try Settings.Link.jitter.resolve(command.jitter) {
       model.up.jitter = jitter.distribution
       model.down.jitter = jitter.distribution
     }
-    if let rate = try twins("WANSPEC_LINK_RATE", command.rate) {
+    if let rate = try Settings.Link.rate.resolve(command.rate) {
       model.up.rateBitsPerSecond = rate.bitsPerSecond
       model.down.rateBitsPerSecond = rate.bitsPerSecond
     }
-    if let loss = try twins("WANSPEC_LINK_LOSS", command.loss) {
+    if let loss = try Settings.Link.loss.resolve(command.loss) {
       model.up.loss = loss.probability
       model.down.loss = loss.probability
     }
-    let outages = try twins("WANSPEC_LINK_OUTAGE", command.outage)
+    let outages = try Settings.Link.outages.resolve(command.outage)
     if !outages.isEmpty { model.outages = outages.map(\.outage) }
-    if let seed = try twins("WANSPEC_LINK_SEED", command.seed) { model.seed = seed }
+    if let seed = try Settings.Link.seed.resolve(command.seed) { model.seed = seed }
 
     emulator = LinkEmulator.Configuration(
       listenHost: listen.host, listenPort: listen.port, connectHost: connect.host,
       connectPort: connect.port, model: model)
     if let problem = emulator.problem { throw ValidationError(problem) }
-    let interval = try twins("WANSPEC_LINK_REPORT_EVERY", command.reportEvery)
+    let interval = try Settings.Link.reportEvery.resolve(command.reportEvery)
     if let interval, interval.nanoseconds < 1_000_000 {
       throw ValidationError("--report-every must be at least 1 ms")
     }
     reportEvery = interval?.duration
-    json = try twins("WANSPEC_LINK_JSON", command.json)
+    json = try Settings.Link.json.resolve(command.json)
   }
 
   private static func load(_ path: String) throws -> LinkModel {

@@ -17,22 +17,13 @@ struct ProfileCommand: AsyncParsableCommand {
         wanspec profile --cpus 0 --worker-cpus 1 --output here.json
       """)
 
-  @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
-  var target: String?
+  @Option(Settings.target) var target: String?
 
-  @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
-  var draft: String?
+  @Option(Settings.draft) var draft: String?
 
-  @Option(
-    help: ArgumentHelp("Cores to pin the target to. (env: WANSPEC_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var cpus: CoreList?
+  @Option(Settings.cpus) var cpus: CoreList?
 
-  @Option(
-    name: .customLong("worker-cpus"),
-    help: ArgumentHelp("Cores to pin the draft to. (env: WANSPEC_WORKER_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var workerCPUs: CoreList?
+  @Option(Settings.workerCPUs) var workerCPUs: CoreList?
 
   @Option(
     name: .customLong("max-batch"), parsing: .unconditional,
@@ -51,11 +42,10 @@ struct ProfileCommand: AsyncParsableCommand {
   @OptionGroup var format: JSONOption
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
-    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
-    cpus = try twins("WANSPEC_CPUS", cpus)
-    workerCPUs = try twins("WANSPEC_WORKER_CPUS", workerCPUs)
+    target = try Settings.target.resolve(target)
+    draft = try Settings.draft.resolve(draft)
+    cpus = try Settings.cpus.resolve(cpus)
+    workerCPUs = try Settings.workerCPUs.resolve(workerCPUs)
     if !(1...64).contains(maxBatch) {
       throw ValidationError("--max-batch must be between 1 and 64, not \(maxBatch).")
     }

@@ -21,13 +21,11 @@ struct TokensCommand: AsyncParsableCommand {
 
   struct File: SecretFileOptions {
     static let kind = SecretKind.joinToken
-    static let variable = "WANSPEC_JOIN_TOKENS"
+    static let setting = Settings.tokenStore
     static let word = "token"
     static let nameHelp = "What logs will call it: the site, say."
 
-    @Option(
-      help: ArgumentHelp("The file of tokens. (env: WANSPEC_JOIN_TOKENS)", valueName: "file"))
-    var file: String?
+    @Option(Settings.tokenStore) var file: String?
 
     mutating func validate() throws { try resolve() }
   }
@@ -50,12 +48,11 @@ struct KeysCommand: AsyncParsableCommand {
 
   struct File: SecretFileOptions {
     static let kind = SecretKind.apiKey
-    static let variable = "WANSPEC_API_KEYS"
+    static let setting = Settings.keyStore
     static let word = "key"
     static let nameHelp = "What limits and logs will call it: its user, say."
 
-    @Option(help: ArgumentHelp("The file of keys. (env: WANSPEC_API_KEYS)", valueName: "file"))
-    var file: String?
+    @Option(Settings.keyStore) var file: String?
 
     mutating func validate() throws { try resolve() }
   }
@@ -64,7 +61,7 @@ struct KeysCommand: AsyncParsableCommand {
 /// What the two commands have in common.
 protocol SecretFileOptions: ParsableArguments {
   static var kind: SecretKind { get }
-  static var variable: String { get }
+  static var setting: Setting<String> { get }
   /// For help: "token".
   static var word: String { get }
   static var nameHelp: String { get }
@@ -73,8 +70,10 @@ protocol SecretFileOptions: ParsableArguments {
 
 extension SecretFileOptions {
   mutating func resolve() throws {
-    file = try EnvironmentTwins()(Self.variable, file)
-    if file == nil { throw ValidationError("Say which file: --file, or the variable \(Self.variable).") }
+    file = try Self.setting.resolve(file)
+    if file == nil {
+      throw ValidationError("Say which file: --file, or the variable \(Self.setting.variable).")
+    }
   }
 
   private var secrets: SecretFile { SecretFile(path: file!, kind: Self.kind) }

@@ -24,84 +24,37 @@ struct ServeCommand: AsyncParsableCommand {
       Exit codes: 0 after SIGTERM or SIGINT, 1 when something failed, 64 for wrong flags.
       """)
 
-  @Option(
-    help: ArgumentHelp(
-      "Target model: a name of `wanspec models list` or a GGUF file. (env: WANSPEC_TARGET; default: \(DefaultModels.target))",
-      valueName: "model"))
-  var target: String?
+  @Option(Settings.target) var target: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Draft model at home, for `home` requests and for policies other than never. (env: WANSPEC_DRAFT; default: none)",
-      valueName: "model"))
-  var draft: String?
+  @Option(Settings.serverDraft) var draft: String?
 
   @OptionGroup(title: "HTTP API") var server: ServerOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Where workers dial in; none takes no workers. (env: WANSPEC_LISTEN; default: 127.0.0.1:7070)",
-      valueName: "host:port"),
-    transform: ListenArgument.init(parsing:))
-  var listen: ListenArgument?
+  @Option(Settings.workerPort) var listen: ListenArgument?
 
-  @Option(
-    name: .customLong("workers-per-session"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Workers that draft for one answer at a time. (env: WANSPEC_WORKERS_PER_SESSION; default: 1)",
-      valueName: "n"))
-  var workersPerSession: Int?
+  @Option(Settings.workersPerSession) var workersPerSession: Int?
 
-  @Option(
-    name: .customLong("worker-timeout"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "A worker silent for this long counts as gone. (env: WANSPEC_WORKER_TIMEOUT; default: 3s)",
-      valueName: "duration"),
-    transform: DurationArgument.init(parsing:))
-  var workerTimeout: DurationArgument?
+  @Option(Settings.workerTimeout) var workerTimeout: DurationArgument?
 
   @OptionGroup(title: "Workers' port") var security: ListenerSecurityOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Whether answers are speculated unless a request says: auto or off. (env: WANSPEC_SPECULATION; default: auto)",
-      valueName: "mode"))
-  var speculation: SpeculationSwitch?
+  @Option(Settings.speculation) var speculation: SpeculationSwitch?
 
   @OptionGroup(title: "Speculation") var speculating: SpeculationOptions
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp("Answers written at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
-  var sessions: Int?
+  @Option(Settings.sessions) var sessions: Int?
 
-  @Option(
-    name: .customLong("max-queue"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Requests that wait; more get status 429. (env: WANSPEC_MAX_QUEUE; default: 128)", valueName: "n"))
-  var maxQueue: Int?
+  @Option(Settings.maxQueue) var maxQueue: Int?
 
-  @Option(
-    name: .customLong("cache-tokens"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Tokens of all answers that the cache holds; 0: a full context for each. (env: WANSPEC_CACHE_TOKENS; default: 0)",
-      valueName: "tokens"))
-  var cacheTokens: Int?
+  @Option(Settings.cacheTokens) var cacheTokens: Int?
 
-  @Option(
-    name: .customLong("prefill-chunk"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Tokens of prompts in one pass while other answers are being written. (env: WANSPEC_PREFILL_CHUNK; default: 512)",
-      valueName: "tokens"))
-  var prefillChunk: Int?
+  @Option(Settings.prefillChunk) var prefillChunk: Int?
 
   @OptionGroup(title: "Engine") var cores: CoreOptions
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Option(
-    help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
-  var config: String?
+  @Option(Settings.config) var config: String?
 
   @Flag(
     name: .customLong("print-config"), help: "Print the settings that hold, as a configuration file, and end."
@@ -114,33 +67,21 @@ struct ServeCommand: AsyncParsableCommand {
   var exitWithParent = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
-    draft = try twins("WANSPEC_DRAFT", draft)
-    listen = try twins("WANSPEC_LISTEN", listen) ?? ListenArgument(HostPort(host: "127.0.0.1", port: 7070))
-    workersPerSession = try twins("WANSPEC_WORKERS_PER_SESSION", workersPerSession) ?? 1
-    workerTimeout =
-      try twins("WANSPEC_WORKER_TIMEOUT", workerTimeout) ?? DurationArgument(nanoseconds: 3_000_000_000)
-    speculation = try twins("WANSPEC_SPECULATION", speculation) ?? .auto
-    sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
-    maxQueue = try twins("WANSPEC_MAX_QUEUE", maxQueue) ?? 128
-    cacheTokens = try twins("WANSPEC_CACHE_TOKENS", cacheTokens) ?? 0
-    prefillChunk = try twins("WANSPEC_PREFILL_CHUNK", prefillChunk) ?? 512
-    func require(_ value: Int, _ range: ClosedRange<Int>, _ flag: String) throws {
-      if range.contains(value) { return }
-      throw ValidationError(
-        "--\(flag) must be between \(range.lowerBound) and \(range.upperBound), not \(value).")
-    }
-    try require(sessions!, 1...128, "sessions")
-    try require(maxQueue!, 0...65_536, "max-queue")
-    try require(cacheTokens!, 0...(1 << 26), "cache-tokens")
+    target = try Settings.target.resolve(target)
+    draft = try Settings.serverDraft.resolve(draft)
+    listen = try Settings.workerPort.resolve(listen)
+    workersPerSession = try Settings.workersPerSession.resolve(workersPerSession)
+    workerTimeout = try Settings.workerTimeout.resolve(workerTimeout)
+    speculation = try Settings.speculation.resolve(speculation)
+    sessions = try Settings.sessions.resolve(sessions)
+    maxQueue = try Settings.maxQueue.resolve(maxQueue)
+    cacheTokens = try Settings.cacheTokens.resolve(cacheTokens)
+    prefillChunk = try Settings.prefillChunk.resolve(prefillChunk)
     if let context = engine.context, cacheTokens! > 0, cacheTokens! < context {
       throw ValidationError(
         "--cache-tokens \(cacheTokens!) has no room for one answer with --context \(context): raise the one or lower"
           + " the other.")
     }
-    try require(prefillChunk!, 16...4096, "prefill-chunk")
-    try require(workersPerSession!, 1...8, "workers-per-session")
     if speculating.policy!.policy != .never, draft == nil {
       throw ValidationError("--policy \(speculating.policy!) drafts at home and needs --draft.")
     }
@@ -151,7 +92,7 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if printConfig { return StandardOutput.write(Data(effectiveSettings.utf8)) }
+    if printConfig { return StandardOutput.write(Data(SettingRecords.configurationFile.utf8)) }
     let log = server.log
     // From here on a signal ends the server in order, however far it has come.
     TerminationSignals.install()
@@ -211,6 +152,6 @@ struct ListenArgument: TextArgument, CustomStringConvertible {
   var description: String { address?.description ?? "none" }
 }
 
-enum SpeculationSwitch: String, ExpressibleByArgument, CaseIterable, Sendable {
+enum SpeculationSwitch: String, CaseIterable, Sendable {
   case auto, off
 }

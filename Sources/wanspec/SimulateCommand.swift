@@ -31,19 +31,11 @@ struct SimulateCommand: AsyncParsableCommand {
       "Replace a value of the scenario: link.rtt=50ms; may be repeated.", valueName: "key=value"))
   var settings: [String] = []
 
-  @Option(
-    name: [.short, .customLong("output")],
-    help: ArgumentHelp("Folder for results, kept and continued. (env: WANSPEC_OUTPUT)", valueName: "folder"))
-  var output: String?
+  @Option(Settings.output, isShort: true) var output: String?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Runs at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
-  var jobs: Int?
+  @Option(Settings.jobs) var jobs: Int?
 
-  @Flag(help: "One JSON object a line instead of a table. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
   @Flag(help: "Random deployments with faults, checked after every event, instead of a scenario.")
   var faults = false
@@ -68,13 +60,9 @@ struct SimulateCommand: AsyncParsableCommand {
   var speed = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    output = try twins("WANSPEC_OUTPUT", output)
-    jobs = try twins("WANSPEC_JOBS", jobs) ?? ProcessInfo.processInfo.activeProcessorCount
-    json = try twins("WANSPEC_JSON", json)
-    if !(1...1024).contains(jobs!) {
-      throw ValidationError("--jobs must be between 1 and 1024, not \(jobs!).")
-    }
+    output = try Settings.output.resolve(output)
+    jobs = try Settings.jobs.resolve(jobs) ?? ProcessInfo.processInfo.activeProcessorCount
+    json = try Settings.json.resolve(json)
     if speed {
       if file != nil || faults { throw ValidationError("--speed takes neither a scenario nor --faults.") }
     } else if faults {

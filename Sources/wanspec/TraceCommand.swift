@@ -29,53 +29,29 @@ extension TraceCommand {
     @Argument(help: ArgumentHelp("Where to write the recording.", valueName: "file"))
     var output: String
 
-    @Option(help: ArgumentHelp("Prompts, JSON lines. (env: WANSPEC_PROMPTS)", valueName: "file"))
-    var prompts: String?
+    @Option(Settings.prompts) var prompts: String?
 
-    @Option(
-      parsing: .unconditional,
-      help: ArgumentHelp(
-        "Prompts at most, spread over the tasks; 0: all. (env: WANSPEC_LIMIT; default: 0)", valueName: "n"))
-    var limit: Int?
+    @Option(Settings.traceLimit) var limit: Int?
 
-    @Option(
-      name: .customLong("max-tokens"), parsing: .unconditional,
-      help: ArgumentHelp(
-        "Tokens to generate for each prompt. (env: WANSPEC_MAX_TOKENS; default: 192)", valueName: "n"))
-    var maxTokens: Int?
+    @Option(Settings.traceTokens) var maxTokens: Int?
 
-    @Option(
-      parsing: .unconditional,
-      help: ArgumentHelp(
-        "Candidates of the draft to keep for each position. (env: WANSPEC_CANDIDATES; default: 16)",
-        valueName: "n"))
-    var candidates: Int?
+    @Option(Settings.traceCandidates) var candidates: Int?
 
-    @Option(help: ArgumentHelp("Target model. (env: WANSPEC_TARGET)", valueName: "model"))
-    var target: String?
+    @Option(Settings.target) var target: String?
 
-    @Option(help: ArgumentHelp("Draft model. (env: WANSPEC_DRAFT)", valueName: "model"))
-    var draft: String?
+    @Option(Settings.draft) var draft: String?
 
     @OptionGroup(title: "Sampling") var sampling: SamplingOptions
     @OptionGroup(title: "Engine") var engine: EngineOptions
 
     mutating func validate() throws {
-      let twins = EnvironmentTwins()
-      target = try twins("WANSPEC_TARGET", target) ?? DefaultModels.target
-      draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
-      prompts = try twins("WANSPEC_PROMPTS", prompts)
-      limit = try twins("WANSPEC_LIMIT", limit) ?? 0
-      maxTokens = try twins("WANSPEC_MAX_TOKENS", maxTokens) ?? 192
-      candidates = try twins("WANSPEC_CANDIDATES", candidates) ?? 16
+      prompts = try Settings.prompts.resolve(prompts)
+      limit = try Settings.traceLimit.resolve(limit)
+      maxTokens = try Settings.traceTokens.resolve(maxTokens)
+      candidates = try Settings.traceCandidates.resolve(candidates)
+      target = try Settings.target.resolve(target)
+      draft = try Settings.draft.resolve(draft)
       if prompts == nil { throw ValidationError("Give a prompt file: --prompts FILE.") }
-      if limit! < 0 { throw ValidationError("--limit must be 0 (all) or more, not \(limit!).") }
-      if !(1...100_000).contains(maxTokens!) {
-        throw ValidationError("--max-tokens must be between 1 and 100000, not \(maxTokens!).")
-      }
-      if !(1...64).contains(candidates!) {
-        throw ValidationError("--candidates must be between 1 and 64, not \(candidates!).")
-      }
     }
 
     func run() async throws {

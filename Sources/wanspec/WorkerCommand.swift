@@ -30,106 +30,49 @@ struct WorkerCommand: AsyncParsableCommand {
       path can read the token ids of the sessions.
       """)
 
-  @Option(
-    parsing: .singleValue,
-    help: ArgumentHelp(
-      "The controller; repeat it for several. (env: WANSPEC_CONNECT, separated by spaces; default: 127.0.0.1:7070)",
-      valueName: "host:port"),
-    transform: HostPort.init(parsing:))
-  var connect: [HostPort] = []
+  @Option(Settings.connect) var connect: [HostPort] = []
 
-  @Option(
-    help: ArgumentHelp(
-      "Draft model: a name of `wanspec models list` or a GGUF file. (env: WANSPEC_DRAFT; default: \(DefaultModels.draft))",
-      valueName: "model"))
-  var draft: String?
+  @Option(Settings.draft) var draft: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Cores to pin the engine to, such as 1 or 0-3. (env: WANSPEC_CPUS)", valueName: "cores"),
-    transform: CoreList.init(parsing:))
-  var cpus: CoreList?
+  @Option(Settings.cpus) var cpus: CoreList?
 
   @OptionGroup var engine: EngineOptions
 
-  @Option(
-    help: ArgumentHelp("Name shown to operators. (env: WANSPEC_NAME; default: the host's)", valueName: "name")
-  )
-  var name: String?
+  @Option(Settings.workerName) var name: String?
 
-  @Option(help: ArgumentHelp("Where it runs. (env: WANSPEC_SITE)", valueName: "site"))
-  var site: String?
+  @Option(Settings.site) var site: String?
 
-  @Option(
-    name: .customLong("pass-width"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Nodes in one draft pass at most; the measured cost decides below that. (env: WANSPEC_PASS_WIDTH)",
-      valueName: "nodes"))
-  var passWidth: Int?
+  @Option(Settings.passWidth) var passWidth: Int?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp("Children kept for each node. (env: WANSPEC_CANDIDATES)", valueName: "n"))
-  var candidates: Int?
+  @Option(Settings.candidates) var candidates: Int?
 
-  @Option(
-    name: .customLong("max-depth"), parsing: .unconditional,
-    help: ArgumentHelp("How far ahead to guess. (env: WANSPEC_MAX_DEPTH)", valueName: "tokens"))
-  var maxDepth: Int?
+  @Option(Settings.maxDepth) var maxDepth: Int?
 
-  @Option(
-    name: .customLong("min-path-probability"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "Stop where a guess is less likely than this to be used. (env: WANSPEC_MIN_PATH_PROBABILITY)",
-      valueName: "p"))
-  var minPathProbability: Double?
+  @Option(Settings.minPathProbability) var minPathProbability: Double?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp("Sessions at once. (env: WANSPEC_SESSIONS; default: 8)", valueName: "n"))
-  var sessions: Int?
+  @Option(Settings.workerSessions) var sessions: Int?
 
   @Flag(help: "Ask the running worker of this --name to leave, and wait until it has.")
   var drain = false
 
-  @Option(
-    name: .customLong("drain-timeout"), parsing: .unconditional,
-    help: ArgumentHelp(
-      "How long a worker that is to end goes on drafting for sessions that nobody takes over. (env: WANSPEC_DRAIN_TIMEOUT; default: 10s)",
-      valueName: "duration"),
-    transform: DurationArgument.init(parsing:))
-  var drainTimeout: DurationArgument?
+  @Option(Settings.workerDrainTimeout) var drainTimeout: DurationArgument?
 
-  @Option(
-    help: ArgumentHelp("Settings, `key: value` for each flag. (env: WANSPEC_CONFIG)", valueName: "file"))
-  var config: String?
+  @Option(Settings.config) var config: String?
 
   @OptionGroup(title: "Security") var security: WorkerSecurityOptions
 
-  @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
   @Flag(
     name: .customLong("exit-with-parent"),
     help: ArgumentHelp("End when standard input ends.", visibility: .hidden))
   var exitWithParent = false
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "How much drafting gives way to other work on this machine: 0 to 19, or idle for what nobody else wants. (env: WANSPEC_NICE; default: 5)",
-      valueName: "n"),
-    transform: NiceArgument.init(parsing:))
-  var nice: NiceArgument?
+  @Option(Settings.nice) var nice: NiceArgument?
 
   @OptionGroup var choosing: AutopilotOption
 
-  @Flag(
-    name: .customLong("forget"),
-    help:
-      "Forget a session's text when it ends, instead of keeping it for one that begins alike. (env: WANSPEC_FORGET)"
-  )
-  var forget = false
+  @Flag(Settings.forget) var forget = false
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
@@ -137,27 +80,21 @@ struct WorkerCommand: AsyncParsableCommand {
   }
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    connect = try twins("WANSPEC_CONNECT", connect)
-    if connect.isEmpty { connect = [HostPort(host: "127.0.0.1", port: 7070)] }
-    drainTimeout =
-      try twins("WANSPEC_DRAIN_TIMEOUT", drainTimeout) ?? DurationArgument(nanoseconds: 10_000_000_000)
-    draft = try twins("WANSPEC_DRAFT", draft) ?? DefaultModels.draft
-    cpus = try twins("WANSPEC_CPUS", cpus)
-    name = try twins("WANSPEC_NAME", name) ?? ProcessInfo.processInfo.hostName
-    site = try twins("WANSPEC_SITE", site)
-    sessions = try twins("WANSPEC_SESSIONS", sessions) ?? 8
-    nice = try twins("WANSPEC_NICE", nice) ?? NiceArgument(.nice(5))
-    json = try twins("WANSPEC_JSON", json)
-    forget = try twins("WANSPEC_FORGET", forget)
-    passWidth = try twins("WANSPEC_PASS_WIDTH", passWidth)
-    candidates = try twins("WANSPEC_CANDIDATES", candidates)
-    maxDepth = try twins("WANSPEC_MAX_DEPTH", maxDepth)
-    minPathProbability = try twins("WANSPEC_MIN_PATH_PROBABILITY", minPathProbability)
+    connect = try Settings.connect.resolve(connect)
+    drainTimeout = try Settings.workerDrainTimeout.resolve(drainTimeout)
+    draft = try Settings.draft.resolve(draft)
+    cpus = try Settings.cpus.resolve(cpus)
+    name = try Settings.workerName.resolve(name) ?? ProcessInfo.processInfo.hostName
+    site = try Settings.site.resolve(site)
+    sessions = try Settings.workerSessions.resolve(sessions)
+    nice = try Settings.nice.resolve(nice)
+    json = try Settings.json.resolve(json)
+    forget = try Settings.forget.resolve(forget)
+    passWidth = try Settings.passWidth.resolve(passWidth)
+    candidates = try Settings.candidates.resolve(candidates)
+    maxDepth = try Settings.maxDepth.resolve(maxDepth)
+    minPathProbability = try Settings.minPathProbability.resolve(minPathProbability)
     if let problem = limits.problem { throw ValidationError(problem + ".") }
-    if let sessions, !(1...64).contains(sessions) {
-      throw ValidationError("--sessions must be between 1 and 64, not \(sessions).")
-    }
     if connect.count > WorkerNode.maxControllers {
       throw ValidationError(
         "--connect can name \(WorkerNode.maxControllers) controllers, not \(connect.count).")
@@ -259,7 +196,7 @@ struct WorkerCommand: AsyncParsableCommand {
 }
 
 /// "5" or "idle".
-struct NiceArgument: TextArgument {
+struct NiceArgument: TextArgument, CustomStringConvertible {
   var priority: EnginePriority
 
   init(_ priority: EnginePriority) { self.priority = priority }
@@ -271,6 +208,14 @@ struct NiceArgument: TextArgument {
       priority = .nice(value)
     } else {
       throw ArgumentProblem("\"\(text)\" is neither a nice value from 0 to 19 nor \"idle\"")
+    }
+  }
+
+  var description: String {
+    switch priority {
+    case .idle: "idle"
+    case .nice(let value): "\(value)"
+    case .ordinary: "0"
     }
   }
 }

@@ -183,7 +183,8 @@ struct ServeSettingsTests {
     ("prot: 8080\n", ":1:", "did you mean port?"),
     ("sessions: 8\nsessions: 9\n", ":2:", "sessions"),
     ("sessions: many\n", "sessions", "many"),
-    ("sessions: 1000\n", "--sessions", "between 1 and 128"),
+    ("max-queue: 8\nsessions: 1000\n", ":2:", "sessions must be between 1 and 128, not 1000"),
+    ("port: 1\nlisten: 7070\n", ":2:", "has no port"),
     ("- a\n- b\n", ":1:", "a configuration is a mapping"),
     ("listen: {host: x}\n", "listen", "not a mapping"),
   ])

@@ -1,11 +1,10 @@
-import ArgumentParser
 import NodeRuntime
 import Serving
 import SpeculationCore
 
 /// What the caches hold when a configuration of a benchmark begins with a prompt. It is the same for every
 /// configuration: what ran before must not matter.
-enum BenchmarkCache: String, CaseIterable, ExpressibleByArgument, Sendable {
+enum BenchmarkCache: String, CaseIterable, Sendable {
   /// Nothing, anywhere: a server's first request.
   case cold
   /// The prompt, wherever there is a model.

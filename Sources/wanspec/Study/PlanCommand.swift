@@ -33,22 +33,13 @@ struct PlanCommand: AsyncParsableCommand {
     help: ArgumentHelp("Write a page here.", valueName: "file"), completion: .file())
   var output: String?
 
-  @Option(
-    parsing: .unconditional,
-    help: ArgumentHelp(
-      "Simulations at the same time. (env: WANSPEC_JOBS; default: one for each core)", valueName: "n"))
-  var jobs: Int?
+  @Option(Settings.jobs) var jobs: Int?
 
-  @Flag(help: "One JSON object instead of text. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    jobs = try twins("WANSPEC_JOBS", jobs)
-    json = try twins("WANSPEC_JSON", json)
-    if let jobs, !(1...1024).contains(jobs) {
-      throw ValidationError("--jobs must be between 1 and 1024, not \(jobs).")
-    }
+    jobs = try Settings.jobs.resolve(jobs)
+    json = try Settings.json.resolve(json)
   }
 
   func run() async throws {

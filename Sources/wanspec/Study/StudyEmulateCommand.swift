@@ -25,10 +25,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("A sky's file.", valueName: "sky"), completion: .file())
   var sky: String
 
-  @Option(
-    help: "Address to listen on; port 0 takes a free one. (env: WANSPEC_LISTEN; default: 127.0.0.1:8100)",
-    transform: HostPort.init(parsing:))
-  var listen: HostPort?
+  @Option(Settings.emulatorPort) var listen: HostPort?
 
   @Option(
     help: ArgumentHelp("Write a campaign for this sky here.", valueName: "file"), completion: .file())
@@ -48,16 +45,14 @@ struct StudyEmulateCommand: AsyncParsableCommand {
   @Flag(help: "Delay packets with a network device. Linux, as root.")
   var network = false
 
-  @Flag(help: "One JSON object a line. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
   @Flag(help: ArgumentHelp("End when standard input does.", visibility: .hidden))
   var exitWithParent = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    listen = try twins("WANSPEC_LISTEN", listen)
-    json = try twins("WANSPEC_JSON", json)
+    listen = try Settings.emulatorPort.resolve(listen)
+    json = try Settings.json.resolve(json)
     guard days > 0, days <= 366 else {
       throw ValidationError("--days must be above 0 and at most 366, not \(days).")
     }
@@ -65,7 +60,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
 
   func run() async throws {
     let sky = try Sky.read(sky)
-    let address = listen ?? HostPort(host: "127.0.0.1", port: 8100)
+    let address = listen!
     TerminationSignals.install()
     let delayed = network ? try DelayedNetwork.start(sky) : nil
     let emulator: RegionEmulator

@@ -22,11 +22,10 @@ struct StudyMergeCommand: AsyncParsableCommand {
     completion: .file())
   var output: String
 
-  @Flag(help: "One JSON object a line. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
   mutating func validate() throws {
-    json = try EnvironmentTwins()("WANSPEC_JSON", json)
+    json = try Settings.json.resolve(json)
     if stores.contains(where: { same($0, output) }) {
       throw ValidationError("--output \(output) is one of the files to merge; name another.")
     }

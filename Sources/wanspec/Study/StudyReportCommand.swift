@@ -25,10 +25,9 @@ struct StudyReportCommand: AsyncParsableCommand {
     help: ArgumentHelp("Write a page here.", valueName: "file"), completion: .file())
   var output: String?
 
-  @Flag(help: "One JSON object a line instead of text. (env: WANSPEC_JSON)")
-  var json = false
+  @Flag(Settings.json) var json = false
 
-  mutating func validate() throws { json = try EnvironmentTwins()("WANSPEC_JSON", json) }
+  mutating func validate() throws { json = try Settings.json.resolve(json) }
 
   func run() async throws {
     let opened = try StudyStore.open(store)

@@ -29,24 +29,15 @@ struct StudyRunCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("A campaign file.", valueName: "campaign"), completion: .file())
   var campaign: String
 
-  @Option(
-    help: ArgumentHelp(
-      "Which of the campaign's sources this is; needed where there are several. (env: WANSPEC_SOURCE)",
-      valueName: "region"))
-  var source: String?
+  @Option(Settings.source) var source: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "The file that probes go into. (env: WANSPEC_STORE; default: NAME-SOURCE.sqlite)", valueName: "file"),
-    completion: .file())
-  var store: String?
+  @Option(Settings.store, completion: .file()) var store: String?
 
   @OptionGroup var options: StudyRunOptions
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    source = try twins("WANSPEC_SOURCE", source)
-    store = try twins("WANSPEC_STORE", store)
+    source = try Settings.source.resolve(source)
+    store = try Settings.store.resolve(store)
   }
 
   func run() async throws {

@@ -10,6 +10,10 @@ struct DurationArgument: TextArgument, Hashable, CustomStringConvertible {
 
   init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
+  static func seconds(_ count: Int64) -> DurationArgument {
+    DurationArgument(nanoseconds: count * 1_000_000_000)
+  }
+
   init(parsing text: String) throws {
     let number = text.prefix { $0.isASCII && ($0.isNumber || "+-.".contains($0)) }
     let suffix = text[number.endIndex...]
@@ -32,8 +36,11 @@ struct DurationArgument: TextArgument, Hashable, CustomStringConvertible {
   var duration: Duration { .nanoseconds(nanoseconds) }
   var milliseconds: Double { Double(nanoseconds) / 1e6 }
 
-  /// As it is written on a command line: "30ms", "1.5ms".
-  var text: String { description.replacing(" ", with: "") }
+  /// As it is written on a command line: "30ms", "1.5ms", "10s".
+  var text: String {
+    nanoseconds > 0 && nanoseconds % 1_000_000_000 == 0
+      ? "\(nanoseconds / 1_000_000_000)s" : description.replacing(" ", with: "")
+  }
 
   var description: String { Self.describe(milliseconds: milliseconds) }
 

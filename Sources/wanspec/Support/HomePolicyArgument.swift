@@ -2,8 +2,6 @@ import ArgumentParser
 import Serving
 import SpeculationCore
 
-extension GenerationMode: ExpressibleByArgument {}
-
 /// `never`, `always`, `entropy:NATS` or `value:TIME`.
 struct HomePolicyArgument: TextArgument, CustomStringConvertible {
   var policy: HomeDraftPolicy

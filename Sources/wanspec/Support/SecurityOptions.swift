@@ -7,56 +7,28 @@ import Serving
 
 /// How a worker protects its connection and shows who it is.
 struct WorkerSecurityOptions: ParsableArguments {
-  @Option(
-    name: .customLong("certs"),
-    help: ArgumentHelp(
-      "Folder with ca.pem and this worker's pair, as `wanspec certs` makes them. (env: WANSPEC_CERTS)",
-      valueName: "dir"))
-  var certs: String?
+  @Option(Settings.workerCerts) var certs: String?
 
-  @Option(
-    name: .customLong("tls-ca"),
-    help: ArgumentHelp(
-      "Authority that certified the controller, PEM. (env: WANSPEC_TLS_CA; default with TLS: the system's)",
-      valueName: "file"))
-  var authority: String?
+  @Option(Settings.controllerAuthority) var authority: String?
 
-  @Option(
-    name: .customLong("tls-cert"),
-    help: ArgumentHelp("This worker's certificate, PEM. (env: WANSPEC_TLS_CERT)", valueName: "file"))
-  var certificate: String?
+  @Option(Settings.workerCertificate) var certificate: String?
 
-  @Option(
-    name: .customLong("tls-key"),
-    help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
-  var key: String?
+  @Option(Settings.tlsKey) var key: String?
 
-  @Option(
-    name: .customLong("tls-server-name"),
-    help: ArgumentHelp(
-      "Name in the controller's certificate, where it is not the host that is dialled. (env: WANSPEC_TLS_SERVER_NAME)",
-      valueName: "name"))
-  var serverName: String?
+  @Option(Settings.serverName) var serverName: String?
 
-  @Option(
-    name: .customLong("token-file"),
-    help: ArgumentHelp(
-      "File that holds the join token. (env: WANSPEC_TOKEN_FILE; the token itself: WANSPEC_JOIN_TOKEN)",
-      valueName: "file"))
-  var tokenFile: String?
+  @Option(Settings.tokenFile) var tokenFile: String?
 
-  @Flag(help: "Allow a plaintext connection to another machine. (env: WANSPEC_INSECURE)")
-  var insecure = false
+  @Flag(Settings.insecure) var insecure = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    certs = try twins("WANSPEC_CERTS", certs)
-    authority = try twins("WANSPEC_TLS_CA", authority)
-    certificate = try twins("WANSPEC_TLS_CERT", certificate)
-    key = try twins("WANSPEC_TLS_KEY", key)
-    serverName = try twins("WANSPEC_TLS_SERVER_NAME", serverName)
-    tokenFile = try twins("WANSPEC_TOKEN_FILE", tokenFile)
-    insecure = try twins("WANSPEC_INSECURE", insecure)
+    certs = try Settings.workerCerts.resolve(certs)
+    authority = try Settings.controllerAuthority.resolve(authority)
+    certificate = try Settings.workerCertificate.resolve(certificate)
+    key = try Settings.tlsKey.resolve(key)
+    serverName = try Settings.serverName.resolve(serverName)
+    tokenFile = try Settings.tokenFile.resolve(tokenFile)
+    insecure = try Settings.insecure.resolve(insecure)
     if (certificate == nil) != (key == nil) {
       throw ValidationError("--tls-cert and --tls-key belong together; give both.")
     }
@@ -132,54 +104,28 @@ struct WorkerSecurityOptions: ParsableArguments {
 
 /// How a controller protects the port for its workers and whom it lets in.
 struct ListenerSecurityOptions: ParsableArguments {
-  @Option(
-    name: .customLong("certs"),
-    help: ArgumentHelp(
-      "Folder of `wanspec certs`: stands for all of the following. (env: WANSPEC_CERTS)", valueName: "dir"))
-  var certs: String?
+  @Option(Settings.certs) var certs: String?
 
-  @Option(
-    name: .customLong("tls-cert"),
-    help: ArgumentHelp("This controller's certificate, PEM. (env: WANSPEC_TLS_CERT)", valueName: "file"))
-  var certificate: String?
+  @Option(Settings.controllerCertificate) var certificate: String?
 
-  @Option(
-    name: .customLong("tls-key"),
-    help: ArgumentHelp("Its key, PEM. (env: WANSPEC_TLS_KEY)", valueName: "file"))
-  var key: String?
+  @Option(Settings.tlsKey) var key: String?
 
-  @Option(
-    name: .customLong("worker-ca"),
-    help: ArgumentHelp(
-      "Authority that certifies workers, PEM. (env: WANSPEC_WORKER_CA)", valueName: "file"))
-  var workerAuthority: String?
+  @Option(Settings.workerAuthority) var workerAuthority: String?
 
-  @Option(
-    name: .customLong("worker-allow"),
-    help: ArgumentHelp(
-      "Workers that may attach by certificate. (env: WANSPEC_WORKER_ALLOW; default: all that --worker-ca certified)",
-      valueName: "file"))
-  var allowedWorkers: String?
+  @Option(Settings.allowedWorkers) var allowedWorkers: String?
 
-  @Option(
-    name: .customLong("join-tokens"),
-    help: ArgumentHelp(
-      "Join tokens that let workers attach, a file of `wanspec tokens`. (env: WANSPEC_JOIN_TOKENS)",
-      valueName: "file"))
-  var joinTokens: String?
+  @Option(Settings.joinTokens) var joinTokens: String?
 
-  @Flag(help: "Allow plaintext connections from other machines. (env: WANSPEC_INSECURE)")
-  var insecure = false
+  @Flag(Settings.insecure) var insecure = false
 
   mutating func validate() throws {
-    let twins = EnvironmentTwins()
-    certs = try twins("WANSPEC_CERTS", certs)
-    certificate = try twins("WANSPEC_TLS_CERT", certificate)
-    key = try twins("WANSPEC_TLS_KEY", key)
-    workerAuthority = try twins("WANSPEC_WORKER_CA", workerAuthority)
-    allowedWorkers = try twins("WANSPEC_WORKER_ALLOW", allowedWorkers)
-    joinTokens = try twins("WANSPEC_JOIN_TOKENS", joinTokens)
-    insecure = try twins("WANSPEC_INSECURE", insecure)
+    certs = try Settings.certs.resolve(certs)
+    certificate = try Settings.controllerCertificate.resolve(certificate)
+    key = try Settings.tlsKey.resolve(key)
+    workerAuthority = try Settings.workerAuthority.resolve(workerAuthority)
+    allowedWorkers = try Settings.allowedWorkers.resolve(allowedWorkers)
+    joinTokens = try Settings.joinTokens.resolve(joinTokens)
+    insecure = try Settings.insecure.resolve(insecure)
     if (certificate == nil) != (key == nil) {
       throw ValidationError("--tls-cert and --tls-key belong together; give both.")
     }

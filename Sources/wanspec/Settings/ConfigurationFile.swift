@@ -74,10 +74,10 @@ struct ConfigurationFile: Sendable {
   /// - Throws: when the file has a key that no option asked for. Call when all have.
   static func requireAllKeysKnown() throws {
     guard let file = installed else { return }
-    let known = EnvironmentTwins.askedFor
+    let known = SettingRecords.all.map(\.name)
     for (key, entry) in file.entries.sorted(by: { ($0.value.place.line ?? 0) < ($1.value.place.line ?? 0) })
-    where known[key] == nil {
-      let hint = NearestName.of(key, among: known.keys.sorted()).map { "did you mean \($0)?" }
+    where !known.contains(key) {
+      let hint = NearestName.of(key, among: known.sorted()).map { "did you mean \($0)?" }
       throw ValidationError(
         YAMLError(entry.place, "there is no setting \"\(key)\"", hint: hint).description)
     }
