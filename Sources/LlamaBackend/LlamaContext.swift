@@ -20,19 +20,19 @@ final class LlamaContext {
   let cells: Int
   /// Rows of logits per decode at most.
   let outputs: Int
-  let lanes: Int
+  let sequences: Int
   private let cores: [Int]
   let threads: Int
 
   private var tokens: UnsafeMutablePointer<llama_token>
   private var positions: UnsafeMutablePointer<llama_pos>
-  private var laneCounts: UnsafeMutablePointer<Int32>
-  private var lanePointers: UnsafeMutablePointer<UnsafeMutablePointer<llama_seq_id>?>
-  private var laneIDs: UnsafeMutablePointer<llama_seq_id>
+  private var sequenceCounts: UnsafeMutablePointer<Int32>
+  private var sequencePointers: UnsafeMutablePointer<UnsafeMutablePointer<llama_seq_id>?>
+  private var sequenceIDs: UnsafeMutablePointer<llama_seq_id>
   private var wantsLogits: UnsafeMutablePointer<Int8>
   private(set) var count = 0
   private(set) var outputCount = 0
-  private var usedLaneIDs = 0
+  private var usedSequenceIDs = 0
   /// Time spent in the library's decode so far.
   private(set) var decodeTime = Duration.zero
 
@@ -41,21 +41,21 @@ final class LlamaContext {
     self.model = model
     self.stop = stop
     threads = LlamaContext.threadCount(options)
-    lanes = options.lanes
-    outputs = max(lanes, 64)
+    sequences = options.sequences
+    outputs = max(sequences, 64)
 
     var parameters = llama_context_default_params()
     parameters.n_ctx = UInt32(clamping: cells)
     parameters.n_batch = UInt32(LlamaContext.batchSize)
     parameters.n_ubatch = UInt32(LlamaContext.batchSize)
-    parameters.n_seq_max = UInt32(lanes)
+    parameters.n_seq_max = UInt32(sequences)
     parameters.n_outputs_max = UInt32(outputs)
     parameters.n_threads = Int32(threads)
     parameters.n_threads_batch = Int32(threads)
     // Flash attention rounds 32-bit keys and values to 16 bits before it uses them.
     parameters.flash_attn_type =
       options.cacheType == .f32 ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_AUTO
-    // One buffer for all lanes, so that a cell can belong to several of them; and all positions of it kept,
+    // One buffer for all sequences, so that a cell can belong to several of them; and all positions of it kept,
     // so that models with a sliding window can roll back as well.
     parameters.kv_unified = true
     parameters.swa_full = true
@@ -90,9 +90,9 @@ final class LlamaContext {
     let size = LlamaContext.batchSize
     tokens = .allocate(capacity: size)
     positions = .allocate(capacity: size)
-    laneCounts = .allocate(capacity: size)
-    lanePointers = .allocate(capacity: size)
-    laneIDs = .allocate(capacity: size * lanes)
+    sequenceCounts = .allocate(capacity: size)
+    sequencePointers = .allocate(capacity: size)
+    sequenceIDs = .allocate(capacity: size * sequences)
     wantsLogits = .allocate(capacity: size)
   }
 
@@ -102,9 +102,9 @@ final class LlamaContext {
     if let threadPool { ggml_threadpool_free(threadPool) }
     tokens.deallocate()
     positions.deallocate()
-    laneCounts.deallocate()
-    lanePointers.deallocate()
-    laneIDs.deallocate()
+    sequenceCounts.deallocate()
+    sequencePointers.deallocate()
+    sequenceIDs.deallocate()
     wantsLogits.deallocate()
   }
 
@@ -158,7 +158,7 @@ extension LlamaContext {
   func beginBatch() {
     count = 0
     outputCount = 0
-    usedLaneIDs = 0
+    usedSequenceIDs = 0
   }
 
   /// Whether another token fits, with or without its logits.
@@ -166,15 +166,15 @@ extension LlamaContext {
     count < LlamaContext.batchSize && (!output || outputCount < outputs)
   }
 
-  /// - Parameter lanes: the lanes that hold the token; it attends to the cells of the first
-  func append(token: TokenID, position: Int, lanes: some Collection<Int32>, output: Bool) {
+  /// - Parameter sequences: the sequences that hold the token; it attends to the cells of the first
+  func append(token: TokenID, position: Int, sequences: some Collection<Int32>, output: Bool) {
     tokens[count] = token
     positions[count] = llama_pos(position)
-    laneCounts[count] = Int32(lanes.count)
-    lanePointers[count] = laneIDs + usedLaneIDs
-    for lane in lanes {
-      laneIDs[usedLaneIDs] = lane
-      usedLaneIDs += 1
+    sequenceCounts[count] = Int32(sequences.count)
+    sequencePointers[count] = sequenceIDs + usedSequenceIDs
+    for sequence in sequences {
+      sequenceIDs[usedSequenceIDs] = sequence
+      usedSequenceIDs += 1
     }
     wantsLogits[count] = output ? 1 : 0
     if output { outputCount += 1 }
@@ -187,8 +187,8 @@ extension LlamaContext {
   ///   cache; the caller removes it.
   func decode() throws {
     let batch = llama_batch(
-      n_tokens: Int32(count), token: tokens, embd: nil, pos: positions, n_seq_id: laneCounts,
-      seq_id: lanePointers, logits: wantsLogits)
+      n_tokens: Int32(count), token: tokens, embd: nil, pos: positions, n_seq_id: sequenceCounts,
+      seq_id: sequencePointers, logits: wantsLogits)
     LlamaLog.clear()
     let start = ContinuousClock.now
     let status = Self.run(on: compute, cores: cores) { [handle] in
@@ -222,10 +222,10 @@ extension LlamaContext {
 
 // MARK: Memory
 
-extension LlamaContext: LaneMemory {
-  func remove(lane: Int32, from position: Int) {
+extension LlamaContext: SequenceMemory {
+  func remove(sequence: Int32, from position: Int) {
     // Cannot fail: models whose memory cannot be cut (recurrent ones) are refused when they are loaded.
-    _ = llama_memory_seq_rm(memory, lane, llama_pos(position), -1)
+    _ = llama_memory_seq_rm(memory, sequence, llama_pos(position), -1)
   }
 
   func share(from source: Int32, to target: Int32, positions: Range<Int>) {
@@ -237,11 +237,11 @@ extension LlamaContext: LaneMemory {
 /// A used cell of the cache: one token's keys and values.
 public struct CachedCell: Hashable, Comparable, Sendable {
   public var position: Int
-  /// The lanes that hold it, ascending.
-  public var lanes: [Int32]
+  /// The sequences that hold it, ascending.
+  public var sequences: [Int32]
 
   public static func < (a: Self, b: Self) -> Bool {
-    a.position != b.position ? a.position < b.position : a.lanes.lexicographicallyPrecedes(b.lanes)
+    a.position != b.position ? a.position < b.position : a.sequences.lexicographicallyPrecedes(b.sequences)
   }
 }
 
@@ -262,15 +262,15 @@ extension LlamaContext {
     else { throw unreadable }
     var result: [CachedCell] = []
     for _ in 0..<cellCount {
-      guard let position = reader.next(), let laneCount = reader.next(), laneCount <= 256 else {
+      guard let position = reader.next(), let sequenceCount = reader.next(), sequenceCount <= 256 else {
         throw unreadable
       }
-      var lanes: [Int32] = []
-      for _ in 0..<laneCount {
-        guard let lane = reader.next() else { throw unreadable }
-        lanes.append(Int32(bitPattern: lane))
+      var sequences: [Int32] = []
+      for _ in 0..<sequenceCount {
+        guard let sequence = reader.next() else { throw unreadable }
+        sequences.append(Int32(bitPattern: sequence))
       }
-      result.append(CachedCell(position: Int(position), lanes: lanes.sorted()))
+      result.append(CachedCell(position: Int(position), sequences: sequences.sorted()))
     }
     return result.sorted()
   }

@@ -35,7 +35,7 @@ extension LlamaEngine {
       for (index, work) in parts.enumerated() {
         assigned.append(
           sessions[work.session, default: SessionCache()].prepare(
-            plans[index], memory: context, acquire: { freeLanes.removeLast() }))
+            plans[index], memory: context, acquire: { freeSequences.removeLast() }))
       }
       let results = try evaluate(parts, plans, assigned, context, results: count, read: read)
       for (index, work) in parts.enumerated() {
@@ -151,23 +151,23 @@ extension LlamaEngine {
     }
   }
 
-  /// Plans every work. While lanes are short, those that are not needed are freed first, then the oldest guesses: a
+  /// Plans every work. While sequences are short, those that are not needed are freed first, then the oldest guesses: a
   /// guess is computed again in a moment, a text of a released session in seconds. Released sessions go before that
-  /// where they have most of the lanes, or where it is cells that are short.
+  /// where they have most of the sequences, or where it is cells that are short.
   private func planAll(_ works: [SessionWork], _ context: LlamaContext) throws -> [SessionPlan] {
     var plans = works.map { sessions[$0.session, default: SessionCache()].plan($0) }
     let busy = Dictionary(
       works.enumerated().map { ($1.session, $0) }, uniquingKeysWith: { first, _ in first })
     while true {
-      let lanes = plans.reduce(0) { $0 + $1.missingLanes }
+      let sequences = plans.reduce(0) { $0 + $1.missingSequences }
       let cells = plans.reduce(0) { $0 + $1.new.count }
       let used = usedCells
-      if lanes <= freeLanes.count && used + cells <= context.cells { return plans }
+      if sequences <= freeSequences.count && used + cells <= context.cells { return plans }
       let cellsAreShort = used + cells > context.cells
-      if cellsAreShort || 2 * retained.count > options.lanes, freeOldestRetained(context) { continue }
-      if lanes > freeLanes.count {
-        if reclaimIdleLane(except: busy.keys, context) { continue }
-        if reclaimSurplusLane(works, &plans, context) { continue }
+      if cellsAreShort || 2 * retained.count > options.sequences, freeOldestRetained(context) { continue }
+      if sequences > freeSequences.count {
+        if reclaimIdleSequence(except: busy.keys, context) { continue }
+        if reclaimSurplusSequence(works, &plans, context) { continue }
       }
       let protected = busy.mapValues { plans[$0].protected }
       if let session = freeOldestBranch(protected, context) {
@@ -177,11 +177,12 @@ extension LlamaEngine {
         continue
       }
       if freeOldestRetained(context) { continue }
-      if lanes > freeLanes.count {
+      if sequences > freeSequences.count {
         throw ModelError(
           .invalidRequest,
-          "the pass needs \(lanes) more branches than the \(options.lanes - freeLanes.count) in use, and the "
-            + "engine has \(options.lanes)", hint: "verify a narrower tree, or raise the number of lanes")
+          "the pass needs \(sequences) more branches than the \(options.sequences - freeSequences.count) in use, and the "
+            + "engine has \(options.sequences)",
+          hint: "verify a narrower tree, or raise the number of sequences")
       }
       throw ModelError(
         .contextFull,
@@ -212,13 +213,14 @@ extension LlamaEngine {
     }
     context.beginBatch()
     for (index, work) in works.enumerated() {
-      guard let lanes = sessions[work.session]?.lanes.map(\.id) else { continue }
+      guard let sequences = sessions[work.session]?.sequences.map(\.id) else { continue }
       for (position, new) in plans[index].new.enumerated() {
         let output = !new.owners.isEmpty
         if !context.hasRoom(output: output) { try flush() }
         if output { wanted.append((context.count, new.position, new.owners)) }
         context.append(
-          token: new.token, position: new.position, lanes: assigned[index][position].map { lanes[$0] },
+          token: new.token, position: new.position,
+          sequences: assigned[index][position].map { sequences[$0] },
           output: output)
       }
     }

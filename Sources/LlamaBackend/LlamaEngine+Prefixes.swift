@@ -2,10 +2,10 @@ import ModelBackend
 import SpeculationCore
 
 // Sessions that begin alike have the cells of what they have in common together. llama.cpp needs no more than a
-// mark on the cells for that; what this costs is a lane for each text that is kept.
+// mark on the cells for that; what this costs is a sequence for each text that is kept.
 
 extension LlamaEngine {
-  /// Tokens that a text must have in common with another to be worth a lane.
+  /// Tokens that a text must have in common with another to be worth a sequence.
   static let leastShare = 8
 
   /// Cells in use, those of released sessions included.
@@ -36,7 +36,7 @@ extension LlamaEngine {
       if common > best { (best, open) = (common, session) }
     }
     if let open {
-      guard acquireFirstLane(of: work.session, sparingLatest: false, context) else { return 0 }
+      guard acquireFirstSequence(of: work.session, sparingLatest: false, context) else { return 0 }
       guard var source = sessions.removeValue(forKey: open) else { return 0 }
       copy(best, from: &source, to: work, context)
       sessions[open] = source
@@ -44,9 +44,9 @@ extension LlamaEngine {
     }
     guard let released else { return 0 }
     var source = retained.remove(at: released)
-    let isNew = sessions[work.session]?.lanes.isEmpty ?? true
+    let isNew = sessions[work.session]?.sequences.isEmpty ?? true
     if isNew && source.trunk.count - best < LlamaEngine.leastShare {
-      // What would be left of it is not worth a lane: continued, not copied.
+      // What would be left of it is not worth a sequence: continued, not copied.
       source.truncate(to: best, memory: context)
       source.settle(&segments)
       sessions[work.session] = source
@@ -54,7 +54,7 @@ extension LlamaEngine {
     }
     // Of use again, so it is the last to go.
     retained.append(source)
-    if acquireFirstLane(of: work.session, sparingLatest: true, context) {
+    if acquireFirstSequence(of: work.session, sparingLatest: true, context) {
       copy(best, from: &retained[retained.count - 1], to: work, context)
       return best - had
     }
@@ -69,30 +69,34 @@ extension LlamaEngine {
   private func copy(
     _ count: Int, from source: inout SessionCache, to work: SessionWork, _ context: LlamaContext
   ) {
-    guard let lane = source.trunkLane, var cache = sessions.removeValue(forKey: work.session) else { return }
+    guard let sequence = source.trunkSequence, var cache = sessions.removeValue(forKey: work.session) else {
+      return
+    }
     cache.truncate(to: 0, memory: context)
     cache.settle(&segments)
     cache.sharedSegment = source.share(first: count, &segments)
     cache.sharedCount = count
     cache.trunk = Array(work.prefix.prefix(count))
-    context.share(from: source.lanes[lane].id, to: cache.lanes[0].id, positions: 0..<count)
-    cache.lanes[0].content = .prefix(count)
+    context.share(from: source.sequences[sequence].id, to: cache.sequences[0].id, positions: 0..<count)
+    cache.sequences[0].content = .prefix(count)
     sessions[work.session] = cache
   }
 
-  /// Sees to it that a session has a lane, at the expense of released sessions, then of lanes that are not needed,
+  /// Sees to it that a session has a sequence, at the expense of released sessions, then of sequences that are not needed,
   /// then of the oldest guesses.
   ///
   /// - Parameter sparingLatest: whether the released session of use most recently stays
-  private func acquireFirstLane(of session: SessionID, sparingLatest: Bool, _ context: LlamaContext) -> Bool {
-    if !(sessions[session]?.lanes.isEmpty ?? true) { return true }
-    while freeLanes.isEmpty {
+  private func acquireFirstSequence(of session: SessionID, sparingLatest: Bool, _ context: LlamaContext)
+    -> Bool
+  {
+    if !(sessions[session]?.sequences.isEmpty ?? true) { return true }
+    while freeSequences.isEmpty {
       if retained.count > (sparingLatest ? 1 : 0), freeOldestRetained(context) { continue }
-      if reclaimIdleLane(except: [SessionID](), context) { continue }
+      if reclaimIdleSequence(except: [SessionID](), context) { continue }
       if freeOldestBranch([:], context) == nil { return false }
     }
-    sessions[session, default: SessionCache()].lanes = [
-      .init(id: freeLanes.removeLast(), content: .prefix(0))
+    sessions[session, default: SessionCache()].sequences = [
+      .init(id: freeSequences.removeLast(), content: .prefix(0))
     ]
     return true
   }
@@ -101,24 +105,25 @@ extension LlamaEngine {
 // MARK: Released sessions
 
 extension LlamaEngine {
-  /// Keeps the trunk of a released session, on one lane, unless another one has it too.
+  /// Keeps the trunk of a released session, on one sequence, unless another one has it too.
   func retain(_ cache: SessionCache, _ context: LlamaContext) {
     var cache = cache
-    guard options.sharesPrefixes, cache.trunk.count >= LlamaEngine.leastShare, let keeper = cache.trunkLane,
+    guard options.sharesPrefixes, cache.trunk.count >= LlamaEngine.leastShare,
+      let keeper = cache.trunkSequence,
       !isCovered(cache.trunk)
     else {
       free(cache, context)
       return
     }
-    for (index, lane) in cache.lanes.enumerated() {
+    for (index, sequence) in cache.sequences.enumerated() {
       if index != keeper {
-        context.remove(lane: lane.id, from: 0)
-        freeLanes.append(lane.id)
-      } else if case .node = lane.content {
-        context.remove(lane: lane.id, from: cache.trunk.count)
+        context.remove(sequence: sequence.id, from: 0)
+        freeSequences.append(sequence.id)
+      } else if case .node = sequence.content {
+        context.remove(sequence: sequence.id, from: cache.trunk.count)
       }
     }
-    cache.lanes = [.init(id: cache.lanes[keeper].id, content: .prefix(cache.trunk.count))]
+    cache.sequences = [.init(id: cache.sequences[keeper].id, content: .prefix(cache.trunk.count))]
     cache.nodes = []
     cache.settle(&segments)
     for index in retained.indices.reversed() {
@@ -144,11 +149,11 @@ extension LlamaEngine {
     return true
   }
 
-  /// Frees all that a session has: its lanes, and the cells that no other has.
+  /// Frees all that a session has: its sequences, and the cells that no other has.
   func free(_ cache: SessionCache, _ context: LlamaContext) {
-    for lane in cache.lanes {
-      context.remove(lane: lane.id, from: 0)
-      freeLanes.append(lane.id)
+    for sequence in cache.sequences {
+      context.remove(sequence: sequence.id, from: 0)
+      freeSequences.append(sequence.id)
     }
     segments.drop(cache.sharedSegment)
   }
@@ -157,29 +162,29 @@ extension LlamaEngine {
 // MARK: Making room among the open sessions
 
 extension LlamaEngine {
-  /// Takes a lane from a session that does not need it now. The sessions of the running pass have counted
+  /// Takes a sequence from a session that does not need it now. The sessions of the running pass have counted
   /// theirs already.
-  func reclaimIdleLane(except busy: some Collection<SessionID>, _ context: LlamaContext) -> Bool {
+  func reclaimIdleSequence(except busy: some Collection<SessionID>, _ context: LlamaContext) -> Bool {
     for session in sessions.keys.sorted() where !busy.contains(session) {
-      guard let lane = sessions[session]?.idleLanes.last,
-        let id = sessions[session]?.lanes.remove(at: lane).id
+      guard let sequence = sessions[session]?.idleSequences.last,
+        let id = sessions[session]?.sequences.remove(at: sequence).id
       else { continue }
-      context.remove(lane: id, from: 0)
-      freeLanes.append(id)
+      context.remove(sequence: id, from: 0)
+      freeSequences.append(id)
       return true
     }
     return false
   }
 
-  /// Takes a lane from a session of the running pass that has more than its part needs.
-  func reclaimSurplusLane(
+  /// Takes a sequence from a session of the running pass that has more than its part needs.
+  func reclaimSurplusSequence(
     _ works: [SessionWork], _ plans: inout [SessionPlan], _ context: LlamaContext
   ) -> Bool {
-    for (index, work) in works.enumerated() where plans[index].surplusLanes > 0 {
-      guard var cache = sessions[work.session], let lane = cache.idleLanes.last else { continue }
-      let id = cache.lanes.remove(at: lane).id
-      context.remove(lane: id, from: 0)
-      freeLanes.append(id)
+    for (index, work) in works.enumerated() where plans[index].surplusSequences > 0 {
+      guard var cache = sessions[work.session], let sequence = cache.idleSequences.last else { continue }
+      let id = cache.sequences.remove(at: sequence).id
+      context.remove(sequence: id, from: 0)
+      freeSequences.append(id)
       plans[index] = cache.plan(work)
       sessions[work.session] = cache
       return true

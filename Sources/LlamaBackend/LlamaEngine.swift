@@ -27,10 +27,10 @@ public actor LlamaEngine {
   private var opened: LlamaContext?
   private nonisolated let cellCount = Atomic<Int>(0)
   var sessions: [SessionID: SessionCache] = [:]
-  /// Trunks of released sessions, one lane each; the one of use the longest time ago first.
+  /// Trunks of released sessions, one sequence each; the one of use the longest time ago first.
   var retained: [SessionCache] = []
   var segments = SharedSegments()
-  var freeLanes: [Int32] = []
+  var freeSequences: [Int32] = []
   var pass: UInt64 = 0
   /// Tokens of prefixes that were taken from the cache of another session so far.
   var reusedTokens: UInt64 = 0
@@ -91,7 +91,7 @@ public actor LlamaEngine {
     let context = try LlamaContext(model: weights, options: options, cells: cells, stop: stop)
     cellCount.store(context.cells, ordering: .relaxed)
     opened = context
-    freeLanes = (0..<Int32(options.lanes)).reversed()
+    freeSequences = (0..<Int32(options.sequences)).reversed()
   }
 
   public nonisolated let capabilities = EngineCapabilities(
@@ -112,7 +112,7 @@ public actor LlamaEngine {
   }
 
   public nonisolated var cacheCapacity: CacheCapacity {
-    CacheCapacity(tokens: cellCount.load(ordering: .relaxed), branches: options.lanes)
+    CacheCapacity(tokens: cellCount.load(ordering: .relaxed), branches: options.sequences)
   }
 
   /// Forget a session. Its committed text stays cached for a later session that begins alike while nobody needs

@@ -18,7 +18,7 @@ public struct LlamaOptions: Sendable {
   public var treeNodes: Int
   /// Leaves of token trees, over all sessions, that the cache can tell apart (llama.cpp's sequences). At
   /// most 256, the library's limit; each costs one row of logits in memory.
-  public var lanes: Int
+  public var sequences: Int
   /// Threads that compute. 0 takes one for each core in `cores`, or half the machine's when that is empty.
   public var threads: Int
   /// Processor cores the engine is pinned to; empty lets the system place it.
@@ -36,7 +36,7 @@ public struct LlamaOptions: Sendable {
   public init(
     contextLength: Int = 0, sessions: Int = 1, cacheTokens: Int = 0,
     cacheType: CacheType = .f16, sharesPrefixes: Bool = true,
-    treeNodes: Int = 128, lanes: Int = 64, threads: Int = 0, cores: [Int] = [],
+    treeNodes: Int = 128, sequences: Int = 64, threads: Int = 0, cores: [Int] = [],
     priority: EnginePriority = .ordinary, gpuLayers: Int = -1, memoryMap: Bool = true,
     progress: (@Sendable (Float) -> Void)? = nil
   ) {
@@ -46,7 +46,7 @@ public struct LlamaOptions: Sendable {
     self.cacheType = cacheType
     self.sharesPrefixes = sharesPrefixes
     self.treeNodes = treeNodes
-    self.lanes = lanes
+    self.sequences = sequences
     self.threads = threads
     self.cores = cores
     self.priority = priority
@@ -65,8 +65,10 @@ public struct LlamaOptions: Sendable {
       return "cache tokens must be 0 (a full context for each session) to 67108864, not \(cacheTokens)"
     }
     if treeNodes < 1 || treeNodes > 65_536 { return "tree nodes must be 1 to 65536, not \(treeNodes)" }
-    if lanes < 1 || lanes > 256 { return "lanes must be 1 to 256, not \(lanes)" }
-    if lanes < sessions { return "lanes (\(lanes)) must be at least as many as sessions (\(sessions))" }
+    if sequences < 1 || sequences > 256 { return "sequences must be 1 to 256, not \(sequences)" }
+    if sequences < sessions {
+      return "sequences (\(sequences)) must be at least as many as sessions (\(sessions))"
+    }
     if threads < 0 || threads > 512 { return "threads must be 0 (automatic) to 512, not \(threads)" }
     if let core = cores.first(where: { $0 < 0 }) { return "core numbers start at 0, so \(core) is not one" }
     if case .nice(let value) = priority, !(0...19).contains(value) {

@@ -24,7 +24,7 @@ struct SessionWork {
   }
 }
 
-/// The tokens of a session that a pass has to run through the model, and the lanes they need.
+/// The tokens of a session that a pass has to run through the model, and the sequences they need.
 struct SessionPlan {
   enum Parent: Hashable {
     case trunkEnd
@@ -39,15 +39,15 @@ struct SessionPlan {
     var owners: [Int]
     /// Part of the prefix: becomes trunk, not a guess.
     var isTrunk: Bool
-    /// How many lanes must hold it: one for each leaf below it.
-    var lanes = 0
+    /// How many sequences must hold it: one for each leaf below it.
+    var sequences = 0
   }
 
   var new: [NewToken] = []
-  /// Lanes to be had from outside the session.
-  var missingLanes = 0
-  /// Lanes of the session that the pass has no use for.
-  var surplusLanes = 0
+  /// Sequences to be had from outside the session.
+  var missingSequences = 0
+  /// Sequences of the session that the pass has no use for.
+  var surplusSequences = 0
   /// Cached nodes that the pass builds on.
   var protected: Set<Int> = []
 }
@@ -84,7 +84,7 @@ extension SessionCache {
       case .trunkEnd: break
       }
     }
-    countLanes(&plan)
+    countSequences(&plan)
     return plan
   }
 
@@ -110,47 +110,47 @@ extension SessionCache {
     while at >= 0, plan.protected.insert(at).inserted { at = nodes[at].parent }
   }
 
-  private func countLanes(_ plan: inout SessionPlan) {
+  private func countSequences(_ plan: inout SessionPlan) {
     var wanted: [Content: Int] = [:]
     for index in plan.new.indices.reversed() {
-      let lanes = max(1, plan.new[index].lanes)
-      plan.new[index].lanes = lanes
+      let sequences = max(1, plan.new[index].sequences)
+      plan.new[index].sequences = sequences
       switch plan.new[index].parent {
-      case .new(let above): plan.new[above].lanes += lanes
-      case .cached(let node): wanted[.node(node), default: 0] += lanes
-      case .trunkEnd: wanted[.prefix(trunk.count), default: 0] += lanes
+      case .new(let above): plan.new[above].sequences += sequences
+      case .cached(let node): wanted[.node(node), default: 0] += sequences
+      case .trunkEnd: wanted[.prefix(trunk.count), default: 0] += sequences
       }
     }
     var present: [Content: Int] = [:]
-    for lane in lanes { present[lane.content, default: 0] += 1 }
+    for sequence in sequences { present[sequence.content, default: 0] += 1 }
     var missing = 0
     var spare = 0
     for (content, count) in wanted { missing += max(0, count - present[content, default: 0]) }
-    for lane in lanes {
-      if case .prefix(let count) = lane.content, wanted[.prefix(count)] == nil { spare += 1 }
+    for sequence in sequences {
+      if case .prefix(let count) = sequence.content, wanted[.prefix(count)] == nil { spare += 1 }
     }
-    // Of several idle lanes at the trunk's end, those that the tokens there leave over can serve elsewhere.
+    // Of several idle sequences at the trunk's end, those that the tokens there leave over can serve elsewhere.
     if let atEnd = wanted[.prefix(trunk.count)] {
       spare += max(0, present[.prefix(trunk.count), default: 0] - atEnd)
     }
-    plan.missingLanes = max(0, missing - spare)
-    plan.surplusLanes = max(0, spare - missing)
+    plan.missingSequences = max(0, missing - spare)
+    plan.surplusSequences = max(0, spare - missing)
   }
 }
 
-// MARK: Lanes for a pass
+// MARK: Sequences for a pass
 
 extension SessionCache {
-  /// Assigns lanes to a plan's tokens and gives each lane the cells it lacks.
+  /// Assigns sequences to a plan's tokens and gives each sequence the cells it lacks.
   ///
-  /// - Parameter acquire: a lane from outside that holds nothing. Called `plan.missingLanes` times at most.
-  /// - Returns: for each new token, indices into `lanes`; all lanes of a token then hold the same cells, as
+  /// - Parameter acquire: a sequence from outside that holds nothing. Called `plan.missingSequences` times at most.
+  /// - Returns: for each new token, indices into `sequences`; all sequences of a token then hold the same cells, as
   ///   llama.cpp demands.
   mutating func prepare(
-    _ plan: SessionPlan, memory: some LaneMemory, acquire: () -> Int32
+    _ plan: SessionPlan, memory: some SequenceMemory, acquire: () -> Int32
   ) -> [[Int]] {
     var assigned = [[Int]](repeating: [], count: plan.new.count)
-    var taken = [Bool](repeating: false, count: lanes.count)
+    var taken = [Bool](repeating: false, count: sequences.count)
 
     func topLevel(_ index: Int) -> Content? {
       switch plan.new[index].parent {
@@ -159,45 +159,47 @@ extension SessionCache {
       case .trunkEnd: .prefix(trunk.count)
       }
     }
-    // First the lanes that end exactly where a new token begins.
+    // First the sequences that end exactly where a new token begins.
     for index in plan.new.indices {
       guard let content = topLevel(index) else { continue }
-      for lane in lanes.indices
-      where !taken[lane] && lanes[lane].content == content && assigned[index].count < plan.new[index].lanes {
-        taken[lane] = true
-        assigned[index].append(lane)
+      for sequence in sequences.indices
+      where !taken[sequence] && sequences[sequence].content == content
+        && assigned[index].count < plan.new[index].sequences
+      {
+        taken[sequence] = true
+        assigned[index].append(sequence)
       }
     }
     // Then idle ones, those that hold most first, then new ones.
     let source = holders()
-    let idle = lanes.indices.filter { index in
-      if case .prefix = lanes[index].content { !taken[index] } else { false }
-    }.sorted { length(of: lanes[$0].content) > length(of: lanes[$1].content) }
+    let idle = sequences.indices.filter { index in
+      if case .prefix = sequences[index].content { !taken[index] } else { false }
+    }.sorted { length(of: sequences[$0].content) > length(of: sequences[$1].content) }
     var nextIdle = idle.startIndex
     for index in plan.new.indices {
       guard let content = topLevel(index) else { continue }
-      while assigned[index].count < plan.new[index].lanes {
-        let lane: Int
+      while assigned[index].count < plan.new[index].sequences {
+        let sequence: Int
         if nextIdle < idle.endIndex {
-          lane = idle[nextIdle]
+          sequence = idle[nextIdle]
           nextIdle += 1
         } else {
-          lane = lanes.count
-          lanes.append(Lane(id: acquire(), content: .prefix(0)))
+          sequence = sequences.count
+          sequences.append(CacheSequence(id: acquire(), content: .prefix(0)))
         }
-        catchUp(lane, to: content, source: source, memory: memory)
-        assigned[index].append(lane)
+        catchUp(sequence, to: content, source: source, memory: memory)
+        assigned[index].append(sequence)
       }
     }
     distribute(plan, &assigned)
     return assigned
   }
 
-  /// For each node, and for the trunk's end at the last index, a lane that holds it; -1 where there is none.
+  /// For each node, and for the trunk's end at the last index, a sequence that holds it; -1 where there is none.
   private func holders() -> [Int] {
     var holder = [Int](repeating: -1, count: nodes.count + 1)
-    for (index, lane) in lanes.enumerated() {
-      switch lane.content {
+    for (index, sequence) in sequences.enumerated() {
+      switch sequence.content {
       case .node(let tip):
         var at = tip
         while at >= 0, holder[at] < 0 {
@@ -213,9 +215,9 @@ extension SessionCache {
   }
 
   private mutating func catchUp(
-    _ lane: Int, to content: Content, source: [Int], memory: some LaneMemory
+    _ sequence: Int, to content: Content, source: [Int], memory: some SequenceMemory
   ) {
-    let from = length(of: lanes[lane].content)
+    let from = length(of: sequences[sequence].content)
     let to = length(of: content)
     let holder: Int =
       switch content {
@@ -223,18 +225,18 @@ extension SessionCache {
       case .prefix: source[nodes.count]
       }
     if to > from, holder >= 0 {
-      memory.share(from: lanes[holder].id, to: lanes[lane].id, positions: from..<to)
+      memory.share(from: sequences[holder].id, to: sequences[sequence].id, positions: from..<to)
     }
-    lanes[lane].content = content
+    sequences[sequence].content = content
   }
 
-  /// Hands a token's lanes down to its new children, each as many as it needs.
+  /// Hands a token's sequences down to its new children, each as many as it needs.
   private func distribute(_ plan: SessionPlan, _ assigned: inout [[Int]]) {
     var given = [Int](repeating: 0, count: plan.new.count)
     for index in plan.new.indices {
       guard case .new(let above) = plan.new[index].parent else { continue }
       let start = given[above]
-      let count = plan.new[index].lanes
+      let count = plan.new[index].sequences
       given[above] += count
       assigned[index] = Array(assigned[above][start..<(start + count)])
     }
@@ -247,7 +249,7 @@ extension SessionCache {
     for (index, new) in plan.new.enumerated() {
       if new.isTrunk {
         trunk.append(new.token)
-        for lane in assigned[index] { lanes[lane].content = .prefix(trunk.count) }
+        for sequence in assigned[index] { sequences[sequence].content = .prefix(trunk.count) }
         continue
       }
       let parent =
@@ -259,12 +261,12 @@ extension SessionCache {
       let depth = parent < 0 ? 1 : nodes[parent].depth + 1
       nodes.append(Node(token: new.token, parent: parent, depth: depth, lastUse: pass))
       place[index] = nodes.count - 1
-      for lane in assigned[index] { lanes[lane].content = .node(nodes.count - 1) }
+      for sequence in assigned[index] { sequences[sequence].content = .node(nodes.count - 1) }
     }
   }
 
-  /// Takes back what a failed pass may have left behind: whatever a lane holds beyond its content.
-  func rollBack(memory: some LaneMemory) {
-    for lane in lanes { memory.remove(lane: lane.id, from: length(of: lane.content)) }
+  /// Takes back what a failed pass may have left behind: whatever a sequence holds beyond its content.
+  func rollBack(memory: some SequenceMemory) {
+    for sequence in sequences { memory.remove(sequence: sequence.id, from: length(of: sequence.content)) }
   }
 }

@@ -1,9 +1,9 @@
 import SpeculationCore
 
 /// What the cache bookkeeping asks of the engine's memory. Both are metadata only.
-protocol LaneMemory {
-  /// Takes a lane off every cell at `position` or later; cells that no lane holds any more become free.
-  func remove(lane: Int32, from position: Int)
+protocol SequenceMemory {
+  /// Takes a sequence off every cell at `position` or later; cells that no sequence holds any more become free.
+  func remove(sequence: Int32, from position: Int)
   /// Puts `target` on the cells that `source` holds at `positions`.
   func share(from source: Int32, to target: Int32, positions: Range<Int>)
 }
@@ -12,15 +12,15 @@ protocol LaneMemory {
 ///
 /// Each token of trunk and tree has exactly one cell in the engine. The first `sharedCount` tokens of the trunk
 /// may have theirs in common with other sessions that begin alike. llama.cpp tells branches apart by sequence
-/// ids, here called *lanes*: a token attends to the cells of its lane at earlier positions. So every path from
-/// the beginning to a leaf needs a lane that holds all its cells, and cells above a fork belong to several.
+/// ids, here called *sequences*: a token attends to the cells of its sequence at earlier positions. So every path from
+/// the beginning to a leaf needs a sequence that holds all its cells, and cells above a fork belong to several.
 ///
 /// Invariants:
-/// - a lane holds exactly the cells of one path from the beginning: its `content`;
-/// - every cached token is held by at least one lane;
+/// - a sequence holds exactly the cells of one path from the beginning: its `content`;
+/// - every cached token is held by at least one sequence;
 /// - nodes are in topological order (a parent's index is below its children's).
 ///
-/// A lane that its branch no longer needs keeps the part that is trunk, and falls behind as the trunk grows. To
+/// A sequence that its branch no longer needs keeps the part that is trunk, and falls behind as the trunk grows. To
 /// be used again it is only given what it lacks, so keeping many branches costs O(new tokens) a pass, not
 /// O(tokens).
 struct SessionCache {
@@ -41,14 +41,14 @@ struct SessionCache {
     case node(Int)
   }
 
-  struct Lane {
+  struct CacheSequence {
     var id: Int32
     var content: Content
   }
 
   var trunk: [TokenID] = []
   var nodes: [Node] = []
-  var lanes: [Lane] = []
+  var sequences: [CacheSequence] = []
   /// The segment that the shared part of the trunk ends with; -1 when nothing is shared.
   var sharedSegment = -1
   var sharedCount = 0
@@ -56,7 +56,7 @@ struct SessionCache {
   /// Cells in use, shared ones included.
   var cells: Int { trunk.count + nodes.count }
 
-  /// Tokens in a lane.
+  /// Tokens in a sequence.
   func length(of content: Content) -> Int {
     switch content {
     case .prefix(let count): count
@@ -81,8 +81,8 @@ extension SessionCache {
   /// Makes the trunk a prefix of `prefix`, keeping all that is cached of it and, when all of it is cached, the
   /// guesses below it. Everything else is freed.
   ///
-  /// O(prefix + nodes), plus one scan of the engine's cells for each lane that loses some.
-  mutating func align(to prefix: [TokenID], memory: some LaneMemory) {
+  /// O(prefix + nodes), plus one scan of the engine's cells for each sequence that loses some.
+  mutating func align(to prefix: [TokenID], memory: some SequenceMemory) {
     let common = commonLength(trunk, prefix)
     if common < trunk.count {
       truncate(to: common, memory: memory)
@@ -100,13 +100,13 @@ extension SessionCache {
   }
 
   /// Shortens the trunk and frees every guess.
-  mutating func truncate(to count: Int, memory: some LaneMemory) {
-    for index in lanes.indices where length(of: lanes[index].content) > count {
-      memory.remove(lane: lanes[index].id, from: count)
-      lanes[index].content = .prefix(count)
+  mutating func truncate(to count: Int, memory: some SequenceMemory) {
+    for index in sequences.indices where length(of: sequences[index].content) > count {
+      memory.remove(sequence: sequences[index].id, from: count)
+      sequences[index].content = .prefix(count)
     }
-    for index in lanes.indices {
-      if case .node = lanes[index].content { lanes[index].content = .prefix(count) }
+    for index in sequences.indices {
+      if case .node = sequences[index].content { sequences[index].content = .prefix(count) }
     }
     trunk.removeLast(trunk.count - count)
     nodes.removeAll(keepingCapacity: true)
@@ -114,7 +114,7 @@ extension SessionCache {
 
   /// Moves the nodes of a path into the trunk. What is not below the path's end is freed, and with
   /// `keepBelow` false that too.
-  private mutating func descend(_ path: [Int], keepBelow: Bool, memory: some LaneMemory) {
+  private mutating func descend(_ path: [Int], keepBelow: Bool, memory: some SequenceMemory) {
     let end = path.last ?? -1
     var keep = [Bool](repeating: false, count: nodes.count)
     // Where a node leaves the path: how many of the path's nodes are above it or are it.
@@ -127,17 +127,17 @@ extension SessionCache {
       keep[index] = keepBelow && below && !path.contains(index)
     }
     let base = trunk.count
-    for index in lanes.indices {
-      guard case .node(let tip) = lanes[index].content, !keep[tip] else { continue }
+    for index in sequences.indices {
+      guard case .node(let tip) = sequences[index].content, !keep[tip] else { continue }
       let count = base + shared[tip]
-      if base + nodes[tip].depth > count { memory.remove(lane: lanes[index].id, from: count) }
-      lanes[index].content = .prefix(count)
+      if base + nodes[tip].depth > count { memory.remove(sequence: sequences[index].id, from: count) }
+      sequences[index].content = .prefix(count)
     }
     trunk += path.map { nodes[$0].token }
     compact(keep: keep, newRoot: end, removedDepth: path.count)
   }
 
-  /// Removes nodes and renumbers the rest. Lanes must already be off the removed nodes.
+  /// Removes nodes and renumbers the rest. Sequences must already be off the removed nodes.
   private mutating func compact(keep: [Bool], newRoot: Int, removedDepth: Int) {
     var map = [Int](repeating: -1, count: nodes.count)
     var kept: [Node] = []
@@ -149,8 +149,8 @@ extension SessionCache {
       kept.append(node)
     }
     nodes = kept
-    for index in lanes.indices {
-      if case .node(let tip) = lanes[index].content { lanes[index].content = .node(map[tip]) }
+    for index in sequences.indices {
+      if case .node(let tip) = sequences[index].content { sequences[index].content = .node(map[tip]) }
     }
   }
 }
@@ -172,9 +172,9 @@ func commonLength(_ a: [TokenID], _ b: [TokenID]) -> Int {
 extension SessionCache {
   /// Frees nodes. `keep` must be false for every descendant of a node it is false for.
   ///
-  /// A lane that loses its tip stays on the deepest node left if no other lane holds that node; otherwise it
+  /// A sequence that loses its tip stays on the deepest node left if no other sequence holds that node; otherwise it
   /// goes back to the trunk and is idle.
-  mutating func retain(_ keep: [Bool], memory: some LaneMemory) {
+  mutating func retain(_ keep: [Bool], memory: some SequenceMemory) {
     var held = [Bool](repeating: false, count: nodes.count)
     func hold(_ tip: Int) {
       var at = tip
@@ -183,9 +183,9 @@ extension SessionCache {
         at = nodes[at].parent
       }
     }
-    var losers: [(lane: Int, left: Int)] = []
-    for index in lanes.indices {
-      guard case .node(let tip) = lanes[index].content else { continue }
+    var losers: [(sequence: Int, left: Int)] = []
+    for index in sequences.indices {
+      guard case .node(let tip) = sequences[index].content else { continue }
       if keep[tip] {
         hold(tip)
         continue
@@ -194,23 +194,23 @@ extension SessionCache {
       while at >= 0, !keep[at] { at = nodes[at].parent }
       losers.append((index, at))
     }
-    // The deepest first: a lane that stays there holds the shallower ones as well.
+    // The deepest first: a sequence that stays there holds the shallower ones as well.
     losers.sort { a, b in
       let depthA = a.left < 0 ? 0 : nodes[a.left].depth
       let depthB = b.left < 0 ? 0 : nodes[b.left].depth
-      return depthA > depthB || (depthA == depthB && a.lane < b.lane)
+      return depthA > depthB || (depthA == depthB && a.sequence < b.sequence)
     }
-    for (lane, left) in losers {
+    for (sequence, left) in losers {
       let content: Content = left < 0 || held[left] ? .prefix(trunk.count) : .node(left)
-      memory.remove(lane: lanes[lane].id, from: length(of: content))
-      lanes[lane].content = content
+      memory.remove(sequence: sequences[sequence].id, from: length(of: content))
+      sequences[sequence].content = content
       if left >= 0 { hold(left) }
     }
     compact(keep: keep, newRoot: -1, removedDepth: 0)
   }
 
   /// Frees a node and everything below it.
-  mutating func removeSubtree(_ node: Int, memory: some LaneMemory) {
+  mutating func removeSubtree(_ node: Int, memory: some SequenceMemory) {
     var keep = [Bool](repeating: true, count: nodes.count)
     keep[node] = false
     for index in node..<nodes.count where nodes[index].parent >= 0 && !keep[nodes[index].parent] {
@@ -219,27 +219,27 @@ extension SessionCache {
     retain(keep, memory: memory)
   }
 
-  /// A lane that holds the whole trunk; nil when there is no lane at all.
-  var trunkLane: Int? {
-    lanes.firstIndex { if case .node = $0.content { true } else { false } }
-      ?? lanes.firstIndex { $0.content == .prefix(trunk.count) }
+  /// A sequence that holds the whole trunk; nil when there is no sequence at all.
+  var trunkSequence: Int? {
+    sequences.firstIndex { if case .node = $0.content { true } else { false } }
+      ?? sequences.firstIndex { $0.content == .prefix(trunk.count) }
   }
 
-  /// Lanes beyond the one that holds the trunk: they hold nothing that another lane does not hold too.
-  var idleLanes: [Int] {
-    let keeper = trunkLane
-    return lanes.indices.filter { index in
-      guard case .prefix = lanes[index].content else { return false }
+  /// Sequences beyond the one that holds the trunk: they hold nothing that another sequence does not hold too.
+  var idleSequences: [Int] {
+    let keeper = trunkSequence
+    return sequences.indices.filter { index in
+      guard case .prefix = sequences[index].content else { return false }
       return index != keeper
     }
   }
 
   /// The pass that last needed the branch that would be freed first, and what would be left of the tree.
   ///
-  /// A branch is the nodes that only one lane holds. Branches with a node in `protected` stay.
+  /// A branch is the nodes that only one sequence holds. Branches with a node in `protected` stay.
   func oldestBranch(protected: Set<Int>) -> (lastUse: UInt64, keep: [Bool])? {
     var holders = [Int](repeating: 0, count: nodes.count)
-    for case .node(let tip) in lanes.map(\.content) {
+    for case .node(let tip) in sequences.map(\.content) {
       var at = tip
       while at >= 0 {
         holders[at] += 1
@@ -247,7 +247,7 @@ extension SessionCache {
       }
     }
     var best: (lastUse: UInt64, keep: [Bool])?
-    for case .node(let tip) in lanes.map(\.content) {
+    for case .node(let tip) in sequences.map(\.content) {
       var branch: [Int] = []
       var at = tip
       while at >= 0, holders[at] == 1, !protected.contains(at) {

@@ -76,15 +76,7 @@ public final class ChildProcess: Sendable {
         ) { execution in
           startedOutput.yield(.success(execution.processIdentifier.value))
           await withTaskGroup { group in
-            group.addTask {
-              var splitter = LineSplitter()
-              await read(execution.standardOutput) { bytes in
-                box.state.withLock { $0.output.append(bytes) }
-                for line in splitter.append(bytes) { lineOutput.yield(line) }
-              }
-              if let last = splitter.finish() { lineOutput.yield(last) }
-              lineOutput.finish()
-            }
+            group.addTask { await keep(execution.standardOutput, in: box, lines: lineOutput) }
             group.addTask {
               await read(execution.standardError) { bytes in box.state.withLock { $0.errors.append(bytes) } }
             }
@@ -122,6 +114,19 @@ public final class ChildProcess: Sendable {
     run.cancel()
     await run.value
     throw CancellationError()
+  }
+
+  /// Keeps the end of what a program says, and tells it line by line.
+  private static func keep(
+    _ output: SubprocessOutputSequence, in box: StateBox, lines: AsyncStream<String>.Continuation
+  ) async {
+    var splitter = LineSplitter()
+    await read(output) { bytes in
+      box.state.withLock { $0.output.append(bytes) }
+      for line in splitter.append(bytes) { lines.yield(line) }
+    }
+    if let last = splitter.finish() { lines.yield(last) }
+    lines.finish()
   }
 
   private init(

@@ -58,10 +58,7 @@ extension Chart {
     if layout == .stacked, let group {
       // Stacked from the axis in the order of the legend.
       data.addOrder("o", of: group)
-      if case .object(var members) = bar, let encoding = members["encoding"] {
-        members["encoding"] = encoding.adding(["order": ["field": "o", "type": "quantitative"]])
-        bar = .object(members)
-      }
+      bar = ordered(bar, by: "o")
     }
     layers.insert(bar, at: 0)
     layers += referenceLayers(rules, y: height)
@@ -69,5 +66,11 @@ extension Chart {
       title: title,
       spec: specification(
         title: title, subtitle: subtitle, data: data, size: size, ["layer": .array(layers)]))
+  }
+
+  private static func ordered(_ layer: JSON, by field: String) -> JSON {
+    guard case .object(var members) = layer, let encoding = members["encoding"] else { return layer }
+    members["encoding"] = encoding.adding(["order": ["field": .string(field), "type": "quantitative"]])
+    return .object(members)
   }
 }

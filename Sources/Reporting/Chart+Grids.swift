@@ -41,35 +41,40 @@ extension Chart {
         ]),
       ]
     ]
-    if data.rowCount <= 200 {
-      let numbers = data.numbers(value.column).compactMap { $0 }.filter {
-        value.scale == .linear || $0 > 0
-      }
-      let low = value.domain?.lowerBound ?? numbers.min() ?? 0
-      let high = value.domain?.upperBound ?? numbers.max() ?? 1
-      // Where viridis becomes light enough for dark text.
-      let share = 0.62
-      let turn =
-        value.scale == .linear || low <= 0 ? low + (high - low) * share : low * pow(high / low, share)
-      let format = field.column.decimals.map { ",.\($0)f" } ?? ",.3~r"
-      layers.append([
-        "name": "labels_on_color",
-        "mark": ["type": "text", "fontSize": 11, "aria": false],
-        "encoding": place.adding([
-          "text": ["field": "v", "type": "quantitative", "format": .string(format)],
-          "color": [
-            "condition": [
-              "test": .string("datum.v > \(NumberText.json(NumberText.rounded(turn)))"), "value": "#111111",
-            ],
-            "value": "#ffffff",
-          ],
-        ]),
-      ])
-    }
+    if data.rowCount <= 200 { layers.append(labels(of: field, value, data: data, place: place)) }
     return Chart(
       title: title,
       spec: specification(
         title: title, subtitle: subtitle, data: data, size: size, ["layer": .array(layers)]))
+  }
+
+  /// The value of each cell, light or dark as its colour wants it.
+  private static func labels(
+    of field: ChartData.Field, _ value: Axis, data: ChartData, place: JSON
+  ) -> JSON {
+    let numbers = data.numbers(value.column).compactMap { $0 }.filter {
+      value.scale == .linear || $0 > 0
+    }
+    let low = value.domain?.lowerBound ?? numbers.min() ?? 0
+    let high = value.domain?.upperBound ?? numbers.max() ?? 1
+    // Where viridis becomes light enough for dark text.
+    let share = 0.62
+    let turn =
+      value.scale == .linear || low <= 0 ? low + (high - low) * share : low * pow(high / low, share)
+    let format = field.column.decimals.map { ",.\($0)f" } ?? ",.3~r"
+    return [
+      "name": "labels_on_color",
+      "mark": ["type": "text", "fontSize": 11, "aria": false],
+      "encoding": place.adding([
+        "text": ["field": "v", "type": "quantitative", "format": .string(format)],
+        "color": [
+          "condition": [
+            "test": .string("datum.v > \(NumberText.json(NumberText.rounded(turn)))"), "value": "#111111",
+          ],
+          "value": "#ffffff",
+        ],
+      ]),
+    ]
   }
 
   /// Whether predicted probabilities come true: observed against predicted frequency, on the diagonal if they do.

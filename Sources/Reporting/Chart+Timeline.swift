@@ -56,25 +56,28 @@ extension Chart {
       "width": .number(Double(width)), "height": ["step": .number(Double(laneHeight))],
       "layer": .array(layers),
     ]
-    let parts: JSON
+    var parts = marks
     if let group {
       data.addOrder("g", of: group)
-      parts = [
-        "facet": [
-          "row": [
-            "field": "f", "type": "nominal", "title": nil, "sort": ["field": "g", "op": "min"],
-            "header": ["orient": "top", "labelAnchor": "start", "labelAngle": 0, "labelPadding": 4],
-          ]
-        ],
-        "spec": marks,
-        "spacing": 12,
-        "resolve": ["scale": ["x": "shared", "y": "shared"]],
-      ]
-    } else {
-      parts = marks
+      parts = facets(of: marks)
     }
     return Chart(
       title: title,
       spec: specification(title: title, subtitle: subtitle, data: data, size: nil, parts))
+  }
+
+  /// The same marks, once for each facet.
+  private static func facets(of marks: JSON) -> JSON {
+    [
+      "facet": [
+        "row": [
+          "field": "f", "type": "nominal", "title": nil, "sort": ["field": "g", "op": "min"],
+          "header": ["orient": "top", "labelAnchor": "start", "labelAngle": 0, "labelPadding": 4],
+        ]
+      ],
+      "spec": marks,
+      "spacing": 12,
+      "resolve": ["scale": ["x": "shared", "y": "shared"]],
+    ]
   }
 }

@@ -46,7 +46,7 @@ extension ServingMachine {
     while turn < admission.runningCount {
       let id = admission.runningSession(turn)
       turn += 1
-      if let suspect = health.nextSuspect, suspect != id { continue }
+      if let retry = health.nextRetry, retry != id { continue }
       guard sessions[id].machine.isReady else { continue }
       let growth = admission.grow(id, to: sessions[id].machine.tokens.count) {
         sessions[$0].machine.tokens.count
@@ -62,9 +62,9 @@ extension ServingMachine {
         members.removeAll { preempted.contains($0) }
       }
     }
-    if members.isEmpty, let suspect = health.nextSuspect, !admission.isRunning(suspect) {
+    if members.isEmpty, let retry = health.nextRetry, !admission.isRunning(retry) {
       // It had to make room before its turn came: it is tried again with the others.
-      health.forget(suspect)
+      health.forget(retry)
       return nextMembers(&actions)
     }
     return members
@@ -124,7 +124,7 @@ extension ServingMachine {
       sessions[last].preemptions += 1
       actions += [.note(last, .preempted), .release(last)]
     case .engine where failed.members.count > 1:
-      health.suspect(members)
+      health.retryAlone(members)
     default:
       health.singleFailed(reason: failure.reason)
       for id in members {

@@ -75,7 +75,7 @@ struct PassUnderWay: Sendable {
 /// One of several sessions may be to blame, for all that is known: each is tried alone, so that only that one fails.
 struct PassHealth: Sendable {
   /// Sessions of a failed pass that are to be tried alone, in order.
-  private var suspects: [SessionID] = []
+  private var retries: [SessionID] = []
   /// Passes over single sessions that failed one after the other.
   private var failures = 0
   /// Why the engine counts as broken; nil while it works.
@@ -86,7 +86,7 @@ struct PassHealth: Sendable {
   private static let failuresOfABrokenEngine = 3
   private static let plainPassesAfterAFullCache = 8
 
-  var nextSuspect: SessionID? { suspects.first }
+  var nextRetry: SessionID? { retries.first }
   var allowsGuesses: Bool { plainPasses == 0 }
 
   mutating func passEnded() {
@@ -95,11 +95,11 @@ struct PassHealth: Sendable {
     plainPasses = max(0, plainPasses - 1)
   }
 
-  mutating func suspect(_ sessions: some Sequence<SessionID>) {
-    for session in sessions where !suspects.contains(session) { suspects.append(session) }
+  mutating func retryAlone(_ sessions: some Sequence<SessionID>) {
+    for session in sessions where !retries.contains(session) { retries.append(session) }
   }
 
-  mutating func forget(_ session: SessionID) { suspects.removeAll { $0 == session } }
+  mutating func forget(_ session: SessionID) { retries.removeAll { $0 == session } }
 
   mutating func singleFailed(reason: String) {
     failures += 1

@@ -8,75 +8,6 @@
 ///
 /// Events: `open`, `commit`, `close`, `passFinished`, `readingFinished`, `passFailed`, `closeAll`.
 public struct WorkerMachine: Sendable {
-  public struct Configuration: Hashable, Sendable {
-    public var limits: DraftLimits
-    /// Sessions at once.
-    public var maxSessions: Int
-    /// Tokens a session may hold, guesses included: the draft model's context.
-    public var contextLength: Int
-    /// What each token of a long text costs; nil when it has not been measured.
-    public var readingCost: Duration?
-    /// Tokens that the excerpts of one session may hold; 0 reads every text before the first guess.
-    public var excerptTokens: Int
-
-    public init(
-      limits: DraftLimits = DraftLimits(), maxSessions: Int = 64, contextLength: Int,
-      readingCost: Duration? = nil, excerptTokens: Int = Self.defaultExcerptTokens
-    ) {
-      self.limits = limits
-      self.maxSessions = maxSessions
-      self.contextLength = contextLength
-      self.readingCost = readingCost
-      self.excerptTokens = excerptTokens
-    }
-
-    public static let defaultExcerptTokens = 512
-  }
-
-  public enum Action: Sendable {
-    /// Run the draft model once over these nodes; answer with `passFinished` or `passFailed`.
-    case expand([DraftTask<NodeID>])
-    /// Read a piece of a text; answer with `readingFinished` or `passFailed`.
-    case read(ReadingTask)
-    case send(WorkerMessage)
-    /// The session is over: free what the model keeps for it.
-    case release(SessionID)
-    /// An excerpt is of no more use: forget this sequence, which no later text will begin with.
-    case discard(SessionID)
-  }
-
-  /// What the worker keeps for each node.
-  public struct Note: Sendable {
-    /// 0 for a root that was never announced as a child.
-    var remoteID: RemoteNodeID
-    /// What the draft said of the node, before correction: the match estimator learns from it.
-    var confidence: Float
-    /// How likely, after the node, the likeliest child is that the tree had no room for; 0: it has all.
-    var lost: Float = 0
-  }
-  public typealias NodeID = TokenTree<Note>.NodeID
-
-  struct Session: Sendable {
-    var tree: TokenTree<Note>
-    var open = OpenNodes()
-    var committed: [TokenID]
-    var sampling: SamplingSettings
-    var nextRemoteID: RemoteNodeID = 1
-    /// Tells this session from an earlier one of the same id, whose pass may still be under way.
-    var incarnation: Int64
-    /// Nodes that the tree may hold.
-    let maxNodes: Int
-    /// The controller understands what `Expansion.forgotten` says, so that a full tree may give up nodes.
-    let mayForget: Bool
-    /// Path probability of the likeliest node that was given up since the root moved; 0: none was.
-    var floor = 0.0
-    /// Ids of nodes that were given up and the controller has not been told of.
-    var forgotten: [RemoteNodeID] = []
-    /// The controller wants no drafts at present.
-    var isPaused = false
-    var reading: ContextReading
-  }
-
   /// A node of the pass under way.
   private struct PassNode {
     var session: SessionID
@@ -169,7 +100,7 @@ public struct WorkerMachine: Sendable {
     guard sessions.values[index].committed.count < configuration.contextLength else {
       return [.send(.declined(id, reason: contextIsFull(position + 1)))] + remove(id)
     }
-    Self.follow(tokens, in: &sessions.values[index], learning: &match)
+    sessions.values[index].follow(tokens, learning: &match)
     surprises.committed(
       isSurprise: !pause && !sessions.values[index].tree.isExpanded(sessions.values[index].tree.root))
     sessions.values[index].isPaused = pause
@@ -228,8 +159,8 @@ public struct WorkerMachine: Sendable {
       let limits = configuration.limits
       let candidates = distribution.candidates(limits.candidates, minProbability: limits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
-      let expansion = Self.attach(
-        candidates, entropy: distribution.entropy, to: task.node, in: &sessions.values[index], match: match)
+      let expansion = sessions.values[index].attach(
+        candidates, entropy: distribution.entropy, to: task.node, match: match)
       actions.append(.send(.expansion(task.session, expansion)))
     }
     startPass(&actions)
@@ -289,61 +220,6 @@ public struct WorkerMachine: Sendable {
     "\(tokens) tokens do not fit the draft model's context of \(configuration.contextLength)"
   }
 
-  /// Moves the root along the committed tokens; starts a new tree where they leave the old one.
-  private static func follow(
-    _ tokens: [TokenID], in session: inout Session, learning match: inout MatchEstimator
-  ) {
-    var node: NodeID? = session.tree.root
-    for token in tokens {
-      guard let parent = node else { break }
-      let chosen = session.tree.child(of: parent, token: token)
-      if session.tree.isExpanded(parent) {
-        session.tree.forEachChild(of: parent) { child in
-          match.observe(
-            confidence: session.tree.annotation(of: child).confidence, matched: child == chosen)
-        }
-      }
-      node = chosen
-    }
-    session.rootMoved()
-    if let node {
-      session.tree.reroot(at: node) { _, _ in }
-    } else {
-      session.tree.restart(
-        root: tokens.last!, position: session.tree.rootPosition + tokens.count,
-        annotation: Note(remoteID: 0, confidence: 1)
-      ) { _, _ in }
-    }
-  }
-
-  private static func attach(
-    _ candidates: [Candidate], entropy: Float, to node: NodeID, in session: inout Session,
-    match: MatchEstimator
-  ) -> Expansion {
-    let kept = session.makeRoom(for: candidates, below: node, match: match)
-    let note = session.tree.annotation(of: node)
-    let first = session.nextRemoteID
-    let entropy = max(0, entropy)
-    // The tree ranks by what the target is likely to choose; the wire carries the draft's own word, and the
-    // controller makes its own correction.
-    session.tree.expand(
-      node, entropy: entropy, count: kept.count,
-      candidate: { index in
-        Candidate(
-          token: kept[index].token, probability: match.probability(confidence: kept[index].probability))
-      },
-      annotation: { index in
-        Note(remoteID: first + RemoteNodeID(index), confidence: kept[index].probability)
-      },
-      attached: { _, _, _ in })
-    session.open.attached(from: session.tree.count - kept.count, in: session.tree)
-    session.nextRemoteID += RemoteNodeID(kept.count)
-    return Expansion(
-      site: note.remoteID == 0 ? .root(position: session.tree.position(of: node)) : .node(note.remoteID),
-      firstChild: first, distribution: Distribution(entropy: entropy, candidates: kept),
-      knownPosition: session.tree.rootPosition, forgotten: session.takeForgotten())
-  }
-
   /// Starts the next pass, if there is something to do and none is under way: over the best nodes of all sessions,
   /// or one that reads.
   private mutating func startPass(_ actions: inout [Action]) {
@@ -401,7 +277,7 @@ public struct WorkerMachine: Sendable {
       let isNew = part.unread(of: count) > ReadingCost.leastPiece
       if isNew && readsALot { continue }
       let before = best.count
-      Self.takeBest(of: &sessions.values[index], configuration) { best.append((index, $0)) }
+      sessions.values[index].takeBest(configuration) { best.append((index, $0)) }
       guard best.count > before else { continue }
       contributors += 1
       readsALot = readsALot || isNew
@@ -449,24 +325,6 @@ public struct WorkerMachine: Sendable {
         session: sessions.keys[reading.index], stage: reading.part.stage,
         tokens: reading.part.tokens(of: session.committed), limit: reading.limit))
   }
-
-  /// Takes a session's candidates for the next pass.
-  private static func takeBest(
-    of session: inout Session, _ configuration: Configuration, _ body: (RankedNode) -> Void
-  ) {
-    let limits = configuration.limits
-    // Every expansion may bring that many children. Where nothing can be given up the whole pass has to fit.
-    let fitting = session.mayForget ? .max : (session.maxNodes - session.tree.count) / limits.candidates
-    session.open.takeBest(
-      min(limits.passWidth, fitting), of: session.tree, within: bounds(of: session, configuration), body)
-  }
-
-  private static func bounds(of session: Session, _ configuration: Configuration) -> OpenNodes.Bounds {
-    let room = configuration.contextLength - session.committed.count - 1
-    return OpenNodes.Bounds(
-      minPathProbability: configuration.limits.minPathProbability, floor: session.floor,
-      maxDepth: min(configuration.limits.maxDepth, room))
-  }
 }
 
 extension WorkerMachine {
@@ -488,7 +346,7 @@ extension WorkerMachine {
 
   /// The nodes kept from pass to pass must be those that a traversal of the whole tree finds.
   private func brokenOrder(_ id: SessionID, _ session: Session) -> String? {
-    let bounds = Self.bounds(of: session, configuration)
+    let bounds = session.bounds(configuration)
     let underWay = isDrafting && readingPass == nil ? pass.filter { $0.session == id }.map(\.node) : []
     let count = configuration.limits.passWidth
     var open = session.open

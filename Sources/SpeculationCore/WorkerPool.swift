@@ -5,100 +5,6 @@
 /// worker leaves, drains or is excluded. Nothing here can change a text or hold up a session: one without a worker
 /// is decoded plainly.
 public struct WorkerPool: Sendable {
-  public struct Configuration: Hashable, Sendable {
-    /// Workers that draft for one session at the same time, where there are enough. More than one hedges against
-    /// the delays of each: their guesses are merged.
-    public var workersPerSession: Int
-    /// A session is moved for a time per token below this share of the present one.
-    public var moveBelow: Double
-    /// Least time between two moves of one session.
-    public var moveInterval: Duration
-    /// How long the old worker goes on beside the new one that has not answered yet.
-    public var handover: Duration
-    /// How long an excluded worker is kept out.
-    public var exclusion: Duration
-    /// Breaches of the protocol within `exclusion` that exclude a worker.
-    public var strikes: Int
-
-    public init(
-      workersPerSession: Int = 1, moveBelow: Double = 0.85, moveInterval: Duration = .seconds(2),
-      handover: Duration = .seconds(5), exclusion: Duration = .seconds(600), strikes: Int = 3
-    ) {
-      self.workersPerSession = workersPerSession
-      self.moveBelow = moveBelow
-      self.moveInterval = moveInterval
-      self.handover = handover
-      self.exclusion = exclusion
-      self.strikes = strikes
-    }
-  }
-
-  /// What a worker says of itself.
-  public struct Profile: Hashable, Sendable {
-    public var name: String
-    public var site: String
-    /// The draft model.
-    public var model: String
-    /// Sessions that it drafts for at once.
-    public var capacity: Int
-    /// Measured d(b); empty when it does not say. Its far end tells what reading costs.
-    public var draftCost: CostCurve
-
-    public init(
-      name: String, site: String = "", model: String = "", capacity: Int = 64,
-      draftCost: CostCurve = CostCurve()
-    ) {
-      self.name = name
-      self.site = site
-      self.model = model
-      self.capacity = capacity
-      self.draftCost = draftCost
-    }
-  }
-
-  public enum Action: Hashable, Sendable {
-    /// The worker is to draft for the session.
-    case place(SessionID, on: WorkerID)
-    /// It is not to any more; others do, or will.
-    case displace(SessionID, from: WorkerID)
-    /// End its attachment. The pool has forgotten it.
-    case exclude(WorkerID, name: String, reason: String)
-  }
-
-  struct Worker: Sendable {
-    var profile: Profile
-    var roundTrips = RoundTripEstimator()
-    var isDraining = false
-    /// Sessions placed on it, those that are leaving it included.
-    var sessions: Set<SessionID> = []
-    var standing = WorkerStanding()
-    var guesses = GuessRecord()
-    var texts = CachedTexts()
-  }
-
-  struct Session: Sendable {
-    /// In the order of placement.
-    var placements: [Placement] = []
-    /// Workers that would not draft for it, or have done so before.
-    var declined: Set<WorkerID> = []
-    var lastMove: Timestamp?
-    /// What it began with; empty when that is not known.
-    var text = PrefixHashes([])
-  }
-
-  struct Placement: Hashable, Sendable {
-    var worker: WorkerID
-    /// It has sent an expansion.
-    var hasAnswered = false
-    /// To end when another one has answered, or then.
-    var leavesBy: Timestamp?
-  }
-
-  struct Exclusion: Sendable {
-    var until: Timestamp
-    var reason: String
-  }
-
   public let configuration: Configuration
   private(set) var workers: [WorkerID: Worker] = [:]
   /// In the order in which they came.
@@ -202,7 +108,7 @@ public struct WorkerPool: Sendable {
   /// - Parameter tokens: committed by the session in that time
   public mutating func observe(_ worker: WorkerID, _ session: SessionID, _ tally: WorkerTally, tokens: Int) {
     guard workers[worker] != nil else { return }
-    workers[worker]!.standing.observe(tally, tokens: tokens)
+    workers[worker]!.score.observe(tally, tokens: tokens)
     if tally.expansions > 0,
       let index = sessions[session]?.placements.firstIndex(where: { $0.worker == worker })
     {
@@ -246,7 +152,7 @@ public struct WorkerPool: Sendable {
     /// Sessions placed on it.
     public var sessions: Int
     /// 1 for a worker whose expansions help, towards 0 where they never do.
-    public var standing: Double
+    public var score: Double
     /// Since it attached.
     public var tally: WorkerTally
     /// Smoothed; nil before the first measurement.
@@ -258,8 +164,8 @@ public struct WorkerPool: Sendable {
   public func describe(_ worker: WorkerID) -> Description? {
     workers[worker].map {
       Description(
-        profile: $0.profile, sessions: $0.sessions.count, standing: $0.standing.score,
-        tally: $0.standing.total,
+        profile: $0.profile, sessions: $0.sessions.count, score: $0.score.value,
+        tally: $0.score.total,
         roundTrip: $0.roundTrips.smoothed, isDraining: $0.isDraining)
     }
   }
@@ -374,7 +280,7 @@ extension WorkerPool {
 
   private mutating func excludeUseless(_ actions: inout [Action], at now: Timestamp) {
     for id in workers.keys.sorted() {
-      guard let reason = workers[id]!.standing.reasonToExclude else { continue }
+      guard let reason = workers[id]!.score.reasonToExclude else { continue }
       let name = name(of: id)
       remember(name, reason, at: now)
       leave(id)

@@ -15,24 +15,24 @@ struct CacheLedgerTests {
     #expect(await engine.ledgerProblem() == nil, "\(note)")
     let usage = try await engine.cacheUsage()
     #expect(usage.used == stored.count, "\(note)")
-    #expect(usage.retainedLanes == naive.released.count, "\(note)")
-    let lanes = await engine.sessionLanes()
-    #expect(lanes.keys.map(\.rawValue).sorted() == naive.sessions.keys.sorted(), "\(note)")
+    #expect(usage.retainedSequences == naive.released.count, "\(note)")
+    let sequences = await engine.sessionSequences()
+    #expect(sequences.keys.map(\.rawValue).sorted() == naive.sessions.keys.sorted(), "\(note)")
     for (session, cache) in naive.sessions {
       // Whoever else has a cell: this session has one for each of its tokens.
-      let own = lanes[SessionID(session)] ?? []
-      let cells = stored.filter { !own.isDisjoint(with: $0.lanes) }
+      let own = sequences[SessionID(session)] ?? []
+      let cells = stored.filter { !own.isDisjoint(with: $0.sequences) }
       #expect(cells.map(\.position) == cache.positions.sorted(), "\(note), session \(session)")
       #expect(usage.sessions[SessionID(session)] == cells.count, "\(note), session \(session)")
     }
-    let open = Set(lanes.values.joined())
-    #expect(usage.retained == stored.count { open.isDisjoint(with: $0.lanes) }, "\(note)")
+    let open = Set(sequences.values.joined())
+    #expect(usage.retained == stored.count { open.isDisjoint(with: $0.sequences) }, "\(note)")
   }
 
   /// Sessions that begin alike, are verified and expanded, change their texts, end and come back.
   @Test(arguments: TestSeeds.first(8))
   func cellsMatchTheTreeAfterEveryCommit(seed: UInt64) async throws {
-    let engine = try await TestModel.load(contextLength: 256, sessions: 8, lanes: 160)
+    let engine = try await TestModel.load(contextLength: 256, sessions: 8, sequences: 160)
     var generator = SplitMix64(seed: seed)
     var naive = NaiveEngine()
     var texts: [UInt64: [TokenID]] = [:]
@@ -100,14 +100,14 @@ struct CacheLedgerTests {
     }
     try await check(engine, naive, "seed \(seed), after release")
     let usage = try await engine.cacheUsage()
-    #expect(usage.usedLanes == usage.retainedLanes)
+    #expect(usage.usedSequences == usage.retainedSequences)
   }
 
   /// The same with several sessions in a pass, too little room for all that is kept, budgets, and passes that
   /// fail after some of their tokens have been evaluated.
   @Test(arguments: TestSeeds.first(8))
   func theLedgerHoldsInAnyWeather(seed: UInt64) async throws {
-    let engine = try await TestModel.load(contextLength: 200, sessions: 2, treeNodes: 8, lanes: 14)
+    let engine = try await TestModel.load(contextLength: 200, sessions: 2, treeNodes: 8, sequences: 14)
     var generator = SplitMix64(seed: seed)
     var texts: [UInt64: [TokenID]] = [:]
     var finished: [[TokenID]] = []
@@ -183,19 +183,19 @@ struct CacheLedgerTests {
     #expect(outcomes.passed > 0, "\(outcomes)")
   }
 
-  @Test func aChainNeedsOneLane() async throws {
+  @Test func aChainNeedsOneSequence() async throws {
     let engine = try await TestModel.load()
     var text = try TestModel.tokens(engine)
     for _ in 0..<4 {
       let draft = DraftTree(tokens: [100, 101, 102], parents: [-1, 0, 1])
       _ = try await engine.choices(1, text, draft)
-      #expect(try await engine.cacheUsage().usedLanes == 1)
+      #expect(try await engine.cacheUsage().usedSequences == 1)
       text += [100, 103]
     }
   }
 
-  @Test func guessesGiveWayWhenLanesOrCellsAreShort() async throws {
-    let engine = try await TestModel.load(contextLength: 60, sessions: 1, treeNodes: 4, lanes: 4)
+  @Test func guessesGiveWayWhenSequencesOrCellsAreShort() async throws {
+    let engine = try await TestModel.load(contextLength: 60, sessions: 1, treeNodes: 4, sequences: 4)
     let text = try TestModel.tokens(engine)
     for seed in UInt64(0)..<4 {
       var generator = SplitMix64(seed: seed)

@@ -11,7 +11,7 @@ struct ConformanceTests {
     if size.isExact { _ = try await TestModel.exact() }
     return try await TestModel.load(
       contextLength: size.contextLength, cacheTokens: size.cacheTokens,
-      cacheType: size.isExact ? .f32 : .f16, sharesPrefixes: size.sharesPrefixes, lanes: size.branches,
+      cacheType: size.isExact ? .f32 : .f16, sharesPrefixes: size.sharesPrefixes, sequences: size.branches,
       fileName: size.isExact ? TestModel.exactName : TestModel.fileName)
   }
 

@@ -15,7 +15,7 @@ struct EngineMeasurements {
   @Test(arguments: [1, 16, 32], [0, 7])
   func overhead(sessions: Int, nodes: Int) async throws {
     let engine = try await TestModel.load(
-      contextLength: 4096, cacheTokens: 32_768, lanes: 256, fileName: "smollm2-135m-instruct-q2_k.gguf")
+      contextLength: 4096, cacheTokens: 32_768, sequences: 256, fileName: "smollm2-135m-instruct-q2_k.gguf")
     var generator = SplitMix64(seed: 1)
     var texts = (0..<sessions).map { _ in
       (0..<150).map { _ in TokenID.random(in: 200..<3000, using: &generator) }

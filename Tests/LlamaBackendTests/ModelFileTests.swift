@@ -121,7 +121,7 @@ private struct GGUFWriter {
     for options in [
       LlamaOptions(threads: -1), LlamaOptions(threads: 100_000), LlamaOptions(cores: [-1]),
       LlamaOptions(cores: [7000]), LlamaOptions(contextLength: 1 << 20), LlamaOptions(sessions: 0),
-      LlamaOptions(sessions: 9, lanes: 8), LlamaOptions(lanes: 257), LlamaOptions(treeNodes: 0),
+      LlamaOptions(sessions: 9, sequences: 8), LlamaOptions(sequences: 257), LlamaOptions(treeNodes: 0),
       LlamaOptions(cacheTokens: -1), LlamaOptions(contextLength: 512, cacheTokens: 511),
     ] {
       let error = await #expect(throws: ModelError.self) {

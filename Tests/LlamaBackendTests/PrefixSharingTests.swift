@@ -137,18 +137,18 @@ struct PrefixSharingTests {
   }
 
   @Test func whatIsKeptNeverStandsInTheWay() async throws {
-    let engine = try await TestModel.load(contextLength: 200, sessions: 2, cacheTokens: 512, lanes: 8)
+    let engine = try await TestModel.load(contextLength: 200, sessions: 2, cacheTokens: 512, sequences: 8)
     for session in UInt64(0)..<20 {
       _ = try await engine.choices(session, Self.text(90, seed: session))
       await engine.release(SessionID(session))
       let usage = try await engine.cacheUsage()
       #expect(usage.used <= usage.capacity && usage.retained == usage.used)
-      #expect(usage.retainedLanes == min(Int(session) + 1, 5))
+      #expect(usage.retainedSequences == min(Int(session) + 1, 5))
     }
-    // All lanes for one tree, all cells for two sessions.
+    // All sequences for one tree, all cells for two sessions.
     let wide = DraftTree(tokens: (0..<8).map { 100 + $0 }, parents: Array(repeating: -1, count: 8))
     _ = try await engine.choices(100, Self.text(200, seed: 100), wide)
-    #expect(try await engine.cacheUsage().retainedLanes == 0)
+    #expect(try await engine.cacheUsage().retainedSequences == 0)
     _ = try await engine.choices(100, Self.text(200, seed: 100))
     _ = try await engine.choices(101, Self.text(200, seed: 101))
     #expect(try await engine.storedCells() == (await engine.expectedCells()))
@@ -182,7 +182,7 @@ struct PrefixSharingTests {
   @Test func manySessionsWithTreesAreAsEachAlone() async throws {
     _ = try await TestModel.exact()
     let engine = try await TestModel.load(
-      contextLength: 128, cacheTokens: 2048, lanes: 128, fileName: TestModel.exactName)
+      contextLength: 128, cacheTokens: 2048, sequences: 128, fileName: TestModel.exactName)
     var generator = SplitMix64(seed: 9)
     let requests = (UInt64(0)..<32).map {
       VerificationRequest.greedy($0, Self.text(14, seed: 50 + $0), generator.tree(4))

@@ -110,9 +110,9 @@ struct ReadingTests {
     #expect(logits[0].token == (try await first(710, skipped: 0)).first?.token)
   }
 
-  /// A wide tree takes every lane that there is, but not the texts that were read for earlier sessions.
+  /// A wide tree takes every sequence that there is, but not the texts that were read for earlier sessions.
   @Test func whatWasReadOutlivesItsSessionBesideAWideTree() async throws {
-    let engine = try await TestModel.load(contextLength: 256, sessions: 2, lanes: 16)
+    let engine = try await TestModel.load(contextLength: 256, sessions: 2, sequences: 16)
     let first = Self.text(120, seed: 5)
     let second = Self.text(100, seed: 6)
     _ = try await Self.read(engine, 1, first, 1000)

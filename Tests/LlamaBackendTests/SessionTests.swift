@@ -53,7 +53,7 @@ struct SessionTests {
     for session in UInt64(0)..<4 { await engine.release(SessionID(session)) }
     // Texts as short as these are not kept for others.
     let usage = try await engine.cacheUsage()
-    #expect(usage.used == 0 && usage.usedLanes == 0 && usage.sessions.isEmpty)
+    #expect(usage.used == 0 && usage.usedSequences == 0 && usage.sessions.isEmpty)
     #expect(try await engine.storedCells().isEmpty)
   }
 

@@ -20,13 +20,14 @@ enum TestModel {
 
   static func load(
     contextLength: Int = 512, sessions: Int = 4, cacheTokens: Int = 0, cacheType: CacheType = .f16,
-    sharesPrefixes: Bool = true, treeNodes: Int = 128, lanes: Int = 64, fileName: String = TestModel.fileName
+    sharesPrefixes: Bool = true, treeNodes: Int = 128, sequences: Int = 64,
+    fileName: String = TestModel.fileName
   ) async throws -> LlamaEngine {
     try await LlamaEngine.load(
       path: ModelStore.cacheDirectory().appending(path: "models/\(fileName)").path,
       options: LlamaOptions(
         contextLength: contextLength, sessions: sessions, cacheTokens: cacheTokens, cacheType: cacheType,
-        sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, lanes: lanes, threads: 1))
+        sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, sequences: sequences, threads: 1))
   }
 
   private static let exactModel = "smollm2-135m-instruct-f32"

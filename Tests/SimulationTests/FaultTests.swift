@@ -19,7 +19,7 @@ import Testing
     for counter in [
       FaultCounts.Counter.acceptedRemote, .acceptedHome, .acceptedLookup, .pausedCommits, .lateExpansions,
       .forgottenNodes, .mirrorComparisons, .placementChecks, .preemptions, .resumptions, .queued, .refusals,
-      .prefillPieces, .sharedPasses, .retriedSuspects, .singleFailures, .displacements, .lateReleases,
+      .prefillPieces, .sharedPasses, .retriedAlone, .singleFailures, .displacements, .lateReleases,
     ] {
       #expect(summary.counts[counter] > 50, "\(counter.words)")
     }

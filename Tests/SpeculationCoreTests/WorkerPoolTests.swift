@@ -137,7 +137,7 @@ struct WorkerPoolTests {
     _ = pool.decide(at: .zero, targetSeconds: 0.03)
     for _ in 0..<10 { pool.observe(WorkerID(1), SessionID(1), WorkerTally(expansions: 100), tokens: 3) }
     #expect(pool.decide(at: at(1), targetSeconds: 0.03) == [])
-    #expect(pool.describe(WorkerID(1))!.standing < 0.2)
+    #expect(pool.describe(WorkerID(1))!.score < 0.2)
     pool.observe(WorkerID(1), SessionID(1), WorkerTally(expansions: 100), tokens: 3)
     guard case .exclude(WorkerID(1), _, let reason)? = pool.decide(at: at(2), targetSeconds: 0.03).first
     else {
@@ -156,7 +156,7 @@ struct WorkerPoolTests {
     #expect(pool.decide(at: at(603), targetSeconds: 0.03) == [.place(SessionID(1), on: WorkerID(3))])
   }
 
-  @Test func aDraftThatForeseesItsShareKeepsItsStanding() {
+  @Test func aDraftThatForeseesItsShareKeepsItsScore() {
     var pool = pool([10])
     pool.begin(SessionID(1))
     _ = pool.decide(at: .zero, targetSeconds: 0.03)
@@ -164,7 +164,7 @@ struct WorkerPoolTests {
       pool.observe(WorkerID(1), SessionID(1), WorkerTally(expansions: 100, late: 50, foreseen: 5), tokens: 6)
     }
     #expect(pool.decide(at: at(2), targetSeconds: 0.03) == [])
-    #expect(pool.describe(WorkerID(1))!.standing == 1)
+    #expect(pool.describe(WorkerID(1))!.score == 1)
   }
 
   @Test func repeatedBreachesOfTheProtocolExclude() {

@@ -190,20 +190,23 @@ final class AnswerInProgress: Sendable {
       connection.gone()
       throw interruption(outcome)
     }
-    if problem == nil, outcome.reasons.count < shape.choices {
-      let why = interruption(outcome)
-      guard let error = why as? APIError else { throw why }
-      try await send(ResponseShape.errorEvent(error))
-    } else if let problem {
-      let why = failure(problem, outcome)
-      guard let error = why as? APIError else { throw why }
-      try await send(ResponseShape.errorEvent(error))
-    } else {
-      let figures = complete(outcome)
-      logger?.info("completion", metadata: ["request": "\(record.id)", "text": "\(text)"])
-      if includesUsage { try await send(shape.usageChunk(figures)) }
-      try await send(Array("data: [DONE]\n\n".utf8))
-    }
+    try await send(ending(outcome, problem, text: text, includesUsage: includesUsage))
     try await writer.finish(nil)
+  }
+
+  /// The last bytes of a stream: what went wrong, or the figures and the end mark.
+  ///
+  /// - Throws: where the client is not to be told
+  private func ending(
+    _ outcome: Outcome, _ problem: APIError?, text: String, includesUsage: Bool
+  ) throws -> [UInt8] {
+    if problem != nil || outcome.reasons.count < shape.choices {
+      let why = problem.map { failure($0, outcome) } ?? interruption(outcome)
+      guard let error = why as? APIError else { throw why }
+      return ResponseShape.errorEvent(error)
+    }
+    let figures = complete(outcome)
+    logger?.info("completion", metadata: ["request": "\(record.id)", "text": "\(text)"])
+    return (includesUsage ? shape.usageChunk(figures) : []) + Array("data: [DONE]\n\n".utf8)
   }
 }

@@ -141,8 +141,10 @@ extension GatewayMetrics {
       "wanspec_worker_round_trip_seconds", "Smoothed round-trip time.", each { $0.known.roundTrip?.inSeconds }
     )
     page.gauge(
-      "wanspec_worker_standing", "1 for a worker whose expansions help, towards 0 where they never do.",
-      each { $0.known.standing })
+      "wanspec_worker_score", "1 for a worker whose expansions help, towards 0 where they never do.",
+      each { $0.known.score })
+    // Its name until version 0.1; goes with the next one.
+    page.gauge("wanspec_worker_standing", "The same as wanspec_worker_score.", each { $0.known.score })
     page.gauge(
       "wanspec_worker_sessions", "Sessions placed on the worker.", each { Double($0.known.sessions) })
     page.gauge(

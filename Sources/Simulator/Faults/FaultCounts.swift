@@ -12,7 +12,7 @@ public struct FaultCounts: Hashable, Sendable {
     case connections, refusedConnections, handshakeTimeouts, controllerTimeouts, workerTimeouts
     case queueOverflows, undecodableFrames, controllerViolations, workerViolations, declines, resubmissions
     case hostileMessages, hostileBytes
-    case refusals, stoppingRefusals, impossibleRequests, queued, preemptions, resumptions, retriedSuspects
+    case refusals, stoppingRefusals, impossibleRequests, queued, preemptions, resumptions, retriedAlone
     case prefillPieces, sharedPasses, lateReleases, exclusions, displacements
     // The work.
     case sessions, events, frames, bytes, tokens, steps, pausedCommits, bubbles

@@ -38,19 +38,12 @@ extension FaultRun {
           "\(id) is admitted twice, or after \(queued)")
         session.isAdmitted = true
       case .emit(let id, let tokens, let progress):
-        let session = try known(id, action)
-        try checkText(session, tokens, at: controller)
-        try Self.require(
-          session.isAdmitted && progress.statistics.tokens == session.emitted, .counts,
-          "\(id) has \(progress.statistics.tokens) tokens, \(session.emitted) were shown")
-        if session.firstToken == nil { session.firstToken = now }
-        counts[.tokens] += tokens.count
-        for token in tokens { note(UInt64(UInt32(bitPattern: token.token))) }
+        try show(tokens, progress, of: try known(id, action), at: controller)
       case .note(let id, let what):
         let session = try known(id, action)
         if what == .preempted {
           session.preemptions += 1
-          session.isSuspect = false
+          session.isRetried = false
           counts[.preemptions] += 1
         }
         concern(session)
@@ -70,6 +63,19 @@ extension FaultRun {
     }
     for case .verify(let pass) in actions { try checkPass(pass, at: controller) }
     return concerned
+  }
+
+  private func show(
+    _ tokens: [SessionMachine.CommittedToken], _ progress: SessionProgress, of session: Session,
+    at controller: Controller
+  ) throws {
+    try checkText(session, tokens, at: controller)
+    try Self.require(
+      session.isAdmitted && progress.statistics.tokens == session.emitted, .counts,
+      "\(session.id) has \(progress.statistics.tokens) tokens, \(session.emitted) were shown")
+    if session.firstToken == nil { session.firstToken = now }
+    counts[.tokens] += tokens.count
+    for token in tokens { note(UInt64(UInt32(bitPattern: token.token))) }
   }
 
   func connection(_ worker: WorkerID, at controller: Controller) -> Connection? {

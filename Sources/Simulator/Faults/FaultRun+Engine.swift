@@ -107,7 +107,7 @@ extension FaultRun {
       controller.expectsNoGuesses = false
     }
     for session in pass.sessions where !session.isOver {
-      if isAlone { session.mayFail = true } else { session.isSuspect = session.isSuspect || kind == .engine }
+      if isAlone { session.mayFail = true } else { session.isRetried = session.isRetried || kind == .engine }
     }
     try tell(controller, .passFailed(PassFailure(kind, reason: "planned")), about: pass.sessions)
     if isAlone {
@@ -142,8 +142,8 @@ extension FaultRun {
       }
       report.parts.append(PassReport.Part(verdicts: verdicts, reusedPrefix: done.reused))
       guard !session.isOver else { continue }
-      if session.isSuspect, !isShared { counts[.retriedSuspects] += 1 }
-      session.isSuspect = false
+      if session.isRetried, !isShared { counts[.retriedAlone] += 1 }
+      session.isRetried = false
       session.reused += done.reused
       guard done.isComplete else {
         counts[.prefillPieces] += 1

@@ -4,23 +4,7 @@ import SpeculationCore
 extension FaultRun {
   func begin(_ fault: FaultPlan.Fault) throws {
     let until = Timestamp(min(fault.at + fault.duration, plan.faultsEnd))
-    if fault.kind == .shutdown {
-      let controller = controllers[fault.subject]
-      guard controller.isUp, !controller.isStopping else { return }
-      let isRepeated = fault.amount == 1
-      if fault.isSilent {
-        try shutDown(fault.subject, isCrash: true, isRepeated: isRepeated)
-      } else {
-        // Sessions may go on for a while, nobody new may come.
-        controller.isStopping = true
-        try tell(controller, .stopAccepting)
-        let grace = min(Duration.microseconds(fault.duration) / 2, .milliseconds(50))
-        queue.schedule(
-          .stop(controller, life: controller.life, isRepeated: isRepeated),
-          at: min(until, now.advanced(by: grace)))
-      }
-      return queue.schedule(.controllerUp(fault.subject), at: until)
-    }
+    if fault.kind == .shutdown { return try beginShutdown(fault, until: until) }
     let worker = workers[fault.subject]
     switch fault.kind {
     case .cut:
@@ -46,23 +30,7 @@ extension FaultRun {
       worker.slowUntil = until
       worker.slowness = max(1, fault.amount)
     case .crash:
-      counts[fault.isSilent ? .powerLosses : .crashes] += 1
-      worker.epoch += 1
-      worker.machine = plan.machine(for: worker.plan)
-      worker.hostile.forget()
-      worker.pass = nil
-      worker.reading = nil
-      worker.read = [:]
-      worker.held = [:]
-      worker.frozenUntil = now
-      worker.nextWait = .milliseconds(100)
-      let controller = fault.amount % controllers.count
-      if controller != worker.controller { counts[.relocations] += 1 }
-      worker.controller = controller
-      if let connection = worker.connection {
-        try closeAtWorker(connection, isProcessGone: true, isSilent: fault.isSilent)
-      }
-      queue.schedule(.dial(fault.subject, epoch: worker.epoch), at: until)
+      try crash(worker, fault, until: until)
     case .duplicate, .truncate, .corrupt:
       guard let connection = worker.connection else { return }
       let path: ReferenceWritableKeyPath<Connection, ByteStream> = fault.direction == .down ? \.down : \.up
@@ -74,6 +42,46 @@ extension FaultRun {
       queue.schedule(.drained(connection), at: until)
     case .shutdown: break
     }
+  }
+
+  /// A controller ends, at once or in order, and comes back.
+  private func beginShutdown(_ fault: FaultPlan.Fault, until: Timestamp) throws {
+    let controller = controllers[fault.subject]
+    guard controller.isUp, !controller.isStopping else { return }
+    let isRepeated = fault.amount == 1
+    if fault.isSilent {
+      try shutDown(fault.subject, isCrash: true, isRepeated: isRepeated)
+    } else {
+      // Sessions may go on for a while, nobody new may come.
+      controller.isStopping = true
+      try tell(controller, .stopAccepting)
+      let grace = min(Duration.microseconds(fault.duration) / 2, .milliseconds(50))
+      queue.schedule(
+        .stop(controller, life: controller.life, isRepeated: isRepeated),
+        at: min(until, now.advanced(by: grace)))
+    }
+    queue.schedule(.controllerUp(fault.subject), at: until)
+  }
+
+  /// A worker's process is gone, and comes back knowing nothing.
+  private func crash(_ worker: Worker, _ fault: FaultPlan.Fault, until: Timestamp) throws {
+    counts[fault.isSilent ? .powerLosses : .crashes] += 1
+    worker.epoch += 1
+    worker.machine = plan.machine(for: worker.plan)
+    worker.hostile.forget()
+    worker.pass = nil
+    worker.reading = nil
+    worker.read = [:]
+    worker.held = [:]
+    worker.frozenUntil = now
+    worker.nextWait = .milliseconds(100)
+    let controller = fault.amount % controllers.count
+    if controller != worker.controller { counts[.relocations] += 1 }
+    worker.controller = controller
+    if let connection = worker.connection {
+      try closeAtWorker(connection, isProcessGone: true, isSilent: fault.isSilent)
+    }
+    queue.schedule(.dial(fault.subject, epoch: worker.epoch), at: until)
   }
 
   /// From here on links are healthy and nobody crashes; delays and hostile workers stay what they are.

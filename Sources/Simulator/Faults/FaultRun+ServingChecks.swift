@@ -58,7 +58,7 @@ extension FaultRun {
       try Self.require(
         needed <= claim, .cells, "\(part.session) needs \(needed) cells and has claimed \(claim)")
       try Self.require(
-        !session.isSuspect || pass.parts.count == 1, .serving,
+        !session.isRetried || pass.parts.count == 1, .serving,
         "\(part.session) is in a pass with others before it was tried alone")
       let inner = Set(part.set.parents)
       branches += max(1, part.set.tokens.indices.count { !inner.contains(Int32($0)) }) - 1

@@ -57,7 +57,7 @@ final class FaultRun {
     var isRunning = false
     var preemptions = 0
     /// A pass of it and others failed: it is tried alone first.
-    var isSuspect = false
+    var isRetried = false
     /// A pass of it alone failed.
     var mayFail = false
     var reused = 0

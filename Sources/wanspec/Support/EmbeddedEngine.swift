@@ -33,7 +33,7 @@ struct EnginePlan: Sendable {
   }
 
   /// Room for so many leaves of trees over all sessions; the engine tells 256 apart.
-  mutating func allow(branches: Int) { options.lanes = min(256, max(options.lanes, branches)) }
+  mutating func allow(branches: Int) { options.sequences = min(256, max(options.sequences, branches)) }
 
   /// - Throws: `ModelError` that says what is wrong with the file or the options
   func load() async throws -> any TargetModel & DraftModel {

@@ -4,7 +4,7 @@
 /// answers always come too late, foresees none however much it sends, and every guess that is checked in vain costs the
 /// target time. How many expansions an honest one needs for a token says nothing: a fast one with a wide tree spends
 /// thousands.
-struct WorkerStanding: Hashable, Sendable {
+struct WorkerScore: Hashable, Sendable {
   /// Since it attached.
   private(set) var total = WorkerTally()
   private var expansions = 0.0
@@ -40,7 +40,7 @@ struct WorkerStanding: Hashable, Sendable {
   }
 
   /// 1 for a worker whose expansions help, towards 0 where they never do.
-  var score: Double { min(1, (foreseen + Self.prior * Self.good) / (tokens + Self.prior) / Self.good) }
+  var value: Double { min(1, (foreseen + Self.prior * Self.good) / (tokens + Self.prior) / Self.good) }
 
   /// nil while the worker may stay.
   var reasonToExclude: String? {
