@@ -231,9 +231,35 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: settings),
+    // What the terminal is told and asked: streams, progress, tables, signals, values that explain what is wrong with them.
+    .target(
+      name: "Console",
+      dependencies: [
+        "SpeculationCore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    // Measures a pair of models: configurations side by side, costs of passes, recordings.
+    .target(
+      name: "Benchmarking",
+      dependencies: [
+        "Console", "SpeculationCore", "ModelBackend", "NodeRuntime", "DraftExchange", "Serving", "Simulator",
+        "WideArea",
+      ],
+      swiftSettings: settings),
+    // What a scenario's results and fault runs say to people and scripts.
+    .target(
+      name: "ScenarioReports",
+      dependencies: [
+        "Console", "SpeculationCore", "DraftExchange", "Simulator", "Reporting", "Placement", "StudyAnalysis",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+      ],
+      swiftSettings: settings),
     .executableTarget(
       name: "wanspec",
       dependencies: [
+        "Console", "Benchmarking", "ScenarioReports",
         "Spelling", "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
         "Serving",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
@@ -329,6 +355,13 @@ let package = Package(
       name: "ReportingTests",
       dependencies: ["Reporting", "BrowserTesting"], swiftSettings: settings),
     .testTarget(
+      name: "ServingTests",
+      dependencies: [
+        "Serving", "Credentials", "DraftExchange", "ModelBackend", "NodeRuntime", "Simulator",
+        "SpeculationCore", "SpeculationTesting", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+    .testTarget(
       name: "GatewayTests",
       dependencies: [
         "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl", "SpeculationTesting",
@@ -384,7 +417,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "wanspec", "example-serve", "example-generate", "ModelStore", "ProcessControl", "Simulator",
+        "wanspec", "ScenarioReports", "example-serve", "example-generate", "ModelStore", "ProcessControl",
+        "Simulator",
         "SpeculationTesting", "BrowserTesting",
       ],
       exclude: ["openai_client.py"],

@@ -5,7 +5,9 @@ public typealias ServingError = Failure<ServingErrorCode>
 
 /// The kinds of `ServingError`.
 public struct ServingErrorCode: Hashable, Sendable {
-  private enum Raw: Hashable, Sendable { case cannotListen, differentVocabularies, noWorker, stopped }
+  private enum Raw: Hashable, Sendable {
+    case cannotListen, differentVocabularies, noWorker, promptTooLong, stopped
+  }
   private var raw: Raw
 
   /// The address is taken, or none of this machine.
@@ -14,6 +16,8 @@ public struct ServingErrorCode: Hashable, Sendable {
   public static let differentVocabularies = ServingErrorCode(raw: .differentVocabularies)
   /// A worker that was started did not attach, or did not go.
   public static let noWorker = ServingErrorCode(raw: .noWorker)
+  /// The context has no room for it and a token of the answer.
+  public static let promptTooLong = ServingErrorCode(raw: .promptTooLong)
   /// A part that was to run ended.
   public static let stopped = ServingErrorCode(raw: .stopped)
 }

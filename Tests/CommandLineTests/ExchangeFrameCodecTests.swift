@@ -1,7 +1,7 @@
+import ScenarioReports
 import Simulator
 import SpeculationCore
 import Testing
-import wanspec
 
 /// Fault runs over the product's own codec.
 @Suite struct ExchangeFrameCodecTests {

@@ -31,6 +31,7 @@ struct SettingsTests {
     (["generate", "hi"], ["WANSPEC_AUTOPILOT": "maybe"], "neither yes nor no"),
     (["bench", "--prompts", "x"], ["WANSPEC_RTT": "30ms 2h"], "WANSPEC_RTT must be at most 60s"),
     (["bench", "--prompts", "x", "--limit", "-1"], [:], "--limit must be 0 (all) or more, not -1"),
+    (["serve", "--alias", "--print-config"], [:], "Missing value for '--alias <name>'"),
     (["link"], ["WANSPEC_LINK_SEED": "x"], "WANSPEC_LINK_SEED: \"x\" is not a whole number"),
     (["certs", "list"], ["WANSPEC_CERTS": "/nowhere"], "/nowhere"),
   ])

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Foundation
 import StrictYAML
 
@@ -25,6 +26,8 @@ struct Setting<Value: Sendable>: Sendable {
   let fallbackText: String?
   /// Whether the autopilot chooses what is not given.
   let isAutopilots: Bool
+  /// Whether a value is read as one although it begins as a flag does: a negative number then gets its own error.
+  let mayBeginWithDash: Bool
   /// What is wrong with a value, as what follows its name: "must be between 1 and 8, not 9".
   let problem: @Sendable (Value) -> String?
   /// The limits for people: "1 to 8".
@@ -110,8 +113,8 @@ extension Setting {
   init(
     _ name: String, _ about: String, _ valueName: String, variable: String? = nil,
     default fallback: Value? = nil,
-    says fallbackText: String? = nil, isAutopilots: Bool = false, limits: String? = nil,
-    problem: @escaping @Sendable (Value) -> String? = { _ in nil },
+    says fallbackText: String? = nil, isAutopilots: Bool = false, mayBeginWithDash: Bool = false,
+    limits: String? = nil, problem: @escaping @Sendable (Value) -> String? = { _ in nil },
     parse: @escaping @Sendable (String) throws -> Value, text: @escaping @Sendable (Value) -> String
   ) {
     self.name = name
@@ -122,6 +125,7 @@ extension Setting {
     let told = fallbackText ?? (isAutopilots ? "the autopilot's" : fallback.map(text))
     self.fallbackText = told == "" ? nil : told
     self.isAutopilots = isAutopilots
+    self.mayBeginWithDash = mayBeginWithDash
     self.problem = problem
     limitsText = limits
     self.parse = parse
@@ -168,7 +172,8 @@ extension Setting where Value: LosslessStringConvertible & Comparable {
   ) {
     self.init(
       name, about, valueName, variable: variable, default: fallback, says: fallbackText,
-      isAutopilots: isAutopilots, limits: limits?.text, problem: { limits?.problem($0) },
+      isAutopilots: isAutopilots, mayBeginWithDash: Value.self is any Numeric.Type, limits: limits?.text,
+      problem: { limits?.problem($0) },
       parse: { text in
         guard let value = Value(text) else { throw ArgumentProblem("\"\(text)\" is not \(Self.kind)") }
         return value
@@ -205,8 +210,9 @@ extension Setting where Value: TextArgument {
     problem: @escaping @Sendable (Value) -> String? = { _ in nil }
   ) {
     self.init(
-      name, about, valueName, variable: variable, default: fallback, says: fallbackText, limits: limits,
-      problem: problem, parse: Value.init(parsing:),
+      name, about, valueName, variable: variable, default: fallback, says: fallbackText,
+      mayBeginWithDash: Value.self is any QuantityArgument.Type, limits: limits, problem: problem,
+      parse: Value.init(parsing:),
       text: { ($0 as? DurationArgument)?.text ?? "\($0)" })
   }
 }
@@ -239,6 +245,7 @@ extension Setting {
     Setting(
       one.name, one.about, one.valueName, variable: one.variable, default: fallback,
       says: fallbackText ?? fallback.map(one.text).joined(separator: " "),
+      mayBeginWithDash: one.mayBeginWithDash,
       problem: { $0.lazy.compactMap(one.problem).first },
       parse: { try $0.split(separator: " ").map { try one.parse(String($0)) } },
       text: { $0.map(one.text).joined(separator: " ") })
@@ -263,15 +270,14 @@ extension Option {
     _ setting: Setting<T>, isShort: Bool = false, completion: CompletionKind? = nil
   ) where Value == T? {
     self.init(
-      name: setting.names(isShort: isShort), parsing: .unconditional, help: setting.help,
-      completion: completion,
-      transform: setting.parse)
+      name: setting.names(isShort: isShort), parsing: setting.mayBeginWithDash ? .unconditional : .next,
+      help: setting.help, completion: completion, transform: setting.parse)
   }
 
   init<T>(wrappedValue: [T], _ setting: Setting<[T]>) where Value == [T] {
     self.init(
-      wrappedValue: wrappedValue, name: .customLong(setting.name), parsing: .unconditionalSingleValue,
-      help: setting.help,
+      wrappedValue: wrappedValue, name: .customLong(setting.name),
+      parsing: setting.mayBeginWithDash ? .unconditionalSingleValue : .singleValue, help: setting.help,
       transform: { text in
         guard let one = try setting.parse(text).first else {
           throw ArgumentProblem("\"\(text)\" says nothing")

@@ -1,3 +1,5 @@
+import Benchmarking
+import Console
 import Gateway
 import ModelBackend
 import Serving

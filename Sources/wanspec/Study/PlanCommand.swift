@@ -1,7 +1,9 @@
 import ArgumentParser
+import Console
 import Foundation
 import LatencyStudy
 import Placement
+import ScenarioReports
 import StudyAnalysis
 
 struct PlanCommand: AsyncParsableCommand {
@@ -58,7 +60,9 @@ struct PlanCommand: AsyncParsableCommand {
     }
     bar.finish()
     let command = "wanspec plan \(self.file)" + (study.map { " --study \($0)" } ?? "")
-    let report = PlanReport(result, tolerance: file.tolerance, emulated: data?.emulated, command: command)
+    let report = PlanReport(
+      result, tolerance: file.tolerance, emulated: data?.emulated, command: command,
+      version: BuildInformation.version)
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -1,3 +1,4 @@
+import Console
 import Serving
 
 extension HostPort: TextArgument {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import WideArea
 
 /// Jitter on the command line: "lognormal:2ms,0.5".
@@ -47,7 +48,7 @@ struct JitterArgument: TextArgument {
 }
 
 /// A rate with its unit: "100mbit".
-struct RateArgument: TextArgument {
+struct RateArgument: QuantityArgument {
   var bitsPerSecond: Double
 
   private static let units: [(suffix: String, bits: Double)] = [
@@ -68,7 +69,7 @@ struct RateArgument: TextArgument {
 }
 
 /// A loss probability as a percentage: "0.1%".
-struct LossArgument: TextArgument {
+struct LossArgument: QuantityArgument {
   /// 0...1.
   var probability: Double
 

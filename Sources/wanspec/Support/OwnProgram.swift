@@ -1,3 +1,4 @@
+import Console
 import Foundation
 
 /// The file that this process was started from.

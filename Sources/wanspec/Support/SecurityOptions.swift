@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Credentials
 import DraftExchange
 import Foundation
@@ -38,9 +39,7 @@ struct WorkerSecurityOptions: ParsableArguments {
   }
 
   /// TLS is used as soon as anything of it is given.
-  var isEncrypted: Bool {
-    certs != nil || authority != nil || certificate != nil || tokenFile != nil || Self.tokenVariable != nil
-  }
+  var isEncrypted: Bool { credentials.isEncrypted }
 
   /// The problem with dialling `address` as it is; nil when there is none.
   func problem(dialling address: HostPort) -> String? {
@@ -53,52 +52,18 @@ struct WorkerSecurityOptions: ParsableArguments {
     ProcessInfo.processInfo.environment["WANSPEC_JOIN_TOKEN"].flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  private var credentials: WorkerCredentials {
+    WorkerCredentials(
+      folder: certs, authority: authority,
+      identity: certificate.flatMap { certificate in key.map { (certificate, $0) } },
+      token: tokenFile.map { .file($0) } ?? Self.tokenVariable.map { .text($0) }, serverName: serverName)
+  }
+
   /// Reads the files.
   ///
   /// - Throws: `CommandFailure`
   func connection(log: Logger) throws -> ConnectionSecurity {
-    guard isEncrypted else { return .plaintext }
-    return try reportingCredentials {
-      var authority = authority
-      var identity = certificate.flatMap { certificate in key.map { (certificate, $0) } }
-      if let certs {
-        let folder = CertificateDirectory(certs)
-        authority = authority ?? folder.authority
-        let hasToken = tokenFile != nil || Self.tokenVariable != nil
-        if identity == nil {
-          do {
-            let pair = try folder.pair(.worker)
-            identity = (pair.certificate, pair.key)
-          } catch {
-            // With a token, the folder is there for ca.pem.
-            if !hasToken { throw error }
-          }
-        }
-      }
-      let tls = try ReloadingClientTLS(
-        authorities: authority, identity: identity, applicationProtocols: ["h2"], log: log)
-      return .tls(
-        ClientTLS(
-          context: { tls.context }, token: try token(log: log), serverName: serverName,
-          isCertificate: { CertificateHosts.certificate($0, isFor: $1) }))
-    }
-  }
-
-  private func token(log: Logger) throws -> @Sendable () -> String? {
-    guard let tokenFile else {
-      let token = Self.tokenVariable
-      return { token }
-    }
-    if let exposure = CredentialFile.exposure(of: tokenFile) { log.warning("\(exposure)") }
-    let file = try ReloadingFiles("the join token", paths: [tokenFile], log: log) {
-      let token = try CredentialFile.readText(tokenFile).trimmingCharacters(in: .whitespacesAndNewlines)
-      guard !token.isEmpty, !token.contains(where: \.isWhitespace) else {
-        throw CredentialsError(
-          "\(tokenFile) does not hold one join token", hint: "write the token into it, and nothing else")
-      }
-      return token
-    }
-    return { file.value }
+    try reportingCredentials { try credentials.security(log: log) }
   }
 }
 
@@ -154,35 +119,10 @@ struct ListenerSecurityOptions: ParsableArguments {
   ///
   /// - Throws: `CommandFailure`
   func listener(log: Logger) throws -> ListenerSecurity {
-    guard isEncrypted else { return .plaintext }
-    return try reportingCredentials {
-      var (certificate, key) = (certificate, key)
-      var (authority, allowed, tokens) = (workerAuthority, allowedWorkers, joinTokens)
-      if let certs {
-        let folder = CertificateDirectory(certs)
-        if certificate == nil {
-          let pair = try folder.pair(.controller)
-          (certificate, key) = (pair.certificate, pair.key)
-        }
-        // Another authority's certificates are not on this folder's list.
-        if authority == nil { allowed = allowed ?? folder.allowedWorkers }
-        authority = authority ?? folder.authority
-        if tokens == nil, FileManager.default.fileExists(atPath: folder.joinTokens) {
-          tokens = folder.joinTokens
-        }
-      }
-      let clients: ReloadingServerTLS.ClientCertificates =
-        switch (authority, tokens) {
-        case (nil, _): .none
-        case (let authority?, nil): .required(authorities: authority)
-        case (let authority?, _?): .optional(authorities: authority)
-        }
-      let tls = try ReloadingServerTLS(
-        certificate: certificate!, key: key!, clients: clients, applicationProtocols: ["h2"], log: log)
-      let gate = try WorkerGate(
-        certificates: authority != nil, allowedWorkers: allowed, joinTokens: tokens, log: log)
-      return .tls(ServerTLS(context: { tls.context }, authenticator: ExchangeAuthenticator(gate: gate)))
-    }
+    let credentials = ControllerCredentials(
+      folder: certs, identity: certificate.flatMap { certificate in key.map { (certificate, $0) } },
+      workerAuthority: workerAuthority, allowedWorkers: allowedWorkers, joinTokens: joinTokens)
+    return try reportingCredentials { try credentials.security(log: log) }
   }
 }
 

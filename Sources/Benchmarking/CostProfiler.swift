@@ -1,0 +1,136 @@
+import ModelBackend
+import Simulator
+import SpeculationCore
+
+/// Measures how long the passes of two engines take on this machine: alone, over a prompt, and while the other one
+/// computes.
+package struct CostProfiler: Sendable {
+  package let target: any TargetModel
+  package let draft: any DraftModel
+  /// Nodes of the largest draft pass and tokens of the largest target pass to measure.
+  package var maxBatch = 16
+
+  package init(
+    target: any TargetModel, draft: any DraftModel, maxBatch: Int = 16
+  ) {
+    self.target = target
+    self.draft = draft
+    self.maxBatch = maxBatch
+  }
+
+  private static let promptTokens = 256
+
+  package func profile(name: String, hardware: String, source: String) async throws -> CostProfile {
+    let targetAlone = try await target.measureCosts(maxBatch: maxBatch)
+    let draftAlone = try await draft.measureCosts(maxBatch: maxBatch, budget: .seconds(3))
+    let targetBeside = try await Self.beside(targetPasses, draftPasses)
+    let draftBeside = try await Self.beside(draftPasses, targetPasses)
+    return CostProfile(
+      name: name, hardware: hardware, source: source,
+      target: CostProfile.Engine(
+        model: target.model.name, pass: CostCurve(measured: targetAlone),
+        prefill: try await targetPrefill(alone: targetAlone[1]!)),
+      draft: CostProfile.Engine(
+        model: draft.model.name, pass: CostCurve(measured: draftAlone),
+        prefill: try await draft.measureReading(of: Self.promptTokens)
+          / min(Self.promptTokens, draft.model.contextLength - 1)),
+      contention: targetBeside.slowdown, draftContention: draftBeside.slowdown,
+      variation: PassVariation(target: targetBeside.variation, draft: draftBeside.variation))
+  }
+
+  /// What each token of a prompt adds to a pass.
+  private func targetPrefill(alone single: Duration) async throws -> Duration {
+    let session = SessionID(.max - 7)
+    let count = min(Self.promptTokens, target.model.contextLength - 2)
+    let pass = try await target.verify([
+      VerificationRequest(
+        session: session, prefix: Self.text(count + 1, target.model, step: 104_729), draft: DraftTree(),
+        sampling: .greedy)
+    ])
+    await target.discard(session)
+    return max(.zero, pass.duration - single) / count
+  }
+
+  /// Runs so many passes and says how long each took.
+  private typealias Passes = @Sendable (_ count: Int) async throws -> [Duration]
+
+  /// How much longer one engine's passes take while the other never rests, and how much they then vary. Means, not the
+  /// fastest, since a pass that happened to be undisturbed says nothing of the others. Taken in turns, so that drift
+  /// cancels.
+  private static func beside(
+    _ passes: @escaping Passes, _ others: @escaping Passes
+  ) async throws -> (slowdown: Double, variation: Double) {
+    var alone: [Duration] = []
+    var beside: [Duration] = []
+    for _ in 0..<turns {
+      alone += try await passes(passCount)
+      beside += try await withThrowingTaskGroup(of: [Duration]?.self) { group in
+        group.addTask {
+          while !Task.isCancelled { _ = try await others(4) }
+          return nil
+        }
+        group.addTask { try await passes(passCount) }
+        defer { group.cancelAll() }
+        while let result = try await group.next() { if let result { return result } }
+        throw CancellationError()
+      }
+    }
+    func sum(_ times: [Duration]) -> Double { times.reduce(0) { $0 + $1.inSeconds } }
+    return (max(1, sum(beside) / sum(alone)), variation(beside))
+  }
+
+  /// The relative standard deviation, from the middle two thirds: one pass that the system held up for long is no
+  /// measure of the others.
+  private static func variation(_ times: [Duration]) -> Double {
+    let sorted = times.map(\.inSeconds).sorted()
+    let (low, high) = (sorted[sorted.count / 6], sorted[sorted.count - 1 - sorted.count / 6])
+    return min((high - low) / 2 / sorted[sorted.count / 2], 0.5)
+  }
+
+  private static let turns = 3
+  private static let passCount = 12
+  /// Tokens of each: a usual verification set, a usual draft pass.
+  private static let passTokens = 4
+
+  private static func text(_ count: Int, _ model: ModelDescription, step: TokenID) -> [TokenID] {
+    let vocabulary = TokenID(clamping: model.vocabulary.size)
+    return (0..<TokenID(clamping: count)).map { ($0 &* step &+ 11) % vocabulary }
+  }
+
+  /// Passes over a chain below a text that is cached.
+  private var targetPasses: Passes {
+    let prefix = Self.text(128, target.model, step: 7919)
+    let draft = DraftTree(
+      tokens: Array(prefix.prefix(Self.passTokens - 1)),
+      parents: (0..<Int32(Self.passTokens - 1)).map { $0 - 1 })
+    let request = VerificationRequest(
+      session: SessionID(.max - 8), prefix: prefix, draft: draft, sampling: .greedy)
+    return { [target] count in
+      _ = try await target.verify([request])
+      var times: [Duration] = []
+      for _ in 0..<count { times.append(try await target.verify([request]).duration) }
+      return times
+    }
+  }
+
+  /// Passes over children of a text that is cached, each time others: the last ones are cached.
+  private var draftPasses: Passes {
+    let prefix = Self.text(128, draft.model, step: 7919)
+    let vocabulary = draft.model.vocabulary.size
+    return { [draft] count in
+      var times: [Duration] = []
+      for pass in 0...count {
+        let requests = (0..<Self.passTokens).map { child in
+          ExpansionRequest(
+            session: SessionID(.max - 8), prefix: prefix,
+            path: [TokenID(clamping: (pass * Self.passTokens + child) % vocabulary)], sampling: .greedy,
+            candidates: 4)
+        }
+        let pass = try await draft.expand(requests)
+        times.append(pass.duration)
+      }
+      await draft.release(SessionID(.max - 8))
+      return Array(times.dropFirst())
+    }
+  }
+}
