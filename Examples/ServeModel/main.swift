@@ -1,5 +1,6 @@
 // A server in forty lines: OpenAI's API in front of a target, and a worker that drafts for it.
 //
+//   dev/bootstrap && eval "$(dev/env)"
 //   swift run -c release example-serve TARGET.gguf DRAFT.gguf 8080
 //   curl localhost:8080/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 32}'
 //

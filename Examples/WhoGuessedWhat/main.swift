@@ -1,5 +1,6 @@
 // One generation with a draft model beside the target, and who guessed each token of it.
 //
+//   dev/bootstrap && eval "$(dev/env)"
 //   swift run -c release example-generate TARGET.gguf DRAFT.gguf "Once upon a time"
 
 import Foundation

@@ -28,10 +28,10 @@ package struct CostProfiler: Sendable {
     return CostProfile(
       name: name, hardware: hardware, source: source,
       target: CostProfile.Engine(
-        model: target.model.name, pass: CostCurve(measured: targetAlone),
+        model: target.model.name, pass: Self.usual(targetAlone, targetBeside.usual),
         prefill: try await targetPrefill(alone: targetAlone[1]!)),
       draft: CostProfile.Engine(
-        model: draft.model.name, pass: CostCurve(measured: draftAlone),
+        model: draft.model.name, pass: Self.usual(draftAlone, draftBeside.usual),
         prefill: try await draft.measureReading(of: Self.promptTokens)
           / min(Self.promptTokens, draft.model.contextLength - 1)),
       contention: targetBeside.slowdown, draftContention: draftBeside.slowdown,
@@ -54,12 +54,12 @@ package struct CostProfiler: Sendable {
   /// Runs so many passes and says how long each took.
   private typealias Passes = @Sendable (_ count: Int) async throws -> [Duration]
 
-  /// How much longer one engine's passes take while the other never rests, and how much they then vary. Means, not the
-  /// fastest, since a pass that happened to be undisturbed says nothing of the others. Taken in turns, so that drift
-  /// cancels.
+  /// How much longer one engine's passes take while the other never rests, how much they then vary, and how far the mean of
+  /// undisturbed ones is above the fastest. Means, since a pass that happened to be fast says nothing of the others. Taken
+  /// in turns, so that drift cancels.
   private static func beside(
     _ passes: @escaping Passes, _ others: @escaping Passes
-  ) async throws -> (slowdown: Double, variation: Double) {
+  ) async throws -> (slowdown: Double, variation: Double, usual: Double) {
     var alone: [Duration] = []
     var beside: [Duration] = []
     for _ in 0..<turns {
@@ -75,8 +75,17 @@ package struct CostProfiler: Sendable {
         throw CancellationError()
       }
     }
-    func sum(_ times: [Duration]) -> Double { times.reduce(0) { $0 + $1.inSeconds } }
-    return (max(1, sum(beside) / sum(alone)), variation(beside))
+    func mean(_ times: [Duration]) -> Double {
+      times.reduce(0) { $0 + $1.inSeconds } / Double(times.count)
+    }
+    return (
+      max(1, mean(beside) / mean(alone)), variation(beside), max(1, mean(alone) / alone.min()!.inSeconds)
+    )
+  }
+
+  /// How long passes usually take: `measureCosts` tells the fastest of each size.
+  private static func usual(_ fastest: [Int: Duration], _ ratio: Double) -> CostCurve {
+    CostCurve(measured: fastest.mapValues { $0 * ratio })
   }
 
   /// The relative standard deviation, from the middle two thirds: one pass that the system held up for long is no

@@ -61,6 +61,11 @@ public struct ControllerHost: Sendable {
     try settings.listen?.requireFree()
     let target = try await settings.target()
     defer { target.shutDown() }
+    guard target.capabilities.drafts == .trees || !settings.speculates else {
+      throw ServingError(
+        .unsupportedEngine, "the engine of \(target.model.name) verifies chains only, and guesses are trees",
+        hint: "serve it without workers and without a draft model")
+    }
     let targetCost =
       settings.speculates
       ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()

@@ -6,7 +6,7 @@ public typealias ServingError = Failure<ServingErrorCode>
 /// The kinds of `ServingError`.
 public struct ServingErrorCode: Hashable, Sendable {
   private enum Raw: Hashable, Sendable {
-    case cannotListen, differentVocabularies, noWorker, promptTooLong, stopped
+    case cannotListen, differentVocabularies, noWorker, promptTooLong, stopped, unsupportedEngine
   }
   private var raw: Raw
 
@@ -20,4 +20,6 @@ public struct ServingErrorCode: Hashable, Sendable {
   public static let promptTooLong = ServingErrorCode(raw: .promptTooLong)
   /// A part that was to run ended.
   public static let stopped = ServingErrorCode(raw: .stopped)
+  /// The engine cannot do what it is needed for.
+  public static let unsupportedEngine = ServingErrorCode(raw: .unsupportedEngine)
 }

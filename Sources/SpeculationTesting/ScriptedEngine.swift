@@ -38,7 +38,7 @@ public struct ScriptedTiming: Sendable {
 
 extension EngineCapabilities {
   /// A script keeps to no grammar.
-  static let scripted = EngineCapabilities(
+  public static let scripted = EngineCapabilities(
     drafts: .trees, sampling: .keyed, isDeterministic: true, margins: true, logprobs: true, grammars: false)
 }
 

@@ -12,7 +12,8 @@ public struct ScriptedTarget: TargetModel {
 
   public var tokenizer: any Tokenizer { ScriptedTokenizer(vocabularySize: script.vocabularySize) }
 
-  public var capabilities: EngineCapabilities { .scripted }
+  /// What it says of itself; it can do all of that whatever it says.
+  public var capabilities = EngineCapabilities.scripted
 
   public init(
     _ script: ScriptedModel, cache: ScriptedCache = ScriptedCache(), timing: ScriptedTiming = ScriptedTiming()

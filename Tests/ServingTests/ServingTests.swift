@@ -99,6 +99,16 @@ struct ServingTests {
       try await ControllerHost.run(settings) { _ in }
     }
     #expect(vocabularies?.code == .differentVocabularies)
+    var chains = Self.controller()
+    chains.target = {
+      var target = ScriptedTarget(Self.script, timing: Self.timing)
+      target.capabilities.drafts = .chains
+      return target
+    }
+    let unsupported = await #expect(throws: ServingError.self) {
+      try await ControllerHost.run(chains) { _ in }
+    }
+    #expect(unsupported?.code == .unsupportedEngine)
     try await ControllerHost.run(Self.controller()) { host in
       let taken = HostPort(host: "127.0.0.1", port: try await host.listener!.boundPort)
       let error = await #expect(throws: ServingError.self) {
