@@ -11,10 +11,23 @@ import WideArea
 /// thing is taken from the benchmark itself: plain decoding's time per token scales T(n), since the contexts of
 /// real prompts are longer than the measurement's. So plain is exact by construction, and no evidence.
 package struct BenchmarkPrediction: Sendable {
+  package struct Figures: Sendable {
+    package var millisecondsPerToken: Double
+    package var tokensPerStep: Double
+    /// Guesses that a target pass checks.
+    package var guessesPerStep: Double
+
+    init(_ millisecondsPerToken: Double, _ statistics: SessionStatistics) {
+      self.millisecondsPerToken = millisecondsPerToken
+      tokensPerStep = statistics.tokensPerStep
+      guessesPerStep = Double(statistics.verifiedNodes) / Double(max(1, statistics.steps))
+    }
+  }
+
   package struct Row: Sendable {
     package var configuration: BenchmarkConfiguration
-    package var measured: (millisecondsPerToken: Double, tokensPerStep: Double)
-    package var simulated: (millisecondsPerToken: Double, tokensPerStep: Double)
+    package var measured: Figures
+    package var simulated: Figures
 
     /// Simulated against measured time, 0 for equal.
     package var error: Double { simulated.millisecondsPerToken / measured.millisecondsPerToken - 1 }
@@ -55,8 +68,8 @@ package struct BenchmarkPrediction: Sendable {
       let result = Simulation.run(plan, source)
       return Row(
         configuration: configuration,
-        measured: (summary.millisecondsPerToken, summary.statistics.tokensPerStep),
-        simulated: (result.millisecondsPerToken, result.tokensPerStep))
+        measured: Figures(summary.millisecondsPerToken, summary.statistics),
+        simulated: Figures(result.millisecondsPerToken, result.statistics))
     }
   }
 
@@ -68,6 +81,7 @@ package struct BenchmarkPrediction: Sendable {
   package var text: String {
     var table = TextTable([
       "configuration", "measured ms/token", "simulated", "difference", "measured tokens/step", "simulated",
+      "measured guesses/step", "simulated",
     ])
     for row in rows {
       table.add([
@@ -76,6 +90,7 @@ package struct BenchmarkPrediction: Sendable {
         row.configuration.mode == .plain
           ? "(scale)" : (row.error >= 0 ? "+" : "") + (row.error * 100).fixed(1) + "%",
         row.measured.tokensPerStep.fixed(2), row.simulated.tokensPerStep.fixed(2),
+        row.measured.guessesPerStep.fixed(2), row.simulated.guessesPerStep.fixed(2),
       ])
     }
     let errors = self.errors
@@ -99,6 +114,8 @@ package struct BenchmarkPrediction: Sendable {
         "simulated_ms_per_token": row.simulated.millisecondsPerToken,
         "measured_tokens_per_step": row.measured.tokensPerStep,
         "simulated_tokens_per_step": row.simulated.tokensPerStep,
+        "measured_guesses_per_step": row.measured.guessesPerStep,
+        "simulated_guesses_per_step": row.simulated.guessesPerStep,
       ]
     }
   }
