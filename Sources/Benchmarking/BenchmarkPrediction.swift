@@ -45,7 +45,11 @@ package struct BenchmarkPrediction: Sendable {
     let source = TokenSource(
       texts: texts, vocabularySize: vocabularySize, elsewhere: texts.flatMap(\.drafts), seed: 1)
     let plain = summaries.plain?.millisecondsPerToken ?? profile.target.pass.seconds(for: 1)! * 1000
-    let scale = plain / 1000 / profile.target.pass.seconds(for: 1)!
+    let single =
+      profile.target.pass.seconds(for: 1)!
+      + profile.target.attention.perToken.inSeconds
+      * (Self.meanContext(texts) - Double(profile.target.attention.measuredAt))
+    let scale = plain / 1000 / single
     let target = CostCurve(
       measured: Dictionary(
         uniqueKeysWithValues: profile.target.pass.points.map { ($0.size, $0.duration * scale) }))
@@ -63,6 +67,9 @@ package struct BenchmarkPrediction: Sendable {
       plan.targetPrefillPerToken = cache.targetKeeps ? .zero : profile.target.prefill
       plan.sharesPrompts = false
       plan.variation = profile.variation
+      plan.targetAttention = profile.target.attention
+      plan.targetAttention.perToken = profile.target.attention.perToken * scale
+      plan.draftAttention = profile.draft.attention
       plan.contention = profile.contention
       plan.draftContention = profile.draftContention
       let result = Simulation.run(plan, source)
@@ -71,6 +78,15 @@ package struct BenchmarkPrediction: Sendable {
         measured: Figures(summary.millisecondsPerToken, summary.statistics),
         simulated: Figures(result.millisecondsPerToken, result.statistics))
     }
+  }
+
+  /// Tokens of text before a token of an answer, on average.
+  private static func meanContext(_ texts: [TokenSource.Text]) -> Double {
+    let tokens = texts.reduce(0) { $0 + $1.answer.count }
+    let before = texts.reduce(0.0) {
+      $0 + Double($1.answer.count) * (Double($1.prompt.count) + Double($1.answer.count) / 2)
+    }
+    return before / Double(max(1, tokens))
   }
 
   /// Absolute errors of all rows but plain, ascending.

@@ -29,11 +29,13 @@ package struct CostProfiler: Sendable {
       name: name, hardware: hardware, source: source,
       target: CostProfile.Engine(
         model: target.model.name, pass: Self.usual(targetAlone, targetBeside.usual),
-        prefill: try await targetPrefill(alone: targetAlone[1]!)),
+        prefill: try await targetPrefill(alone: targetAlone[1]!),
+        attention: try await Self.attention(target, targetAlone)),
       draft: CostProfile.Engine(
         model: draft.model.name, pass: Self.usual(draftAlone, draftBeside.usual),
         prefill: try await draft.measureReading(of: Self.promptTokens)
-          / min(Self.promptTokens, draft.model.contextLength - 1)),
+          / min(Self.promptTokens, draft.model.contextLength - 1),
+        attention: try await Self.attention(draft, draftAlone)),
       contention: targetBeside.slowdown, draftContention: draftBeside.slowdown,
       variation: PassVariation(target: targetBeside.variation, draft: draftBeside.variation))
   }
@@ -50,6 +52,21 @@ package struct CostProfiler: Sendable {
     await target.discard(session)
     return max(.zero, pass.duration - single) / count
   }
+
+  /// What each token of a text adds for each token of a pass: from passes over a few tokens below a longer text.
+  private static func attention(_ engine: any Engine, _ short: [Int: Duration]) async throws -> AttentionCost
+  {
+    var cost = AttentionCost.none
+    let longer = min(longText, engine.model.contextLength - 16) - cost.measuredAt
+    guard longer > 0 else { return cost }
+    let long = try await engine.measureCosts(
+      maxBatch: passTokens, budget: .seconds(3), contextLength: longer + cost.measuredAt)
+    guard let a = short[passTokens], let b = long[passTokens], b > a else { return cost }
+    cost.perToken = (b - a) / (passTokens * longer)
+    return cost
+  }
+
+  private static let longText = 640
 
   /// Runs so many passes and says how long each took.
   private typealias Passes = @Sendable (_ count: Int) async throws -> [Duration]

@@ -54,12 +54,12 @@ extension ServingMachine {
       switch growth {
       case .granted: members.append(id)
       case .waits(let preempted):
+        // None of them is a member: the last admitted make room, and turns go the other way.
         for other in preempted {
           sessions[other].preemptions += 1
           actions.append(.note(other, .preempted))
           actions.append(.release(other))
         }
-        members.removeAll { preempted.contains($0) }
       }
     }
     if members.isEmpty, let retry = health.nextRetry, !admission.isRunning(retry) {

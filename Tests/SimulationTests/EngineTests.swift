@@ -187,6 +187,25 @@ struct EngineTests {
 }
 
 struct MatchChainTests {
+  /// Below a longer text each token of a pass has more to attend to, guesses as well.
+  @Test func longerTextsTakeLonger() {
+    let source = TokenSource(MatchChain(afterHit: 0.8, afterMiss: 0.8), texts: 1, length: 400, seed: 2)
+    var plan = SimulationPlan(settings: .plain, targetCost: CostCurve(measured: [1: .milliseconds(30)]))
+    let flat = Simulation.run(plan, source).millisecondsPerToken
+    plan.targetAttention = AttentionCost(perToken: .microseconds(10), measuredAt: 128)
+    let added = Simulation.run(plan, source).millisecondsPerToken - flat
+    let prompt = source.texts[0].prompt.count
+    // The passes after the first, whose texts grow by one token each.
+    let expected = 0.01 * (Double(prompt) + Double(source.texts[0].answer.count) / 2 - 128)
+    #expect(abs(added - expected) < 0.02, "\(added), not \(expected)")
+    var wan = EngineTests.wan(60)
+    let quick = Simulation.run(wan, source)
+    wan.draftAttention = AttentionCost(perToken: .microseconds(100), measuredAt: 1)
+    let slow = Simulation.run(wan, source)
+    #expect(slow.statistics.workerExpansions < quick.statistics.workerExpansions)
+    #expect(slow.millisecondsPerToken > quick.millisecondsPerToken)
+  }
+
   /// A chain fitted to texts that a chain made is that chain.
   @Test func fittingFindsTheChain() {
     let chain = MatchChain(afterHit: 0.9, afterMiss: 0.6, spread: 0.5, candidates: 8)

@@ -153,7 +153,7 @@ struct ScenarioTests {
       name: "n", hardware: "h", source: "s",
       target: CostProfile.Engine(
         model: "t", pass: CostCurve(measured: [1: .milliseconds(30), 8: .milliseconds(40)]),
-        prefill: .microseconds(500)),
+        prefill: .microseconds(500), attention: AttentionCost(perToken: .nanoseconds(8500))),
       draft: CostProfile.Engine(
         model: "d", pass: CostCurve(measured: [1: .milliseconds(5)]), prefill: .zero),
       contention: 1.25, draftContention: 1.5, variation: PassVariation(target: 0.05, draft: 0.125))

@@ -7,6 +7,7 @@ extension Simulation {
     var tokens = 0
     var budget = pass.prefillBudget
     var read = 0
+    var attention: Int64 = 0
     controllers[controller].pass.removeAll(keepingCapacity: true)
     for part in pass.parts {
       let index = Int(part.session.rawValue)
@@ -23,7 +24,11 @@ extension Simulation {
       requests[index].cached += piece
       let isRead = piece == missing
       requests[index].isRead = isRead
-      if isRead { tokens += part.set.tokens.count + 1 }
+      if isRead {
+        tokens += part.set.tokens.count + 1
+        attention += plan.targetAttention.nanoseconds(
+          tokens: part.set.tokens.count + 1, context: part.prefix.count)
+      }
       controllers[controller].pass.append((part.session, part.set, isRead))
     }
     // Within a pass nobody finds what it is about to read.
@@ -34,6 +39,7 @@ extension Simulation {
     }
     var time = targetNanoseconds.time(
       tokens, reading: read, perToken: plan.targetPrefillPerToken.wholeNanoseconds)
+    time = max(1, time + attention)
     let isContended = controllers[controller].homeAnswer != nil || workers.contains(where: \.isBusy)
     if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }
     time = noise.vary(time, by: plan.variation.target)
@@ -102,15 +108,20 @@ extension Simulation {
       preconditionFailure("a session drafts at home without a draft model")
     }
     var unread = 0
-    for task in tasks where !requests[Int(task.session.rawValue)].isReadAtHome {
+    var attention: Int64 = 0
+    for task in tasks {
+      attention += plan.draftAttention.nanoseconds(tokens: 1, context: task.prefix.count)
+      if requests[Int(task.session.rawValue)].isReadAtHome { continue }
       requests[Int(task.session.rawValue)].isReadAtHome = true
       unread += task.prefix.count - 1
     }
     let time =
       noise.vary(
         besideTarget(
-          homeNanoseconds.time(
-            tasks.count, reading: unread, perToken: plan.homePrefillPerToken.wholeNanoseconds)),
+          max(
+            1,
+            homeNanoseconds.time(
+              tasks.count, reading: unread, perToken: plan.homePrefillPerToken.wholeNanoseconds) + attention)),
         by: plan.variation.draft)
     var answer: [Distribution] = []
     answer.reserveCapacity(tasks.count)

@@ -138,8 +138,11 @@ extension Simulation {
 
   private mutating func expand(_ tasks: [DraftTask<WorkerMachine.NodeID>], worker: Int) {
     var unread = 0
+    var attention: Int64 = 0
     var last: SessionID?
-    for task in tasks where task.sequence != last {
+    for task in tasks {
+      attention += plan.draftAttention.nanoseconds(tokens: 1, context: task.prefix.count)
+      if task.sequence == last { continue }
       last = task.sequence
       unread += workers[worker].cache.guess(
         from: task.sequence, count: task.prefix.count, depth: task.path.count)
@@ -147,8 +150,11 @@ extension Simulation {
     let time =
       noise.vary(
         besideTarget(
-          workers[worker].nanoseconds.time(
-            tasks.count, reading: unread, perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds)),
+          max(
+            1,
+            workers[worker].nanoseconds.time(
+              tasks.count, reading: unread,
+              perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds) + attention)),
         by: plan.variation.draft)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
     for task in tasks {

@@ -50,6 +50,9 @@ public struct SimulationPlan: Sendable {
   public var contention: Double
   /// The same for a draft pass while a target pass is under way.
   public var draftContention: Double = 1
+  /// What longer texts add to passes of the target, and of draft models.
+  public var targetAttention = AttentionCost.none
+  public var draftAttention = AttentionCost.none
   /// What chance adds to passes, drawn anew for each.
   public var variation = PassVariation.steady
   /// Time between a target pass and the next that the controller itself needs.

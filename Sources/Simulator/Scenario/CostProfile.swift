@@ -9,11 +9,16 @@ public struct CostProfile: Sendable, Hashable {
     public var pass: CostCurve
     /// What each token of a prompt costs.
     public var prefill: Duration
+    /// What longer texts add to its passes.
+    public var attention: AttentionCost
 
-    public init(model: String, pass: CostCurve, prefill: Duration) {
+    public init(
+      model: String, pass: CostCurve, prefill: Duration, attention: AttentionCost = .none
+    ) {
       self.model = model
       self.pass = pass
       self.prefill = prefill
+      self.attention = attention
     }
 
     /// Passes over so many tokens read as fast as any.
@@ -64,7 +69,9 @@ public struct CostProfile: Sendable, Hashable {
         uniqueKeysWithValues: a.pass.points.map { size, time in
           (size, b.pass.seconds(for: size).map { (time + Duration(inSeconds: $0)) / 2 } ?? time)
         })
-      return Engine(model: a.model, pass: CostCurve(measured: points), prefill: (a.prefill + b.prefill) / 2)
+      return Engine(
+        model: a.model, pass: CostCurve(measured: points), prefill: (a.prefill + b.prefill) / 2,
+        attention: AttentionCost(perToken: (a.attention.perToken + b.attention.perToken) / 2))
     }
     return CostProfile(
       name: name, hardware: hardware, source: source, target: mean(target, other.target),
@@ -81,6 +88,8 @@ public struct CostProfile: Sendable, Hashable {
       /// Milliseconds by number of tokens.
       var passMilliseconds: [String: Double]
       var prefillMillisecondsPerToken: Double?
+      /// For each token of a pass and each token of text beyond 128.
+      var attentionNanoseconds: Double?
     }
     var format: String
     var version: Int
@@ -105,7 +114,9 @@ public struct CostProfile: Sendable, Hashable {
           uniqueKeysWithValues: engine.pass.points.map {
             ("\($0.size)", ($0.duration.inMilliseconds * 1000).rounded() / 1000)
           }),
-        prefillMillisecondsPerToken: (engine.prefill.inMilliseconds * 1000).rounded() / 1000)
+        prefillMillisecondsPerToken: (engine.prefill.inMilliseconds * 1000).rounded() / 1000,
+        attentionNanoseconds: engine.attention == .none
+          ? nil : Double(engine.attention.perToken.wholeNanoseconds))
     }
     let file = File(
       format: Self.format, version: Self.version, name: name, hardware: hardware, source: source,
@@ -150,8 +161,14 @@ public struct CostProfile: Sendable, Hashable {
       guard (0...10_000).contains(prefill) else {
         throw RecordingError(path, "\(name): prefill must be between 0 and 10000 ms a token, not \(prefill)")
       }
+      let attention = engine.attentionNanoseconds ?? 0
+      guard (0...1e6).contains(attention) else {
+        throw RecordingError(
+          path, "\(name): attention must be between 0 and 1000000 ns a token of text, not \(attention)")
+      }
       return Engine(
-        model: engine.model, pass: CostCurve(measured: points), prefill: Duration(inSeconds: prefill / 1000))
+        model: engine.model, pass: CostCurve(measured: points), prefill: Duration(inSeconds: prefill / 1000),
+        attention: AttentionCost(perToken: .nanoseconds(Int64(attention))))
     }
     let (contention, draftContention) = (file.contention ?? 1, file.draftContention ?? 1)
     guard (1...10).contains(contention), (1...10).contains(draftContention) else {

@@ -42,6 +42,8 @@ struct SetupReader {
     plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
     plan.draftContention = try root.number("draft-contention", in: 1...10) ?? profile?.draftContention ?? 1
     plan.variation = profile?.variation ?? .steady
+    plan.targetAttention = target.attention
+    plan.draftAttention = draft.attention
     plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
     plan.livenessTimeout =
       try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
