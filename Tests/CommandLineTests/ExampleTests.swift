@@ -39,7 +39,7 @@ struct ExampleTests {
 
   @Test(arguments: ["example-serve", "example-generate"])
   func wrongArgumentsAreSaid(program: String) async throws {
-    let result = await try RunningProgram(program: program, ["one"]).result()
+    let result = try await RunningProgram(program: program, ["one"]).result()
     #expect(result.status == 64 && result.output.hasPrefix("usage: \(program)"))
   }
 }
