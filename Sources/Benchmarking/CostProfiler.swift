@@ -46,8 +46,8 @@ package struct CostProfiler: Sendable {
     let count = min(Self.promptTokens, target.model.contextLength - 2)
     let pass = try await target.verify([
       VerificationRequest(
-        session: session, prefix: Self.text(count + 1, target.model, step: 104_729), draft: DraftTree(),
-        sampling: .greedy)
+        session: session, prefix: CostMeasurement.text(count + 1, of: target.model, step: 104_729),
+        draft: DraftTree(), sampling: .greedy)
     ])
     await target.discard(session)
     return max(.zero, pass.duration - single) / count
@@ -83,7 +83,7 @@ package struct CostProfiler: Sendable {
       alone += try await passes(passCount)
       beside += try await withThrowingTaskGroup(of: [Duration]?.self) { group in
         group.addTask {
-          while !Task.isCancelled { _ = try await others(4) }
+          while !Task.isCancelled { _ = try await others(passTokens) }
           return nil
         }
         group.addTask { try await passes(passCount) }
@@ -118,14 +118,9 @@ package struct CostProfiler: Sendable {
   /// Tokens of each: a usual verification set, a usual draft pass.
   private static let passTokens = 4
 
-  private static func text(_ count: Int, _ model: ModelDescription, step: TokenID) -> [TokenID] {
-    let vocabulary = TokenID(clamping: model.vocabulary.size)
-    return (0..<TokenID(clamping: count)).map { ($0 &* step &+ 11) % vocabulary }
-  }
-
   /// Passes over a chain below a text that is cached.
   private var targetPasses: Passes {
-    let prefix = Self.text(128, target.model, step: 7919)
+    let prefix = CostMeasurement.text(128, of: target.model)
     let draft = DraftTree(
       tokens: Array(prefix.prefix(Self.passTokens - 1)),
       parents: (0..<Int32(Self.passTokens - 1)).map { $0 - 1 })
@@ -141,7 +136,7 @@ package struct CostProfiler: Sendable {
 
   /// Passes over children of a text that is cached, each time others: the last ones are cached.
   private var draftPasses: Passes {
-    let prefix = Self.text(128, draft.model, step: 7919)
+    let prefix = CostMeasurement.text(128, of: draft.model)
     let vocabulary = draft.model.vocabulary.size
     return { [draft] count in
       var times: [Duration] = []

@@ -41,10 +41,11 @@ public enum CostMeasurement {
     return fastest
   }
 
-  /// A text that stands for any other: the time does not depend on which tokens they are.
-  package static func text(_ count: Int, of model: ModelDescription) -> [TokenID] {
+  /// A text that stands for any other: the time does not depend on which tokens they are. Another step gives one that no
+  /// engine holds.
+  package static func text(_ count: Int, of model: ModelDescription, step: TokenID = 7919) -> [TokenID] {
     let vocabulary = TokenID(clamping: model.vocabulary.size)
-    return (0..<TokenID(clamping: count)).map { ($0 &* 7919 &+ 13) % vocabulary }
+    return (0..<TokenID(clamping: count)).map { ($0 &* step &+ 13) % vocabulary }
   }
 
   static let session = SessionID(.max)
