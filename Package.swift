@@ -240,6 +240,14 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
+    // One declaration of a setting makes its flag, variable, key of the configuration file, limits, help and errors.
+    .target(
+      name: "CommandSettings",
+      dependencies: [
+        "Console", "Spelling", "StrictYAML",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
     // Measures a pair of models: configurations side by side, costs of passes, recordings.
     .target(
       name: "Benchmarking",
@@ -259,7 +267,7 @@ let package = Package(
     .executableTarget(
       name: "wanspec",
       dependencies: [
-        "Console", "Benchmarking", "ScenarioReports",
+        "CommandSettings", "Console", "Benchmarking", "ScenarioReports",
         "Spelling", "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
         "Serving",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
@@ -310,7 +318,7 @@ let package = Package(
     .testTarget(
       name: "DraftExchangeTests",
       dependencies: [
-        "DraftExchange", "Credentials", "NetworkTesting", "SpeculationTesting",
+        "SplitMix", "DraftExchange", "Credentials", "NetworkTesting", "Serving", "SpeculationTesting",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
@@ -322,7 +330,7 @@ let package = Package(
     .testTarget(
       name: "CredentialsTests",
       dependencies: [
-        "Credentials", "NetworkTesting",
+        "SplitMix", "Credentials", "NetworkTesting",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -364,7 +372,7 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl", "SpeculationTesting",
+        "SplitMix", "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl", "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -17,13 +17,13 @@ guard arguments.count == 4 else {
 
 let settings = ControllerHost.Settings(
   target: { try await LlamaEngine.load(path: arguments[1]) },
-  home: { try await LlamaEngine.load(path: arguments[2]) })
+  local: { try await LlamaEngine.load(path: arguments[2]) })
 
 try await ControllerHost.run(settings) { host in
   let prompt = try host.target.tokenizer.encode(arguments[3], addSpecial: true, parseSpecial: false)
   let request = GenerationRequest(
     prompt: prompt, maxTokens: 48,
-    speculation: SpeculationByHand().settings(for: .localSequential, hasHome: true))
+    speculation: SpeculationByHand().settings(for: .localSequential, hasLocal: true))
   var text = TextStream(host.target.tokenizer)
   for try await event in await host.node.generate(request) {
     switch event {

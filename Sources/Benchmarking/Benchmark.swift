@@ -24,7 +24,7 @@ package struct BenchmarkConfiguration: Sendable, Hashable {
     self.byHand = byHand
   }
 
-  package func settings(hasHome: Bool) -> SpeculationSettings { byHand.settings(for: mode, hasHome: hasHome) }
+  package func settings(hasLocal: Bool) -> SpeculationSettings { byHand.settings(for: mode, hasLocal: hasLocal) }
 }
 
 /// What one configuration made of one prompt.
@@ -156,7 +156,7 @@ package struct Benchmark: Sendable {
     let hello = try tokens(of: prompt)
     let plain = BenchmarkConfiguration(name: "warm-up", mode: .plain)
     _ = try await generate(plain, prompt, hello, limit: 8) { _ in }
-    if host.home != nil {
+    if host.local != nil {
       let local = BenchmarkConfiguration(name: "warm-up", mode: .localParallel)
       _ = try await generate(local, prompt, hello, limit: 24) { _ in }
     }
@@ -170,7 +170,7 @@ package struct Benchmark: Sendable {
     let stream = await host.node.generate(
       GenerationRequest(
         prompt: tokens, sampling: sampling, maxTokens: limit ?? maxTokens,
-        speculation: configuration.settings(hasHome: host.home != nil)))
+        speculation: configuration.settings(hasLocal: host.local != nil)))
     var committed: [SessionMachine.CommittedToken] = []
     for try await event in stream {
       switch event {

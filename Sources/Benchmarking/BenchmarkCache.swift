@@ -15,7 +15,7 @@ package enum BenchmarkCache: String, CaseIterable, Sendable {
 
   /// Whether the target keeps texts of sessions that are over.
   package var targetKeeps: Bool { self != .cold }
-  /// Whether draft models do, at home and at the worker.
+  /// Whether draft models do, the local one and the worker's.
   package var draftKeeps: Bool { self == .warm }
 
   /// For tables.
@@ -44,7 +44,7 @@ extension Benchmark {
       _ = try await generate(plain, prompt, tokens, limit: 2) { _ in }
     case .warm:
       let modes: Set<GenerationMode> = Set(configurations.map(\.mode))
-      if host.home != nil {
+      if host.local != nil {
         let local = BenchmarkConfiguration(name: "warm-up", mode: .localParallel)
         _ = try await generate(local, prompt, tokens) { _ in }
       } else if !modes.contains(.wan) {

@@ -57,7 +57,7 @@ package struct BenchmarkPrediction: Sendable {
       let configuration = summary.configuration
       let link = LinkModel(roundTripMilliseconds: configuration.roundTrip?.inMilliseconds ?? 0)
       var plan = SimulationPlan(
-        settings: configuration.settings(hasHome: true), targetCost: target, homeCost: profile.draft.pass,
+        settings: configuration.settings(hasLocal: true), targetCost: target, localCost: profile.draft.pass,
         workers: [
           SimulationPlan.Worker(
             limits: configuration.byHand.usesAutopilot ? Autopilot.limits : DraftLimits(),

@@ -65,7 +65,7 @@ extension BenchmarkSummary {
       "event": "summary", "configuration": configuration.name, "mode": configuration.mode.rawValue,
       "prompts": Set(rows.map(\.prompt.id)).count, "rows": rows.count, "tokens": statistics.tokens,
       "tokens_per_step": statistics.tokensPerStep,
-      "controller_draft_passes_per_token": statistics.homeExpansionsPerToken,
+      "controller_draft_passes_per_token": statistics.localExpansionsPerToken,
       "worker_expansions": statistics.workerExpansions, "wasted_share": statistics.wastedShare,
       "bubble_rate": statistics.bubbleRate, "same": same, "near_ties": nearTies.count,
       "different": differences.count,

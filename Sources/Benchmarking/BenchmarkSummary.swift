@@ -96,8 +96,8 @@ extension [BenchmarkSummary] {
 
   /// Share of local parallel's controller draft passes that `summary` saves.
   package func workMoved(_ summary: BenchmarkSummary) -> Double? {
-    guard let parallel = localParallel?.statistics.homeExpansionsPerToken, parallel > 0 else { return nil }
-    return 1 - summary.statistics.homeExpansionsPerToken / parallel
+    guard let parallel = localParallel?.statistics.localExpansionsPerToken, parallel > 0 else { return nil }
+    return 1 - summary.statistics.localExpansionsPerToken / parallel
   }
 
   package func table() -> TextTable {
@@ -112,7 +112,7 @@ extension [BenchmarkSummary] {
         plain.map { summary.speed(against: $0).fixed(2) + "x" } ?? "-",
         summary.configuration.mode == .plain
           ? "-" : plain.flatMap { summary.worstSpeed(against: $0) }.map { $0.speed.fixed(2) + "x" } ?? "-",
-        statistics.tokensPerStep.fixed(2), statistics.homeExpansionsPerToken.fixed(2),
+        statistics.tokensPerStep.fixed(2), statistics.localExpansionsPerToken.fixed(2),
         summary.configuration.mode == .plain
           ? "-" : workMoved(summary).map { (100 * $0).fixed(0) + "%" } ?? "-",
         summary.bytesPerToken?.fixed(0) ?? "-", summary.sameText,

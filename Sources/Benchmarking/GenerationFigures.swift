@@ -30,12 +30,12 @@ package struct GenerationFigures: Sendable {
         + "\(summary.timeToFirstToken?.inMilliseconds.fixed(0) ?? "-") ms; ended by \(summary.reason.name)")
     lines.append(
       "\(s.steps) target passes, \(s.tokensPerStep.fixed(2)) tokens/step; "
-        + "\(s.acceptedRemote) remote + \(s.acceptedHome) local guesses accepted, "
+        + "\(s.acceptedRemote) remote + \(s.acceptedLocal) local guesses accepted, "
         + (s.acceptedLookup > 0 ? "\(s.acceptedLookup) from the text, " : "")
         + "\(s.fromTarget) from the target"
     )
     lines.append(
-      "controller draft passes/token \(s.homeExpansionsPerToken.fixed(2)); worker expansions "
+      "controller draft passes/token \(s.localExpansionsPerToken.fixed(2)); worker expansions "
         + "\(s.workerExpansions), wasted \((100 * s.wastedShare).fixed(0))%; bubbles \((100 * s.bubbleRate).fixed(0))%; "
         + "drafting paused \((100 * s.pausedShare).fixed(0))%"
     )
@@ -57,10 +57,10 @@ package struct GenerationFigures: Sendable {
     var object: [String: any Sendable] = [
       "finish_reason": summary.reason.name, "tokens": s.tokens, "prompt_tokens": summary.promptTokens,
       "steps": s.steps, "tokens_per_step": s.tokensPerStep, "accepted_remote": s.acceptedRemote,
-      "accepted_home": s.acceptedHome, "accepted_lookup": s.acceptedLookup, "from_target": s.fromTarget,
+      "accepted_home": s.acceptedLocal, "accepted_lookup": s.acceptedLookup, "from_target": s.fromTarget,
       "bubble_rate": s.bubbleRate,
-      "controller_draft_passes": s.homeExpansions,
-      "controller_draft_passes_per_token": s.homeExpansionsPerToken,
+      "controller_draft_passes": s.localExpansions,
+      "controller_draft_passes_per_token": s.localExpansionsPerToken,
       "paused_steps": s.pausedSteps, "worker_expansions": s.workerExpansions, "wasted_share": s.wastedShare,
       "decode_ms": summary.decodeTime.inMilliseconds,
     ]

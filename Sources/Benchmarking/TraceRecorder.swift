@@ -52,13 +52,13 @@ package struct TraceRecorder: Sendable {
     do {
       try await orInterrupted {
         try await ControllerHost.run(settings) { host in
-          guard let home = host.home, let target = host.target as? any TargetModel & DraftModel else {
+          guard let local = host.local, let target = host.target as? any TargetModel & DraftModel else {
             preconditionFailure("a recording needs a draft model and a target that says what it expects")
           }
           described.withLock { $0 = host.target.model }
           for (index, prompt) in missing.enumerated() {
             report(prompts.count - missing.count + index, prompts.count, prompt.id)
-            let text = try await record(prompt, host.node, target, home, number: UInt64(index))
+            let text = try await record(prompt, host.node, target, local, number: UInt64(index))
             if let text { finished.withLock { $0.append(text) } }
           }
         }

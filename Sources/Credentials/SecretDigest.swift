@@ -18,7 +18,7 @@ public struct SecretDigest: Sendable, CustomStringConvertible {
   }
 
   /// The inverse of ``description``.
-  init?(description: String) {
+  package init?(description: String) {
     guard description.hasPrefix("sha256:") else { return nil }
     self.init(hex: description.dropFirst("sha256:".count))
   }

@@ -7,8 +7,6 @@ import Synchronization
 struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
   /// Time for the last status to reach the worker before its connection is closed under it.
   private static let closingGrace = TimeAmount.seconds(1)
-  /// Bytes of one frame, unless a single message is longer.
-  private static let frameBudget = 256 << 10
 
   let configuration: WorkerListener.Configuration
   let registry: WorkerRegistry
@@ -213,13 +211,7 @@ struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
   ) async throws {
     try await response.write(Handshake.welcome(introduction(to: worker), configuration.vocabulary))
     let codec = ControllerCodec(limits: configuration.limits, vocabularySize: configuration.vocabulary.size)
-    for await _ in worker.outbox.wakeups {
-      while true {
-        let items = worker.outbox.take(budget: Self.frameBudget)
-        if items.isEmpty { break }
-        try await response.write(contentsOf: codec.frames(items))
-      }
-    }
+    try await worker.outbox.forEachBatch { try await response.write(contentsOf: codec.frames($0)) }
     throw CancellationError()
   }
 

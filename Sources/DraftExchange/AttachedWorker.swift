@@ -128,19 +128,3 @@ final class AttachedWorker: Sendable {
     throw try await ending.value
   }
 }
-
-extension ControllerMessage {
-  var session: SessionID {
-    switch self {
-    case .open(let session, _, _, _), .commit(let session, _, _, _), .close(let session): session
-    }
-  }
-}
-
-extension WorkerMessage {
-  var session: SessionID {
-    switch self {
-    case .expansion(let session, _), .declined(let session, _): session
-    }
-  }
-}

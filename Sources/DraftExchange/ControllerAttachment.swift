@@ -16,8 +16,6 @@ import Synchronization
 
 /// One attempt of a worker to attach to its controller, and the attachment that comes of it.
 final class ControllerAttachment: Sendable {
-  /// Bytes of one frame, unless a single message is longer.
-  private static let frameBudget = 256 << 10
   /// Time for a goodbye to leave before the connection is closed.
   private static let goodbyeGrace = Duration.milliseconds(100)
 
@@ -210,13 +208,9 @@ final class ControllerAttachment: Sendable {
 
   private func write(to writer: RPCWriter<Wanspec_V1_WorkerFrame>) async throws {
     try await writer.write(Handshake.hello(configuration.introduction, configuration.vocabulary))
-    for await _ in outbox.wakeups {
-      while true {
-        let items = outbox.take(budget: Self.frameBudget)
-        if items.isEmpty { break }
-        let frames = codec.withLock { $0 }.frames(items)
-        try await writer.write(contentsOf: frames)
-      }
+    try await outbox.forEachBatch { items in
+      let frames = codec.withLock { $0 }.frames(items)
+      try await writer.write(contentsOf: frames)
     }
   }
 

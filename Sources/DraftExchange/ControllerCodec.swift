@@ -22,14 +22,15 @@ package struct ControllerCodec: Sendable {
   package func problem(with message: ControllerMessage) -> FieldViolation? {
     do throws(FieldViolation) {
       switch message {
-      case .open(let session, let context, let sampling, let maxNodes):
+      case .open(let session, let opening):
         _ = try FieldChecks.session(session.rawValue, "session")
-        if let maxNodes { try check(nodes: maxNodes, "maxNodes") }
-        try check(context: context.count, "context")
-        try checkOwn(context, "context")
-        if let problem = sampling.problem { throw FieldViolation(field: "sampling", problem: problem) }
-        if let adjustments = sampling.adjustments { try checkOwn(adjustments) }
-      case .commit(let session, let position, let tokens, _):
+        if let nodes = opening.maxNodes { try check(nodes: nodes, "maxNodes") }
+        try check(context: opening.context.count, "context")
+        try checkOwn(opening.context, "context")
+        if let problem = opening.sampling.problem { throw FieldViolation(field: "sampling", problem: problem) }
+        if let adjustments = opening.sampling.adjustments { try checkOwn(adjustments) }
+      case .commit(let session, let commit):
+        let (position, tokens) = (commit.position, commit.tokens)
         _ = try FieldChecks.session(session.rawValue, "session")
         try FieldChecks.require(
           position >= 0 && position < limits.maximumContextLength, "position",
@@ -56,58 +57,46 @@ package struct ControllerCodec: Sendable {
   package static func cost(of item: ControllerItem) -> Int {
     switch item {
     case .ping: 16
-    case .message(.open(_, let context, let sampling, _)):
+    case .message(.open(_, let opening)):
       // A biased token has up to 4 bytes, its bias 4.
-      64 + 4 * context.count + (sampling.adjustments.map { 48 + 8 * $0.biases.count } ?? 0)
-    case .message(.commit(_, _, let tokens, _)): 32 + 4 * tokens.count
+      64 + 4 * opening.context.count + (opening.sampling.adjustments.map { 48 + 8 * $0.biases.count } ?? 0)
+    case .message(.commit(_, let commit)): 32 + 4 * commit.tokens.count
     case .message(.close): 16
     }
   }
 
-  /// As few frames as keep the order, since a reader takes a frame's fields in the order of their numbers.
+  /// The frames that carry `items`, in order.
   package func frames(_ items: [ControllerItem]) -> [Wanspec_V1_ControllerFrame] {
-    var frames: [Wanspec_V1_ControllerFrame] = []
-    var frame = Wanspec_V1_ControllerFrame()
-    var rank = 0
-    var count = 0
+    var packer = FramePacker<Wanspec_V1_ControllerFrame>(maximumItems: limits.maximumMessagesPerFrame)
     for item in items {
-      let itemRank =
-        switch item {
-        case .ping: 1
-        case .message(.open): 2
-        case .message(.commit): 3
-        case .message(.close): 4
-        }
-      if itemRank < rank || (itemRank == 1 && rank == 1) || count == limits.maximumMessagesPerFrame {
-        frames.append(frame)
-        frame = Wanspec_V1_ControllerFrame()
-        count = 0
-      }
-      rank = itemRank
-      count += 1
       switch item {
-      case .ping(let sequence): frame.ping = .with { $0.sequence = sequence }
-      case .message(.open(let session, let context, let sampling, let maxNodes)):
-        frame.opens.append(
-          .with {
-            $0.session = session.rawValue
-            $0.context = context.map { UInt32(bitPattern: $0) }
-            if sampling != .greedy { $0.sampling = Self.wire(sampling) }
-            $0.maximumNodes = UInt32(clamping: maxNodes ?? 0)
-          })
-      case .message(.commit(let session, let position, let tokens, let pause)):
-        frame.commits.append(
-          .with {
-            $0.session = session.rawValue
-            $0.position = UInt32(clamping: position)
-            $0.tokens = tokens.map { UInt32(bitPattern: $0) }
-            $0.pause = pause
-          })
-      case .message(.close(let session)): frame.closes.append(session.rawValue)
+      case .ping(let sequence):
+        packer.add(rank: 1, isSingular: true) { $0.ping = .with { $0.sequence = sequence } }
+      case .message(.open(let session, let opening)):
+        packer.add(rank: 2) {
+          $0.opens.append(
+            .with {
+              $0.session = session.rawValue
+              $0.context = opening.context.map { UInt32(bitPattern: $0) }
+              if opening.sampling != .greedy { $0.sampling = Self.wire(opening.sampling) }
+              $0.maximumNodes = UInt32(clamping: opening.maxNodes ?? 0)
+            })
+        }
+      case .message(.commit(let session, let commit)):
+        packer.add(rank: 3) {
+          $0.commits.append(
+            .with {
+              $0.session = session.rawValue
+              $0.position = UInt32(clamping: commit.position)
+              $0.tokens = commit.tokens.map { UInt32(bitPattern: $0) }
+              $0.pause = commit.pause
+            })
+        }
+      case .message(.close(let session)):
+        packer.add(rank: 4) { $0.closes.append(session.rawValue) }
       }
     }
-    if rank > 0 { frames.append(frame) }
-    return frames
+    return packer.frames
   }
 
   // MARK: Receiving
@@ -145,7 +134,7 @@ package struct ControllerCodec: Sendable {
       open.hasSampling ? try read(open.sampling, "\(field()).sampling") : SamplingSettings.greedy
     let maxNodes = open.maximumNodes == 0 ? nil : Int(open.maximumNodes)
     if let maxNodes { try check(nodes: maxNodes, "\(field()).maximum_nodes") }
-    return .open(session, context: context, sampling: sampling, maxNodes: maxNodes)
+    return .open(session, .init(context: context, sampling: sampling, maxNodes: maxNodes))
   }
 
   private func read(
@@ -156,7 +145,7 @@ package struct ControllerCodec: Sendable {
     try check(commit: commit.tokens.count, at: position, "\(field()).tokens")
     let tokens = try FieldChecks.tokens(
       commit.tokens, vocabularySize: vocabularySize, "\(field()).tokens")
-    return .commit(session, position: position, tokens: tokens, pause: commit.pause)
+    return .commit(session, .init(position: position, tokens: tokens, pause: commit.pause))
   }
 
   private func check(context count: Int, _ field: @autoclosure () -> String) throws(FieldViolation) {
@@ -166,8 +155,8 @@ package struct ControllerCodec: Sendable {
 
   private func check(nodes: Int, _ field: @autoclosure () -> String) throws(FieldViolation) {
     try FieldChecks.require(
-      (DraftLimits.leastNodes...limits.maximumNodes).contains(nodes), field(),
-      "is \(nodes): between \(DraftLimits.leastNodes) and \(limits.maximumNodes) is allowed")
+      (DraftLimits.treeSizes.lowerBound...limits.maximumNodes).contains(nodes), field(),
+      "is \(nodes): between \(DraftLimits.treeSizes.lowerBound) and \(limits.maximumNodes) is allowed")
   }
 
   /// A commit follows an opening context of at least one token, so its first token is at position 1 or later.

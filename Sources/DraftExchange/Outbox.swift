@@ -20,7 +20,7 @@ final class Outbox<Item: Sendable>: Sendable {
   }
 
   /// One element, at least, follows every change from empty to not empty.
-  let wakeups: AsyncStream<Void>
+  private let wakeups: AsyncStream<Void>
 
   private let wake: AsyncStream<Void>.Continuation
   private let state = Mutex(State())
@@ -53,8 +53,23 @@ final class Outbox<Item: Sendable>: Sendable {
     return outcome
   }
 
+  /// Hands on what waits, oldest first, as soon as there is something, until `finish`.
+  ///
+  /// - Parameters:
+  ///   - budget: bytes of one batch, unless a single item is longer
+  ///   - send: suspends while the transport accepts no more
+  func forEachBatch(budget: Int = 256 << 10, _ send: ([Item]) async throws -> Void) async rethrows {
+    for await _ in wakeups {
+      while true {
+        let items = take(budget: budget)
+        if items.isEmpty { break }
+        try await send(items)
+      }
+    }
+  }
+
   /// Takes the oldest items, at least one if there is any, and no more than `budget` bytes otherwise.
-  func take(budget: Int) -> [Item] {
+  private func take(budget: Int) -> [Item] {
     state.withLock { state in
       var bytes = 0
       var count = 0

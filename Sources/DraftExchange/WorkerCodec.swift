@@ -86,51 +86,35 @@ package struct WorkerCodec: Sendable {
     }
   }
 
-  /// As few frames as keep the order, since a reader takes a frame's fields in the order of their numbers.
+  /// The frames that carry `items`, in order.
   package func frames(_ items: [OutgoingWorkerItem]) -> [Wanspec_V1_WorkerFrame] {
-    var frames: [Wanspec_V1_WorkerFrame] = []
-    var frame = Wanspec_V1_WorkerFrame()
-    var rank = 0
-    var count = 0
+    var packer = FramePacker<Wanspec_V1_WorkerFrame>(maximumItems: limits.maximumMessagesPerFrame)
     var nextChild: RemoteNodeID = 0
     for item in items {
-      let itemRank =
-        switch item {
-        case .signOfLife, .draining: 0
-        case .pong: 1
-        case .message(.expansion): 2
-        case .message(.declined): 3
-        case .goodbye: 4
-        }
-      // A pong and a goodbye are there once in a frame.
-      let isTaken = itemRank == rank && (itemRank == 1 || itemRank == 4)
-      if itemRank < rank || isTaken || count == limits.maximumMessagesPerFrame {
-        frames.append(frame)
-        frame = Wanspec_V1_WorkerFrame()
-        count = 0
-      }
-      rank = itemRank
-      count += 1
       switch item {
-      case .signOfLife: break
-      case .draining: frame.draining = true
-      case .pong(let sequence): frame.pong = .with { $0.sequence = sequence }
-      case .goodbye(let reason):
-        frame.goodbye = .with {
-          $0.reason = FieldChecks.presentable(reason, atMost: limits.maximumReasonBytes)
-        }
-      case .message(.declined(let session, let reason)):
-        frame.declined.append(
-          .with {
-            $0.session = session.rawValue
-            $0.reason = FieldChecks.presentable(reason, atMost: limits.maximumReasonBytes)
-          })
+      case .signOfLife: packer.add(rank: 0) { _ in }
+      case .draining: packer.add(rank: 0) { $0.draining = true }
+      case .pong(let sequence):
+        packer.add(rank: 1, isSingular: true) { $0.pong = .with { $0.sequence = sequence } }
       case .message(.expansion(let session, let expansion)):
-        append(expansion, of: session, to: &frame, nextChild: &nextChild)
+        packer.add(rank: 2) { append(expansion, of: session, to: &$0, nextChild: &nextChild) }
+      case .message(.declined(let session, let reason)):
+        packer.add(rank: 3) {
+          $0.declined.append(
+            .with {
+              $0.session = session.rawValue
+              $0.reason = FieldChecks.presentable(reason, atMost: limits.maximumReasonBytes)
+            })
+        }
+      case .goodbye(let reason):
+        packer.add(rank: 4, isSingular: true) {
+          $0.goodbye = .with {
+            $0.reason = FieldChecks.presentable(reason, atMost: limits.maximumReasonBytes)
+          }
+        }
       }
     }
-    if count > 0 { frames.append(frame) }
-    return frames
+    return packer.frames
   }
 
   private func append(

@@ -128,11 +128,11 @@ public struct SpeculationChoice: Hashable, Sendable {
     /// Workers draft.
     case wan
     /// The controller's own draft model drafts.
-    case home
+    case local
   }
 
   public var mode: Mode
-  /// What a draft pass at home costs, in milliseconds per token it is expected to save; nil takes the server's.
+  /// What a local draft pass costs, in milliseconds per token it is expected to save; nil takes the server's.
   public var price: Double?
   /// Guesses that one target pass may check; nil leaves it to the measured cost.
   public var width: Int?

@@ -8,7 +8,7 @@ extension ControllerNode {
     for action in actions {
       switch action {
       case .verify(let pass): verify(pass)
-      case .draftAtHome(let tasks): draftAtHome(tasks)
+      case .draftLocally(let tasks): draftLocally(tasks)
       case .release(let id): release(id)
       case .send(let message, let worker): transport?.send(message, to: worker)
       case .disconnect(let worker, let name, let reason): disconnect(worker, name: name, reason: reason)
@@ -116,9 +116,9 @@ extension ControllerNode {
     } answered: { node, _ in
       node.released(id)
     }
-    guard let home else { return }
-    homeQueue.enqueue(for: self) {
-      await home.release(id)
+    guard let local else { return }
+    localQueue.enqueue(for: self) {
+      await local.release(id)
     } answered: { _, _ in
     }
   }
@@ -129,22 +129,22 @@ extension ControllerNode {
     tell(.released(id))
   }
 
-  // MARK: Drafting at home
+  // MARK: Drafting locally
 
-  private func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>]) {
-    guard let home else { preconditionFailure("drafting at home without a draft model") }
+  private func draftLocally(_ tasks: [DraftTask<SessionMachine.NodeID>]) {
+    guard let local else { preconditionFailure("drafting locally without a draft model") }
     let requests = tasks.map(ExpansionRequest.init)
-    homeQueue.enqueue(for: self) {
-      await Result { try await home.expand(requests) }
+    localQueue.enqueue(for: self) {
+      await Result { try await local.expand(requests) }
     } answered: { node, result in
       switch result {
-      case .success(let pass): node.homePassEnded(requests.map(\.session), pass)
-      case .failure(let error): node.homePassFailed(error)
+      case .success(let pass): node.localPassEnded(requests.map(\.session), pass)
+      case .failure(let error): node.localPassFailed(error)
       }
     }
   }
 
-  private func homePassEnded(_ sessions: [SessionID], _ pass: PassResult<Distribution>) {
+  private func localPassEnded(_ sessions: [SessionID], _ pass: PassResult<Distribution>) {
     var counts: [(session: SessionID, nodes: Int)] = []
     for id in sessions {
       if counts.last?.session == id {
@@ -154,13 +154,13 @@ extension ControllerNode {
       }
     }
     observer?.observe(
-      .homeDraftPass(ended: MonotonicClock.now(), duration: pass.duration, sessions: counts))
-    tell(.homePassEnded(pass.results, duration: pass.duration, passTokens: pass.tokens))
+      .localDraftPass(ended: MonotonicClock.now(), duration: pass.duration, sessions: counts))
+    tell(.localPassEnded(pass.results, duration: pass.duration, passTokens: pass.tokens))
   }
 
-  private func homePassFailed(_ error: any Error) {
-    log.warning("drafting at home failed; going on without", metadata: ["error": "\(error)"])
-    tell(.homePassFailed(reason: "\(error)"))
+  private func localPassFailed(_ error: any Error) {
+    log.warning("drafting locally failed; going on without", metadata: ["error": "\(error)"])
+    tell(.localPassFailed(reason: "\(error)"))
   }
 }
 

@@ -31,14 +31,14 @@ public actor ControllerNode {
   }
 
   let target: any TargetModel
-  let home: (any DraftModel)?
+  let local: (any DraftModel)?
   let transport: (any WorkerTransport)?
   let log: Logger
   let observer: (any NodeObserver)?
 
   private(set) var machine: ServingMachine
   let targetQueue = EngineQueue()
-  let homeQueue = EngineQueue()
+  let localQueue = EngineQueue()
   private var nextSession: UInt64 = 1
   var outputs: [SessionID: GenerationOutput] = [:]
   /// Sessions whose cells the target has been asked to free, and has not yet.
@@ -46,19 +46,19 @@ public actor ControllerNode {
   var attachmentWaiters: [CheckedContinuation<Void, Never>] = []
 
   /// - Parameters:
-  ///   - home: the controller's own draft model, if it has one
+  ///   - local: the controller's own draft model, if it has one
   ///   - targetCost: measured T(n)
-  ///   - homeCost: measured d(b) of `home`
+  ///   - localCost: measured d(b) of `local`
   ///   - transport: how to reach workers; nil when there can be none
   ///   - observer: hears of everything that happens
   public init(
-    target: any TargetModel, home: (any DraftModel)? = nil, targetCost: CostCurve = CostCurve(),
-    homeCost: CostCurve = CostCurve(), transport: (any WorkerTransport)? = nil,
+    target: any TargetModel, local: (any DraftModel)? = nil, targetCost: CostCurve = CostCurve(),
+    localCost: CostCurve = CostCurve(), transport: (any WorkerTransport)? = nil,
     configuration: Configuration = Configuration(),
     log: Logger = Logger(label: "wanspec.controller"), observer: (any NodeObserver)? = nil
   ) {
     self.target = target
-    self.home = home
+    self.local = local
     self.transport = transport
     self.log = log
     self.observer = observer
@@ -68,8 +68,8 @@ public actor ControllerNode {
         contextLength: target.model.contextLength, vocabularySize: target.model.vocabulary.size,
         cells: capacity.tokens, branches: capacity.branches, maxSessions: configuration.maxSessions,
         maxWaiting: configuration.maxWaiting, prefillChunk: configuration.prefillChunk,
-        hasHomeDraft: home != nil, pool: configuration.pool),
-      targetCost: targetCost, homeCost: homeCost)
+        hasLocalDraft: local != nil, pool: configuration.pool),
+      targetCost: targetCost, localCost: localCost)
   }
 
   /// The one way to the machine: tells it what happened, and does what it says.

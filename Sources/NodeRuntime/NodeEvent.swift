@@ -9,7 +9,7 @@ public enum NodeEvent: Sendable {
   case admitted(SessionID, at: Timestamp, queued: Duration)
   case targetPass(TargetPass)
   /// The controller's own draft model expanded nodes, so many of each session.
-  case homeDraftPass(ended: Timestamp, duration: Duration, sessions: [(session: SessionID, nodes: Int)])
+  case localDraftPass(ended: Timestamp, duration: Duration, sessions: [(session: SessionID, nodes: Int)])
   /// A worker's frame brought an expansion of a session.
   case expansion(SessionID, from: WorkerID, at: Timestamp)
   case committed(SessionID, at: Timestamp, tokens: [SessionMachine.CommittedToken])

@@ -3,26 +3,26 @@ struct PairHour: Sendable {
   /// Seconds.
   var roundTrip: Double
   var wan: SimulatedFigures
-  var home: HomeFigures
+  var local: LocalFigures
 
-  /// Draft passes at home, as a share of those that a controller makes alone.
-  var homeShare: Double {
-    guard home.parallelPassesPerToken > 0 else { return 1 }
-    return min(1, max(0, wan.homePassesPerToken / home.parallelPassesPerToken))
+  /// Local draft passes, as a share of those that a controller makes alone.
+  var localShare: Double {
+    guard local.parallelPassesPerToken > 0 else { return 1 }
+    return min(1, max(0, wan.localPassesPerToken / local.parallelPassesPerToken))
   }
 
   /// - Parameters:
   ///   - number: of the hour; nil when all are the same
   ///   - isSameSite: a worker there moves nothing away
   func result(_ number: Int?, isSameSite: Bool) -> PlanResult.Hour {
-    let ratio = RatioEstimate(home.best.decodeTimes, wan.decodeTimes)
+    let ratio = RatioEstimate(local.best.decodeTimes, wan.decodeTimes)
     return PlanResult.Hour(
       hour: number, roundTripMilliseconds: roundTrip * 1000, millisecondsPerToken: wan.millisecondsPerToken,
-      plainMillisecondsPerToken: home.plain.millisecondsPerToken,
-      localMillisecondsPerToken: home.best.millisecondsPerToken, localMethod: home.method, ratio: ratio.value,
+      plainMillisecondsPerToken: local.plain.millisecondsPerToken,
+      localMillisecondsPerToken: local.best.millisecondsPerToken, localMethod: local.method, ratio: ratio.value,
       ratioInterval: ratio.interval.map(PlanResult.Interval.init),
-      speedup: wan.millisecondsPerToken > 0 ? home.plain.millisecondsPerToken / wan.millisecondsPerToken : 1,
-      moved: isSameSite ? 0 : 1 - homeShare, homePassesPerToken: wan.homePassesPerToken,
+      speedup: wan.millisecondsPerToken > 0 ? local.plain.millisecondsPerToken / wan.millisecondsPerToken : 1,
+      moved: isSameSite ? 0 : 1 - localShare, localPassesPerToken: wan.localPassesPerToken,
       timeToFirstTokenMilliseconds: wan.timeToFirstToken, bytesPerToken: wan.bytesPerToken)
   }
 
@@ -34,7 +34,7 @@ struct PairHour: Sendable {
         for (index, time) in times(hour).enumerated() { sums[index] += time }
       }
     }
-    return RatioEstimate(totals(\.home.best.decodeTimes), totals(\.wan.decodeTimes))
+    return RatioEstimate(totals(\.local.best.decodeTimes), totals(\.wan.decodeTimes))
   }
 }
 

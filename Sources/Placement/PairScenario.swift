@@ -22,7 +22,7 @@ struct PairScenario {
       changes:
         controller:
           mode: local-parallel
-          home: {width: 1, candidates: 1, min-probability: 0, min-path: 0, depth: 64}
+          local: {width: 1, candidates: 1, min-probability: 0, min-path: 0, depth: 64}
           verify: {width: 8, min-path: 0}
     """
 
@@ -30,10 +30,10 @@ struct PairScenario {
   func alone(
     _ controller: PlanFile.Site, _ hardware: SiteHardware, slowdown: (target: Double, draft: Double)
   ) throws(YAMLError) -> YAMLDocument {
-    var document = try atHome(controller, hardware, slowdown)
+    var document = try local(controller, hardware, slowdown)
     document = document.split(["worker", "link"]).others
     // No worker is asked; equal for all that there may be.
-    try document.set("draft", to: hardware.home.scaled(by: slowdown.draft).node(at: controller.place))
+    try document.set("draft", to: hardware.local.scaled(by: slowdown.draft).node(at: controller.place))
     try document.merge(try YAMLDocument(parsing: Self.baselines, name: "plan").node)
     return document
   }
@@ -45,7 +45,7 @@ struct PairScenario {
     _ controller: PlanFile.Site, _ hardware: SiteHardware, slowdown: (target: Double, draft: Double),
     _ worker: PlanFile.Site, _ workerHardware: SiteHardware, workerSlowdown: Double
   ) throws(YAMLError) -> YAMLDocument {
-    var document = try atHome(controller, hardware, slowdown)
+    var document = try local(controller, hardware, slowdown)
     if let changes = worker.workerChanges { try document.merge(changes) }
     if worker.name != controller.name {
       try document.set("contention", to: Self.number(hardware.remoteContention, controller.place))
@@ -55,7 +55,7 @@ struct PairScenario {
     return document
   }
 
-  private func atHome(
+  private func local(
     _ controller: PlanFile.Site, _ hardware: SiteHardware, _ slowdown: (target: Double, draft: Double)
   ) throws(YAMLError) -> YAMLDocument {
     var document = file.scenario
@@ -63,7 +63,7 @@ struct PairScenario {
     if let changes = controller.controllerChanges { try document.merge(changes) }
     try document.set("name", to: YAMLNode(.scalar(file.name, plain: false), at: place))
     try document.set("target", to: hardware.target.scaled(by: slowdown.target).node(at: place))
-    try document.set("home", to: hardware.home.scaled(by: slowdown.draft).node(at: place))
+    try document.set("local", to: hardware.local.scaled(by: slowdown.draft).node(at: place))
     try document.set("contention", to: Self.number(hardware.contention, place))
     try document.set("draft-contention", to: Self.number(hardware.draftContention, place))
     return document

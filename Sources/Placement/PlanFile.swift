@@ -15,7 +15,7 @@ public struct PlanFile: Sendable {
   var roundTrips: [String: [String: Double]]
   /// Tokens that a controller's site writes in a second, for savings over a year.
   public var tokensPerSecond: Double?
-  /// How much slower than drafting at home a pair may be and still be worth it, as a share.
+  /// How much slower than drafting locally a pair may be and still be worth it, as a share.
   public var tolerance: Double
   /// The scenario without the keys of a plan, and without hardware, which is each site's.
   let scenario: YAMLDocument

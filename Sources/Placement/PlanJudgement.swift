@@ -1,6 +1,6 @@
 import Foundation
 
-/// Compares a controller's worker sites with drafting at home, and with each other.
+/// Compares a controller's worker sites with drafting locally, and with each other.
 struct PlanJudgement {
   private let file: PlanFile
   private let controller: PlanFile.Site
@@ -42,18 +42,18 @@ struct PlanJudgement {
     pairs.append(pair)
   }
 
-  /// USD for a million tokens, against drafting at home.
+  /// USD for a million tokens, against drafting locally.
   ///
-  /// What is held while a token is written: machines of the targets, one that drafts at home, workers. What still
-  /// drafts at home is paid for by its passes: the rest of the time that machine does something else.
+  /// What is held while a token is written: machines of the targets, one that drafts locally, workers. What still
+  /// drafts locally is paid for by its passes: the rest of the time that machine does something else.
   private func saved(_ hour: PairHour, _ worker: PlanFile.Site) -> Double {
     guard let here = file.hardware[controller.name], let there = file.hardware[worker.name] else {
       preconditionFailure("every site of a plan has its hardware")
     }
     let targets = controller.targetPrice * Double(here.targets)
-    let local = (targets + controller.draftPrice) * hour.home.best.millisecondsPerToken
+    let local = (targets + controller.draftPrice) * hour.local.best.millisecondsPerToken
     let wan =
-      (targets + controller.draftPrice * hour.homeShare + worker.draftPrice * Double(there.workers))
+      (targets + controller.draftPrice * hour.localShare + worker.draftPrice * Double(there.workers))
       * hour.wan.millisecondsPerToken
     // USD/h × ms/token × 1e6 tokens = USD × 1e6 / 3.6e6; so many are written at the same time.
     return (local - wan) / 3.6 / Double(here.sessions)
@@ -61,7 +61,7 @@ struct PlanJudgement {
 
   private func judge(_ pair: inout PlanResult.Pair) {
     let distance = "\(pair.isSameSite ? "same site, " : "")RTT \(Self.number(pair.roundTripMilliseconds)) ms"
-    let speed = "\(distance): \(Self.compared(pair.ratio)) drafting at home"
+    let speed = "\(distance): \(Self.compared(pair.ratio)) drafting locally"
     let isFaster = pair.millisecondsPerToken < pair.plainMillisecondsPerToken
     if pair.ratio < 1 - file.tolerance {
       pair.verdict = .notWorthIt

@@ -11,20 +11,20 @@ public struct PlanResult: Sendable, Codable {
     public var hour: Int?
     public var roundTripMilliseconds: Double
     public var millisecondsPerToken: Double
-    /// Plain decoding, and the fastest way of drafting at home.
+    /// Plain decoding, and the fastest way of drafting locally.
     public var plainMillisecondsPerToken: Double
     public var localMillisecondsPerToken: Double
     /// What that way is: "local sequential, 5 guesses".
     public var localMethod: String
-    /// Speed against drafting at home, and against plain decoding.
+    /// Speed against drafting locally, and against plain decoding.
     public var ratio: Double
     /// Of `ratio`, 95%, over texts such as those simulated; nil for fewer than 8 texts.
     public var ratioInterval: Interval?
     public var speedup: Double
-    /// Share of the draft passes at home that leave the site; 0 for a worker at the same site.
+    /// Share of the local draft passes that leave the site; 0 for a worker at the same site.
     public var moved: Double
     /// Draft passes that are still made beside the target, for each token.
-    public var homePassesPerToken: Double
+    public var localPassesPerToken: Double
     public var timeToFirstTokenMilliseconds: Double
     /// Both directions, on the wire.
     public var bytesPerToken: Double
@@ -50,17 +50,17 @@ public struct PlanResult: Sendable, Codable {
     public var localMillisecondsPerToken: Double
     public var plainMillisecondsPerToken: Double
     public var moved: Double
-    /// Speed against drafting at home, over the day.
+    /// Speed against drafting locally, over the day.
     public var ratio: Double
     public var ratioInterval: Interval?
-    /// Hours (UTC) in which drafting at home is faster by more than the tolerance.
+    /// Hours (UTC) in which drafting locally is faster by more than the tolerance.
     public var slowHours: [Int]
     public var verdict: Verdict
     /// Why, in words.
     public var reason: String
     /// Among the worker sites that are worth it for this controller, from 1.
     public var rank: Int?
-    /// Against drafting at home, at the sites' prices; nil without prices.
+    /// Against drafting locally, at the sites' prices; nil without prices.
     public var usdSavedPerMillionTokens: Double?
     public var usdSavedPerYear: Double?
 
@@ -68,7 +68,7 @@ public struct PlanResult: Sendable, Codable {
   }
 
   public var name: String
-  /// How much slower than drafting at home was taken for worth it, as a share.
+  /// How much slower than drafting locally was taken for worth it, as a share.
   public var tolerance: Double
   public var controllers: [String]
   public var workers: [String]

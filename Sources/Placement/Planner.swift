@@ -61,14 +61,14 @@ public struct Planner: Sendable {
     func found(_ place: Workload.Place) -> [(point: Scenario.Point, figures: SimulatedFigures)] {
       compiled.points(place).compactMap { index in figures[index].map { (points[index], $0) } }
     }
-    var alone: [Workload.Place: HomeFigures] = [:]
-    for place in Set(rows.flatMap { $0.hours.map(\.alone) }) { alone[place] = HomeFigures(found(place)) }
+    var alone: [Workload.Place: LocalFigures] = [:]
+    for place in Set(rows.flatMap { $0.hours.map(\.alone) }) { alone[place] = LocalFigures(found(place)) }
     for controller in file.controllers {
       var judgement = PlanJudgement(file, controller)
       for row in rows where row.controller.name == controller.name {
         let hours = row.hours.compactMap { hour -> PairHour? in
-          guard let home = alone[hour.alone], let wan = found(hour.wan).first else { return nil }
-          return PairHour(roundTrip: hour.roundTrip, wan: wan.figures, home: home)
+          guard let local = alone[hour.alone], let wan = found(hour.wan).first else { return nil }
+          return PairHour(roundTrip: hour.roundTrip, wan: wan.figures, local: local)
         }
         judgement.add(row.worker, row.path, hours)
       }
@@ -82,13 +82,13 @@ public struct Planner: Sendable {
     _ controller: PlanFile.Site, _ worker: PlanFile.Site, _ workload: inout Workload
   ) throws(YAMLError) -> Row {
     struct Key: Hashable {
-      var roundTrip, target, home, draft: Double
+      var roundTrip, target, local, draft: Double
     }
     let path = roundTrips.path(controller, worker)
     let keys = (0..<24).map { hour in
       let here = controller.slowdown(utcHour: hour, at: date)
       return Key(
-        roundTrip: path.at(hour), target: here.target, home: here.draft,
+        roundTrip: path.at(hour), target: here.target, local: here.draft,
         draft: worker.slowdown(utcHour: hour, at: date).draft)
     }
     var row = Row(controller: controller, worker: worker, path: path, hours: [])
@@ -102,7 +102,7 @@ public struct Planner: Sendable {
         preconditionFailure("every site of a plan has its hardware")
       }
       let scenario = PairScenario(file: file)
-      let slowdown = (target: key.target, draft: key.home)
+      let slowdown = (target: key.target, draft: key.local)
       let pair = try scenario.pair(
         controller, here, slowdown: slowdown, worker, there, workerSlowdown: key.draft)
       let hour = (

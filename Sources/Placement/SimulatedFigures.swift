@@ -3,7 +3,7 @@ import Simulator
 /// What a plan keeps of a simulation.
 struct SimulatedFigures: Sendable {
   var millisecondsPerToken: Double
-  var homePassesPerToken: Double
+  var localPassesPerToken: Double
   var timeToFirstToken: Double
   var bytesPerToken: Double
   /// Nanoseconds of decoding, by text.
@@ -11,7 +11,7 @@ struct SimulatedFigures: Sendable {
 
   init(_ result: SimulationResult) {
     millisecondsPerToken = result.millisecondsPerToken
-    homePassesPerToken = result.homeExpansionsPerToken
+    localPassesPerToken = result.localExpansionsPerToken
     timeToFirstToken = result.meanTimeToFirstToken
     bytesPerToken = result.bytesPerToken
     decodeTimes = Array(repeating: 0, count: (result.sessions.map(\.text).max() ?? -1) + 1)
@@ -20,9 +20,9 @@ struct SimulatedFigures: Sendable {
 }
 
 /// What a controller does without a worker.
-struct HomeFigures: Sendable {
+struct LocalFigures: Sendable {
   var plain: SimulatedFigures
-  /// The fastest way of drafting at home, and what it is.
+  /// The fastest way of drafting locally, and what it is.
   var best: SimulatedFigures
   var method: String
   /// Draft passes for each token of the faster parallel way: what counts as all of the draft work.
@@ -42,6 +42,6 @@ struct HomeFigures: Sendable {
     self.plain = plain.figures
     self.best = best.figures
     method = best.point.variant + (best.point.choice.first.map { ", \($0.value) guesses" } ?? "")
-    parallelPassesPerToken = parallel.figures.homePassesPerToken
+    parallelPassesPerToken = parallel.figures.localPassesPerToken
   }
 }

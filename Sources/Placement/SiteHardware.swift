@@ -17,7 +17,7 @@ struct SiteHardware: Sendable, Hashable {
   var target: Engine
   var draft: Engine
   /// The draft model beside the target.
-  var home: Engine
+  var local: Engine
   /// How many times as long passes of the target and of the draft model beside it take while the other computes.
   var contention: Double
   var draftContention: Double
@@ -31,7 +31,9 @@ struct SiteHardware: Sendable, Hashable {
   var workers: Int
 
   /// Keys of a scenario that say what stands somewhere.
-  static let keys: Set<String> = ["profile", "target", "draft", "home", "contention", "draft-contention"]
+  static let keys: Set<String> = [
+    "profile", "target", "draft", "local", "home", "contention", "draft-contention",
+  ]
   /// Of a measured time per token of plain decoding.
   static let plainRange = Duration.microseconds(1) ... .seconds(3600)
 
@@ -44,12 +46,12 @@ struct SiteHardware: Sendable, Hashable {
   ) throws(YAMLError) {
     var document = scenario
     if let profile = site.profile {
-      document = document.split(["profile", "target", "draft", "home"]).others
+      document = document.split(["profile", "target", "draft", "local", "home"]).others
       try document.set("profile", to: profile)
     }
     if let target = site.target { try Self.lay(target, over: "target", of: &document) }
     if let draft = site.draft {
-      document = document.split(["home"]).others
+      document = document.split(["local", "home"]).others
       try Self.lay(draft, over: "draft", of: &document)
     }
     let isProfiled = document.node(at: "profile") != nil
@@ -67,7 +69,7 @@ struct SiteHardware: Sendable, Hashable {
     let scenario = try Scenario(document, folder: folder)
     guard let plan = scenario.points.first?.setup.plan else { throw Self.missing("target", at: site) }
     target = Engine(pass: plan.targetCost, prefill: plan.targetPrefillPerToken)
-    home = Engine(pass: plan.homeCost ?? CostCurve(), prefill: .zero)
+    local = Engine(pass: plan.localCost ?? CostCurve(), prefill: .zero)
     guard let worker = plan.workers.first else {
       throw YAMLError(
         document.node(at: "worker.count")?.place ?? site.place,

@@ -80,13 +80,7 @@ public final class ChildProcess: Sendable {
             group.addTask {
               await read(execution.standardError) { bytes in box.state.withLock { $0.errors.append(bytes) } }
             }
-            let writing = Task {
-              for await bytes in input {
-                // A program that does not read its input ends when it likes.
-                do { _ = try await execution.standardInputWriter.write(bytes) } catch { break }
-              }
-              try? await execution.standardInputWriter.finish()
-            }
+            let writing = Task { await write(input, to: execution.standardInputWriter) }
             await group.waitForAll()
             writing.cancel()
             await writing.value
@@ -114,6 +108,16 @@ public final class ChildProcess: Sendable {
     run.cancel()
     await run.value
     throw CancellationError()
+  }
+
+  private static func write(
+    _ input: AsyncStream<[UInt8]>, to writer: StandardInputWriter
+  ) async {
+    for await bytes in input {
+      // A program that does not read its input ends when it likes.
+      do { _ = try await writer.write(bytes) } catch { break }
+    }
+    try? await writer.finish()
   }
 
   /// Keeps the end of what a program says, and tells it line by line.

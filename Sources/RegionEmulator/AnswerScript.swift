@@ -36,7 +36,7 @@ struct AnswerScript: Sendable, Equatable {
   ///   - fault: of those that begin with status 200
   init(
     _ request: EmulatedRequest, _ api: Target.API, visit: ServiceQueue.Visit, start: Double,
-    fault: Sky.FaultKind?
+    fault: EmulatedRegions.FaultKind?
   ) {
     let format = AnswerFormat(api: api, request: request, firstByte: visit.wait + visit.prefill)
     add(start, format.opening)
@@ -139,7 +139,7 @@ struct AnswerFormat: Sendable {
   }
 
   /// What a fault in the middle writes, and how it ends; nil for faults of another kind.
-  func broken(_ fault: Sky.FaultKind) -> (bytes: [UInt8], end: AnswerScript.Step)? {
+  func broken(_ fault: EmulatedRegions.FaultKind) -> (bytes: [UInt8], end: AnswerScript.Step)? {
     switch fault {
     case .stall: return ([], .stall)
     case .reset: return ([], .reset)

@@ -12,7 +12,7 @@ import StudyAnalysis
 #endif
 
 /// A network device of this machine whose packets arrive late: TCP of the real kernel runs over it, so handshakes, windows
-/// and the kernel's own round trips are as long as the sky says.
+/// and the kernel's own round trips are as long as the file says.
 ///
 /// Every source and every region has a local address (10.77.x.y) and an alias (10.78.x.y) that is routed into the device. A
 /// source connects from its address to the alias of a region. What comes out of the device is readdressed, from the
@@ -29,38 +29,38 @@ public final class DelayedNetwork: Sendable {
   /// Linux, as root.
   ///
   /// - Throws: `EmulatorError`
-  public static func start(_ sky: Sky) throws -> DelayedNetwork {
-    guard sky.sources.count <= 250, sky.sites.count <= 250 else {
+  public static func start(_ emulated: EmulatedRegions) throws -> DelayedNetwork {
+    guard emulated.sources.count <= 250, emulated.sites.count <= 250 else {
       throw EmulatorError("a delaying network has room for 250 sources and 250 regions")
     }
     let device = try TunDevice()
     do {
-      for index in sky.sources.indices { try device.add("10.77.1.\(index + 1)/32") }
-      for index in sky.sites.indices { try device.add("10.77.2.\(index + 1)/32") }
+      for index in emulated.sources.indices { try device.add("10.77.1.\(index + 1)/32") }
+      for index in emulated.sites.indices { try device.add("10.77.2.\(index + 1)/32") }
       try device.route("10.78.0.0/16")
     } catch {
       device.close()
       throw error
     }
-    var delays = [Int64](repeating: 0, count: sky.sources.count * sky.sites.count)
-    for (s, source) in sky.sources.enumerated() {
-      for (r, site) in sky.sites.enumerated() {
-        let seconds = sky.roundTrip(source.name, site.region.name) ?? 0
-        delays[s * sky.sites.count + r] = Int64(seconds / 2 * 1e9)
+    var delays = [Int64](repeating: 0, count: emulated.sources.count * emulated.sites.count)
+    for (s, source) in emulated.sources.enumerated() {
+      for (r, site) in emulated.sites.enumerated() {
+        let seconds = emulated.roundTrip(source.name, site.region.name) ?? 0
+        delays[s * emulated.sites.count + r] = Int64(seconds / 2 * 1e9)
       }
     }
     let relay = PacketRelay(
-      device, delays: delays, regions: sky.sites.count, jitter: sky.jitter, seed: sky.seed)
-    return DelayedNetwork(sky, device, relay)
+      device, delays: delays, regions: emulated.sites.count, jitter: emulated.jitter, seed: emulated.seed)
+    return DelayedNetwork(emulated, device, relay)
   }
 
-  private init(_ sky: Sky, _ device: TunDevice, _ relay: PacketRelay) {
+  private init(_ emulated: EmulatedRegions, _ device: TunDevice, _ relay: PacketRelay) {
     self.device = device
     self.relay = relay
     sourceAddresses = Dictionary(
-      uniqueKeysWithValues: sky.sources.enumerated().map { ($1.name, "10.77.1.\($0 + 1)") })
+      uniqueKeysWithValues: emulated.sources.enumerated().map { ($1.name, "10.77.1.\($0 + 1)") })
     regionAddresses = Dictionary(
-      uniqueKeysWithValues: sky.sites.enumerated().map { ($1.region.name, "10.78.2.\($0 + 1)") })
+      uniqueKeysWithValues: emulated.sites.enumerated().map { ($1.region.name, "10.78.2.\($0 + 1)") })
     relay.start()
   }
 
@@ -85,7 +85,7 @@ final class TunDevice: Sendable {
       guard descriptor >= 0 else { throw Self.error("cannot open /dev/net/tun") }
       // struct ifreq: 16 bytes of name, then flags: IFF_TUN (1) and IFF_NO_PI (0x1000). The kernel puts a number for %d.
       var request = [UInt8](repeating: 0, count: 40)
-      request.replaceSubrange(0..<6, with: Array("wsky%d".utf8))
+      request.replaceSubrange(0..<6, with: Array("wemu%d".utf8))
       request[16] = 0x01
       request[17] = 0x10
       let tunSetInterface: UInt = 0x4004_54CA
@@ -190,7 +190,7 @@ final class PacketRelay: Sendable {
       run()
       stopped.signal()
     }
-    thread.name = "wanspec-sky"
+    thread.name = "wanspec-network"
     thread.start()
   }
 
@@ -212,7 +212,7 @@ final class PacketRelay: Sendable {
     var buffer = [UInt8](repeating: 0, count: 2048)
     while !isStopping.withLockedValue({ $0 }) {
       var next = Int64.max
-      let now = SkyState.monotonicNow()
+      let now = EmulationState.monotonicNow()
       for index in lanes.indices {
         while let packet = lanes[index].next {
           guard packet.due <= now else {
@@ -229,7 +229,7 @@ final class PacketRelay: Sendable {
         guard count > 0 else { break }
         guard let (lane, delay) = readdress(&buffer, count: count) else { continue }
         let late = jitter > 0 ? Int64(random.exponential(mean: jitter) * 1e9) : 0
-        lanes[lane].add(due: SkyState.monotonicNow() + delay + late, Array(buffer[..<count]))
+        lanes[lane].add(due: EmulationState.monotonicNow() + delay + late, Array(buffer[..<count]))
       }
     }
   }
@@ -237,7 +237,7 @@ final class PacketRelay: Sendable {
   /// Until a packet comes or one is due.
   private func wait(until due: Int64) {
     // Not longer, so that stopping is seen.
-    let left = max(0, min(due == .max ? 100_000_000 : due - SkyState.monotonicNow(), 100_000_000))
+    let left = max(0, min(due == .max ? 100_000_000 : due - EmulationState.monotonicNow(), 100_000_000))
     if left >= 1_000_000 {
       var ready = pollfd(fd: device.descriptor, events: Int16(POLLIN), revents: 0)
       _ = poll(&ready, 1, Int32(left / 1_000_000))

@@ -157,7 +157,7 @@ extension EmulatedRequest.Refusal {
   }
 }
 
-extension Sky.FaultKind {
+extension EmulatedRegions.FaultKind {
   /// What is answered instead of a stream; nil for faults that begin with status 200.
   var refusal: EmulatedRequest.Refusal? {
     switch self {

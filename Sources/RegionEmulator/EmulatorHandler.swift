@@ -10,7 +10,7 @@ final class EmulatorHandler: ChannelInboundHandler {
 
   private static let maxBody = 1 << 20
 
-  private let state: SkyState
+  private let state: EmulationState
   private let log: RequestLog
   private var head: HTTPRequestHead?
   private var body: [UInt8] = []
@@ -38,7 +38,7 @@ final class EmulatorHandler: ChannelInboundHandler {
     var keepsAlive: Bool
   }
 
-  init(_ state: SkyState, log: RequestLog) {
+  init(_ state: EmulationState, log: RequestLog) {
     self.state = state
     self.log = log
   }
@@ -56,7 +56,7 @@ final class EmulatorHandler: ChannelInboundHandler {
         body += buffer.readableBytesView
       }
     case .end:
-      let received = SkyState.monotonicNow()
+      let received = EmulationState.monotonicNow()
       guard let head else { return }
       self.head = nil
       let path = String(head.uri.prefix { $0 != "?" })
@@ -75,18 +75,18 @@ final class EmulatorHandler: ChannelInboundHandler {
   ) throws(EmulatedRequest.Refusal) {
     let request = try EmulatedRequest(method: call.head.method.rawValue, path: call.head.uri, body: body)
     if request.kind == .clock {
-      let sky = state.sky
+      let emulated = state.emulated
       return respond(
         context, call, 200,
-        Array("{\"acceleration\":\(sky.acceleration),\"name\":\"\(sky.name)\",\"time\":\(state.time)}".utf8))
+        Array("{\"acceleration\":\(emulated.acceleration),\"name\":\"\(emulated.name)\",\"time\":\(state.time)}".utf8))
     }
-    guard let roundTrip = state.sky.roundTrip(request.source, request.region),
+    guard let roundTrip = state.emulated.roundTrip(request.source, request.region),
       let site = state.site(request.region)
     else {
       throw .init(
         status: 404,
         message:
-          "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" in this sky"
+          "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" in this emulated"
       )
     }
     call.entry.source = request.source
@@ -110,7 +110,7 @@ final class EmulatorHandler: ChannelInboundHandler {
     call.entry.fault = arrival.fault?.rawValue
     if let refusal = arrival.fault?.refusal { throw refusal }
     guard let visit = arrival.visit else {
-      throw .init(status: 503, message: "\(site.room) requests wait already; try again later")
+      throw .init(status: 503, message: "\(site.queue) requests wait already; try again later")
     }
     call.entry.wait = visit.wait
     call.entry.service = visit.prefill
@@ -158,7 +158,7 @@ final class EmulatorHandler: ChannelInboundHandler {
     switch entry.step {
     case .bytes(let bytes):
       let buffer = context.channel.allocator.buffer(bytes: bytes)
-      if entry.isFirstContent { running?.entry.firstContent = SkyState.monotonicNow() }
+      if entry.isFirstContent { running?.entry.firstContent = EmulationState.monotonicNow() }
       running?.entry.written += entry.tokens
       context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: nil)
     case .end:
@@ -183,7 +183,7 @@ final class EmulatorHandler: ChannelInboundHandler {
 
   private func finish(_ context: ChannelHandlerContext) {
     guard var entry = running?.entry else { return }
-    entry.ended = SkyState.monotonicNow()
+    entry.ended = EmulationState.monotonicNow()
     log.write(entry)
     running = nil
   }
@@ -217,7 +217,7 @@ final class EmulatorHandler: ChannelInboundHandler {
         context, call, refusal.status, refusal.body(isBedrock: call.isBedrock),
         refusal.headers(isBedrock: call.isBedrock))
       call.entry.status = refusal.status
-      call.entry.ended = SkyState.monotonicNow()
+      call.entry.ended = EmulationState.monotonicNow()
       this.log.write(call.entry)
     }
   }

@@ -3,7 +3,7 @@ import LatencyStudy
 
 /// Checks what requests show, as the real servers do.
 struct KeyCheck: Sendable {
-  let keys: Sky.Keys
+  let keys: EmulatedRegions.Keys
 
   /// - Returns: nil when the request may come in
   func refusal(
@@ -11,7 +11,7 @@ struct KeyCheck: Sendable {
     body: [UInt8],
     now: Date = Date()
   ) -> EmulatedRequest.Refusal? {
-    guard keys != Sky.Keys() else { return nil }
+    guard keys != EmulatedRegions.Keys() else { return nil }
     let shown = headers.first { $0.name == "authorization" }?.value ?? ""
     if let bearer = keys.bearer, shown == "Bearer \(bearer)" { return nil }
     guard case .completion(let api) = request.kind, api.isBedrock else {

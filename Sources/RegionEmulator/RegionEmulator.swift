@@ -27,7 +27,7 @@ public final class RegionEmulator: Sendable {
   public let port: Int
   private let channel: any Channel
   private let group: MultiThreadedEventLoopGroup
-  private let state: SkyState
+  private let state: EmulationState
   private let log: RequestLog
 
   /// Connections that wait for a first request longer than this, or idle, are closed.
@@ -40,11 +40,11 @@ public final class RegionEmulator: Sendable {
   ///   - maxConnections: at one time; more are closed at once
   /// - Throws: `EmulatorError`
   public static func start(
-    _ sky: Sky, host: String, port: Int, log path: String?, isDelayedOutside: Bool = false,
+    _ emulated: EmulatedRegions, host: String, port: Int, log path: String?, isDelayedOutside: Bool = false,
     maxConnections: Int = 10_000
   ) async throws -> RegionEmulator {
     let log = try RequestLog(path)
-    let state = SkyState(sky, isDelayedOutside: isDelayedOutside)
+    let state = EmulationState(emulated, isDelayedOutside: isDelayedOutside)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     do {
       let channel = try await ServerBootstrap(group: group)
@@ -71,7 +71,7 @@ public final class RegionEmulator: Sendable {
   }
 
   private init(
-    _ channel: any Channel, _ group: MultiThreadedEventLoopGroup, _ state: SkyState, _ log: RequestLog
+    _ channel: any Channel, _ group: MultiThreadedEventLoopGroup, _ state: EmulationState, _ log: RequestLog
   ) {
     self.channel = channel
     self.group = group

@@ -18,7 +18,7 @@ public struct ServiceQueue: Sendable {
     public var ahead: Int
   }
 
-  private let site: Sky.Site
+  private let site: EmulatedRegions.Site
   /// Utilisation at a real time.
   private let load: @Sendable (Double) -> Double
   private var random: SplitMix64
@@ -40,7 +40,7 @@ public struct ServiceQueue: Sendable {
   /// - Parameters:
   ///   - start: the time of the first request, at the earliest
   ///   - load: utilisation at a time, 0 to below 1
-  public init(_ site: Sky.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double) {
+  public init(_ site: EmulatedRegions.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double) {
     self.site = site
     self.load = load
     random = SplitMix64(seed: seed)
@@ -90,7 +90,7 @@ public struct ServiceQueue: Sendable {
   }
 
   private mutating func hasRoom(at time: Double) -> Bool {
-    waiting(at: time) < site.room || free.contains { $0 <= time }
+    waiting(at: time) < site.queue || free.contains { $0 <= time }
   }
 
   /// Requests whose service has not started. Those who come first start first, so the starts are in order.

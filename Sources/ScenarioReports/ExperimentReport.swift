@@ -58,7 +58,7 @@ package struct ExperimentReport {
       let choice = row.choice.map { "\($0[0])=\($0[1])" }.joined(separator: " ")
       cells += [
         choice.isEmpty ? .empty : .text(choice), .text(series(row)), .number(row.millisecondsPerToken),
-        DataTable.Cell(entry.speedup), .number(row.homeExpansionsPerToken),
+        DataTable.Cell(entry.speedup), .number(row.localExpansionsPerToken),
         DataTable.Cell(entry.moved.map { $0 * 100 }), .number(row.tokensPerStep),
         .number(row.bubbleRate * 100), .number(row.workerExpansionsPerToken), .number(row.wastedShare * 100),
         .number(row.bytesPerToken), .number(row.timeToFirstToken), .number(row.pausedShare * 100),
@@ -92,7 +92,9 @@ package struct ExperimentReport {
       var object: [String: any Sendable] = [
         "scenario": scenario.name, "variant": entry.row.variant,
         "ms_per_token": entry.row.millisecondsPerToken,
-        "home_passes_per_token": entry.row.homeExpansionsPerToken,
+        "local_passes_per_token": entry.row.localExpansionsPerToken,
+        // Its name in an earlier version.
+        "home_passes_per_token": entry.row.localExpansionsPerToken,
         "worker_expansions_per_token": entry.row.workerExpansionsPerToken,
         "tokens_per_step": entry.row.tokensPerStep, "bubble_rate": entry.row.bubbleRate,
         "wasted_share": entry.row.wastedShare, "bytes_per_token": entry.row.bytesPerToken,
@@ -123,7 +125,7 @@ package struct ExperimentReport {
         [row.variant + choice] + row.place.map { $0[1] } + (servesWorkload ? Self.served(row) : [])
           + [
             row.millisecondsPerToken.fixed(2), entry.speedup.map { $0.fixed(2) + "x" } ?? "-",
-            row.homeExpansionsPerToken.fixed(3), entry.moved.map { ($0 * 100).fixed(0) + "%" } ?? "-",
+            row.localExpansionsPerToken.fixed(3), entry.moved.map { ($0 * 100).fixed(0) + "%" } ?? "-",
             row.tokensPerStep.fixed(2), (row.bubbleRate * 100).fixed(1) + "%",
             row.workerExpansionsPerToken.fixed(1),
           ])
@@ -282,13 +284,13 @@ package struct TimelineChart {
   }
 
   private static let order = [
-    "target", "draft at home", "commits to the worker", "worker's draft", "guesses to home",
+    "target", "draft locally", "commits to the worker", "worker's draft", "guesses on their way",
   ]
 
   private static func lane(_ span: TimelineSpan) -> String {
     switch span.kind {
     case .verify, .bubble: order[0]
-    case .homeDraft: order[1]
+    case .localDraft: order[1]
     case .commit: order[2]
     case .workerDraft: order[3]
     case .guesses: order[4]
@@ -299,7 +301,7 @@ package struct TimelineChart {
     switch kind {
     case .verify: "target checks guesses"
     case .bubble: "target without guesses"
-    case .homeDraft: "draft at home"
+    case .localDraft: "draft locally"
     case .workerDraft: "draft at the worker"
     case .guesses: "guesses on the way"
     case .commit: "commit on the way"

@@ -37,7 +37,7 @@ package struct PlanReport {
     result.controllers.map { controller in
       let own = result.pairs.filter { $0.controller == controller }
       guard let best = own.first(where: { $0.verdict == .recommended }) else {
-        return "\(controller): draft at home; no worker site is worth it."
+        return "\(controller): draft locally; no worker site is worth it."
       }
       let reason = best.reason
       var text = "\(controller): put its worker at \(best.worker) (\(reason))"
@@ -50,9 +50,9 @@ package struct PlanReport {
     }
   }
 
-  /// Rows are controllers, columns are workers: speed against drafting at home.
+  /// Rows are controllers, columns are workers: speed against drafting locally.
   private var matrix: String {
-    var table = TextTable(["speed against drafting at home"] + result.workers)
+    var table = TextTable(["speed against drafting locally"] + result.workers)
     for controller in result.controllers {
       table.add(
         [controller]
@@ -67,7 +67,7 @@ package struct PlanReport {
 
   private var pairs: String {
     var table = TextTable([
-      "controller", "worker", "RTT ms", "ms/token", "at home", "plain", "ratio", "95%", "moved", "slow hours",
+      "controller", "worker", "RTT ms", "ms/token", "locally", "plain", "ratio", "95%", "moved", "slow hours",
       "verdict",
     ])
     for pair in result.pairs {
@@ -91,9 +91,9 @@ package struct PlanReport {
       "controller", "worker", DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
       DataTable.Column("origin", title: "known from"),
       DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
-      DataTable.Column("local", title: "drafting at home", unit: "ms", decimals: 2),
+      DataTable.Column("local", title: "drafting locally", unit: "ms", decimals: 2),
       DataTable.Column("plain", title: "plain", unit: "ms", decimals: 2),
-      DataTable.Column("ratio", title: "speed against drafting at home", decimals: 2),
+      DataTable.Column("ratio", title: "speed against drafting locally", decimals: 2),
       DataTable.Column("ratio_low", title: "from", decimals: 2),
       DataTable.Column("ratio_high", title: "to", decimals: 2),
       DataTable.Column("moved", title: "draft work moved", unit: "%", decimals: 0),
@@ -127,7 +127,7 @@ package struct PlanReport {
   private var hourTable: DataTable {
     var table = DataTable([
       DataTable.Column("hour", title: "hour of the day (UTC)", decimals: 0),
-      DataTable.Column("ratio", title: "speed against drafting at home", decimals: 2),
+      DataTable.Column("ratio", title: "speed against drafting locally", decimals: 2),
       DataTable.Column("pair"),
       DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
       DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
@@ -157,12 +157,12 @@ package struct PlanReport {
       ReportPage.Section(
         "Where workers belong",
         [
-          map("ratio", "Speed against drafting at home, by controller and worker"),
+          map("ratio", "Speed against drafting locally, by controller and worker"),
           map("moved", "Share of the draft work that leaves the controller's site"),
           .table(
             pairTable,
             caption:
-              "Not worth it: slower than drafting at home by more than \((tolerance * 100).fixed(0))%, no faster than "
+              "Not worth it: slower than drafting locally by more than \((tolerance * 100).fixed(0))%, no faster than "
               + "plain decoding, or dearer. Intervals: 95%, over texts.", rows: 500),
           .table(reasonTable, caption: "Why.", rows: 500),
         ])
@@ -174,7 +174,7 @@ package struct PlanReport {
           [
             .chart(
               Chart.line(
-                hourTable, title: "Speed against drafting at home over the day", x: "hour", y: "ratio",
+                hourTable, title: "Speed against drafting locally over the day", x: "hour", y: "ratio",
                 series: "pair",
                 tooltip: ["rtt"])), .table(hourTable, rows: 100),
           ]))

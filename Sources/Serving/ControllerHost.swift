@@ -4,14 +4,14 @@ import ModelBackend
 import NodeRuntime
 import SpeculationCore
 
-/// What a process beside the target model runs: the target, a draft model at home if one is wanted, and a
+/// What a process beside the target model runs: the target, a local draft model if one is wanted, and a
 /// listener for workers if there may be any.
 public struct ControllerHost: Sendable {
   public struct Settings: Sendable {
     /// Loads the target. Any engine will do.
     public var target: @Sendable () async throws -> any TargetModel
-    /// Loads the draft model at home; nil for none.
-    public var home: (@Sendable () async throws -> any DraftModel)?
+    /// Loads the local draft model; nil for none.
+    public var local: (@Sendable () async throws -> any DraftModel)?
     /// Where to listen for workers; nil for none.
     public var listen: HostPort?
     /// Whether workers may attach from other machines in plaintext.
@@ -30,25 +30,25 @@ public struct ControllerHost: Sendable {
 
     public init(
       target: @escaping @Sendable () async throws -> any TargetModel,
-      home: (@Sendable () async throws -> any DraftModel)? = nil, listen: HostPort? = nil
+      local: (@Sendable () async throws -> any DraftModel)? = nil, listen: HostPort? = nil
     ) {
       self.target = target
-      self.home = home
+      self.local = local
       self.listen = listen
     }
 
     /// Without guesses from anywhere, what a larger pass costs is of no interest.
-    var speculates: Bool { home != nil || listen != nil }
+    var speculates: Bool { local != nil || listen != nil }
   }
 
   public let node: ControllerNode
   public let target: any TargetModel
-  public let home: (any DraftModel)?
+  public let local: (any DraftModel)?
   /// nil where no workers are taken.
   public let listener: WorkerListener?
   /// T(n) and d(b), as measured.
   public let targetCost: CostCurve
-  public let homeCost: CostCurve
+  public let localCost: CostCurve
 
   /// Loads the models, measures T(n) and d(b), listens, runs `body`, and takes everything down again. Whether
   /// it can listen is tried first.
@@ -69,22 +69,22 @@ public struct ControllerHost: Sendable {
     let targetCost =
       settings.speculates
       ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()
-    let home = try await settings.home?()
-    defer { home?.shutDown() }
-    var homeCost = CostCurve()
-    if let home {
-      try requireSameVocabulary(target: target.model, draft: home.model)
-      homeCost = CostCurve(measured: try await home.measureCosts(maxBatch: 32, budget: .seconds(1)))
+    let local = try await settings.local?()
+    defer { local?.shutDown() }
+    var localCost = CostCurve()
+    if let local {
+      try requireSameVocabulary(target: target.model, draft: local.model)
+      localCost = CostCurve(measured: try await local.measureCosts(maxBatch: 32, budget: .seconds(1)))
     }
     let listener = try settings.listen.map { address in
       try WorkerListener(configuration(address, settings: settings, target: target.model))
     }
     let node = ControllerNode(
-      target: target, home: home, targetCost: targetCost, homeCost: homeCost, transport: listener,
+      target: target, local: local, targetCost: targetCost, localCost: localCost, transport: listener,
       configuration: settings.node, log: settings.log, observer: settings.observer)
     let host = ControllerHost(
-      node: node, target: target, home: home, listener: listener, targetCost: targetCost,
-      homeCost: homeCost)
+      node: node, target: target, local: local, listener: listener, targetCost: targetCost,
+      localCost: localCost)
     guard let listener else { return try await body(host) }
 
     return try await withThrowingTaskGroup(of: Result.self) { group in

@@ -70,7 +70,7 @@ public struct ControllerCredentials: Sendable {
       log: log)
     let gate = try WorkerGate(
       certificates: authority != nil, allowedWorkers: allowed, joinTokens: tokens, log: log)
-    return .tls(ServerTLS(context: { tls.context }, authenticator: ExchangeAuthenticator(gate: gate)))
+    return .tls(ServerTLS(context: { tls.context }, authenticator: gate))
   }
 }
 

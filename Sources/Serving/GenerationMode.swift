@@ -2,12 +2,12 @@
 public enum GenerationMode: String, CaseIterable, Sendable {
   /// The target alone.
   case plain
-  /// Draft at home, then verify: what llama.cpp and vLLM do.
+  /// Draft locally, then verify: what llama.cpp and vLLM do.
   case localSequential = "local-sequential"
-  /// Draft at home while the target verifies.
+  /// Draft locally while the target verifies.
   case localParallel = "local-parallel"
   /// Workers draft, over the network.
   case wan
 
-  public var needsHomeDraft: Bool { self == .localSequential || self == .localParallel }
+  public var needsLocalDraft: Bool { self == .localSequential || self == .localParallel }
 }

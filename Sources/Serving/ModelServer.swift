@@ -21,7 +21,7 @@ public struct ModelServer: Sendable {
       speculates: Bool = true, log: Logger = Logger(label: "wanspec")
     ) {
       let choices = SpeculationChoices(
-        byHand, isOn: speculates, takesWorkers: controller.listen != nil, hasHome: controller.home != nil)
+        byHand, isOn: speculates, takesWorkers: controller.listen != nil, hasLocal: controller.local != nil)
       gateway = GatewayConfiguration(
         modelName: name,
         speculation: { choice throws(UnavailableChoice) in try choices.settings(for: choice) })

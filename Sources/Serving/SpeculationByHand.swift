@@ -4,8 +4,8 @@ import SpeculationCore
 public struct SpeculationByHand: Sendable, Hashable {
   /// Whether the autopilot chooses what is not set here; otherwise fixed values hold there.
   public var usesAutopilot = true
-  /// What may be drafted at home beside the workers: the operator's choice, never the autopilot's.
-  public var policy = HomeDraftPolicy.never
+  /// What may be drafted locally beside the workers: the operator's choice, never the autopilot's.
+  public var policy = LocalDraftPolicy.never
   /// Guesses before each verification, in sequential mode.
   public var draftLength: Int?
   /// Guesses in one target pass at most.
@@ -16,7 +16,7 @@ public struct SpeculationByHand: Sendable, Hashable {
   public var minGain: Double?
 
   public init(
-    usesAutopilot: Bool = true, policy: HomeDraftPolicy = .never, draftLength: Int? = nil,
+    usesAutopilot: Bool = true, policy: LocalDraftPolicy = .never, draftLength: Int? = nil,
     verifyWidth: Int? = nil, lookup: Int? = nil, minGain: Double? = nil
   ) {
     self.usesAutopilot = usesAutopilot
@@ -27,8 +27,8 @@ public struct SpeculationByHand: Sendable, Hashable {
     self.minGain = minGain
   }
 
-  /// - Parameter hasHome: whether there is a draft model beside the target
-  public func settings(for mode: GenerationMode, hasHome: Bool) -> SpeculationSettings {
+  /// - Parameter hasLocal: whether there is a draft model beside the target
+  public func settings(for mode: GenerationMode, hasLocal: Bool) -> SpeculationSettings {
     var settings: SpeculationSettings
     switch mode {
     case .plain: return .plain
@@ -39,7 +39,7 @@ public struct SpeculationByHand: Sendable, Hashable {
     case .wan:
       settings =
         usesAutopilot
-        ? Autopilot.settings(homePolicy: hasHome ? policy : .never) : .wideArea(homePolicy: policy)
+        ? Autopilot.settings(localPolicy: hasLocal ? policy : .never) : .wideArea(localPolicy: policy)
     }
     if let verifyWidth { settings.verification.maxNodes = verifyWidth }
     if let lookup { settings.lookupLength = lookup }

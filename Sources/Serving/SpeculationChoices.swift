@@ -8,15 +8,15 @@ public struct SpeculationChoices: Sendable {
   /// With workers; nil where none are taken.
   public var wan: SpeculationSettings?
   /// With the server's own draft model alone; nil without one.
-  public var home: SpeculationSettings?
+  public var local: SpeculationSettings?
 
   /// - Parameters:
   ///   - byHand: what the operator has set
   ///   - isOn: whether answers are speculated unless their request says so
-  public init(_ byHand: SpeculationByHand, isOn: Bool = true, takesWorkers: Bool, hasHome: Bool) {
-    wan = takesWorkers ? byHand.settings(for: .wan, hasHome: hasHome) : nil
-    home = hasHome ? byHand.settings(for: .localParallel, hasHome: true) : nil
-    standard = isOn ? wan ?? home ?? .plain : .plain
+  public init(_ byHand: SpeculationByHand, isOn: Bool = true, takesWorkers: Bool, hasLocal: Bool) {
+    wan = takesWorkers ? byHand.settings(for: .wan, hasLocal: hasLocal) : nil
+    local = hasLocal ? byHand.settings(for: .localParallel, hasLocal: true) : nil
+    standard = isOn ? wan ?? local ?? .plain : .plain
   }
 
   /// - Throws: a sentence where this server cannot do what is asked
@@ -30,17 +30,17 @@ public struct SpeculationChoices: Sendable {
         throw UnavailableChoice("this server takes no workers; it was started with --listen none")
       }
       settings = wan
-    case .home:
-      guard let home else {
+    case .local:
+      guard let local else {
         throw UnavailableChoice("this server has no draft model of its own; start it with --draft")
       }
-      settings = home
+      settings = local
     }
     if let price = choice.price {
-      guard home != nil else {
-        throw UnavailableChoice("a price of drafting at home needs a server with --draft")
+      guard local != nil else {
+        throw UnavailableChoice("a price of drafting locally needs a server with --draft")
       }
-      settings.homePolicy = .value(price: Duration(inSeconds: price / 1000))
+      settings.localPolicy = .value(price: Duration(inSeconds: price / 1000))
     }
     if let width = choice.width { settings.verification.maxNodes = width }
     return settings

@@ -7,7 +7,7 @@
 /// which they work, and here they are as wide as can be of use: at no round trip, T or d that was simulated did
 /// narrower ones give a faster text (`Scenarios/defaults.yaml`).
 public enum Autopilot {
-  /// Of a drafter, at a worker or at home.
+  /// Of a drafter, at a worker or locally.
   public static let limits = DraftLimits(
     passWidth: 64, candidates: 6, minProbability: 0.001, minPathProbability: 0.001, maxDepth: 256,
     // What a controller holds for each drafter; a full tree gives up its least likely nodes.
@@ -25,16 +25,16 @@ public enum Autopilot {
 
   /// How a generation speculates with workers.
   ///
-  /// - Parameter homePolicy: what may be drafted at home: the operator's choice, not a matter of tuning
-  public static func settings(homePolicy: HomeDraftPolicy = .never) -> SpeculationSettings {
+  /// - Parameter localPolicy: what may be drafted locally: the operator's choice, not a matter of tuning
+  public static func settings(localPolicy: LocalDraftPolicy = .never) -> SpeculationSettings {
     .wideArea(
-      homePolicy: homePolicy, verification: verification, limits: limits, lookupLength: lookupLength,
+      localPolicy: localPolicy, verification: verification, limits: limits, lookupLength: lookupLength,
       minGain: leastGain)
   }
 
   /// How a generation speculates with a draft model beside the target and nobody else.
   public static var localSettings: SpeculationSettings {
-    var settings = settings(homePolicy: .always)
+    var settings = settings(localPolicy: .always)
     settings.usesWorkers = false
     return settings
   }

@@ -1,4 +1,4 @@
-/// How widely and how far ahead a draft model guesses. Used by workers and by drafting at home alike.
+/// How widely and how far ahead a draft model guesses. Used by workers and by drafting locally alike.
 public struct DraftLimits: Hashable, Sendable {
   /// Nodes in one draft pass, at most (B). The measured d(b) may make it fewer.
   public var passWidth: Int
@@ -10,12 +10,16 @@ public struct DraftLimits: Hashable, Sendable {
   public var minPathProbability: Double
   /// Nodes further below the root than this are not expanded.
   public var maxDepth: Int
-  /// Nodes that one session's tree may hold, `leastNodes` or more. A full one gives up the least likely for
+  /// Nodes that one session's tree may hold, at least `treeSizes.lowerBound`. A full one gives up the least likely for
   /// likelier ones.
   public var maxNodes: Int
 
+  /// What each limit may be.
+  public static let passWidths = 1...256
+  public static let candidateCounts = 1...64
+  public static let depths = 1...1024
   /// A tree of fewer nodes is of no use.
-  public static let leastNodes = 16
+  public static let treeSizes = 16...65536
 
   public init(
     passWidth: Int = 8, candidates: Int = 4, minProbability: Float = 0.01,
@@ -31,15 +35,16 @@ public struct DraftLimits: Hashable, Sendable {
 
   /// The first thing wrong with these limits; nil when they are valid.
   public var problem: String? {
-    if !(1...256).contains(passWidth) { return "pass width must be between 1 and 256, not \(passWidth)" }
-    if !(1...64).contains(candidates) { return "candidates must be between 1 and 64, not \(candidates)" }
+    func outside(_ range: ClosedRange<Int>, _ value: Int, _ name: String) -> String? {
+      range.contains(value)
+        ? nil : "\(name) must be between \(range.lowerBound) and \(range.upperBound), not \(value)"
+    }
+    if let problem = outside(Self.passWidths, passWidth, "pass width") { return problem }
+    if let problem = outside(Self.candidateCounts, candidates, "candidates") { return problem }
     if !(0...1).contains(minProbability) { return "minimum probability must be between 0 and 1" }
     if !(0...1).contains(minPathProbability) { return "minimum path probability must be between 0 and 1" }
-    if !(1...1024).contains(maxDepth) { return "maximum depth must be between 1 and 1024, not \(maxDepth)" }
-    if !(Self.leastNodes...65536).contains(maxNodes) {
-      return "maximum nodes must be between \(Self.leastNodes) and 65536, not \(maxNodes)"
-    }
-    return nil
+    return outside(Self.depths, maxDepth, "maximum depth")
+      ?? outside(Self.treeSizes, maxNodes, "maximum nodes")
   }
 
   /// How many of the best frontier nodes to put into one pass.

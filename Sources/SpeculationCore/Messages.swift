@@ -82,13 +82,47 @@ public struct Expansion: Hashable, Sendable {
 
 /// What a controller tells a worker about a session.
 public enum ControllerMessage: Hashable, Sendable {
-  /// Draft for this session. `context` is every token so far; its last one is the root. The worker's tree may not
-  /// hold more than `maxNodes` nodes, 16 or more; nil: the controller did not say, and a full tree only waits.
-  case open(SessionID, context: [TokenID], sampling: SamplingSettings, maxNodes: Int? = nil)
-  /// `tokens` follow the last commit (or the opening context); the last one is at `position`. With `pause` the
-  /// worker follows the text but does not draft, until a commit without it: its guesses do not pay at present.
-  case commit(SessionID, position: Int, tokens: [TokenID], pause: Bool = false)
+  /// Draft for this session.
+  case open(SessionID, Opening)
+  /// The session's text goes on.
+  case commit(SessionID, Commit)
   case close(SessionID)
+
+  public struct Opening: Hashable, Sendable {
+    /// Every token so far; the last one is the root.
+    public var context: [TokenID]
+    public var sampling: SamplingSettings
+    /// Nodes that the worker's tree may hold, 16 or more; nil: the controller did not say, and a full tree only waits.
+    public var maxNodes: Int?
+
+    public init(context: [TokenID], sampling: SamplingSettings, maxNodes: Int? = nil) {
+      self.context = context
+      self.sampling = sampling
+      self.maxNodes = maxNodes
+    }
+  }
+
+  public struct Commit: Hashable, Sendable {
+    /// Of the last of the tokens.
+    public var position: Int
+    /// What follows the last commit, or the opening context.
+    public var tokens: [TokenID]
+    /// Whether the worker follows the text without drafting until a commit without this: its guesses do not pay at
+    /// present.
+    public var pause: Bool
+
+    public init(position: Int, tokens: [TokenID], pause: Bool = false) {
+      self.position = position
+      self.tokens = tokens
+      self.pause = pause
+    }
+  }
+
+  public var session: SessionID {
+    switch self {
+    case .open(let session, _), .commit(let session, _), .close(let session): session
+    }
+  }
 }
 
 /// What a worker tells a controller about a session.

@@ -1,5 +1,5 @@
 /// When the controller runs its own draft model while the target pass is under way.
-public enum HomeDraftPolicy: Hashable, Sendable, CustomStringConvertible {
+public enum LocalDraftPolicy: Hashable, Codable, Sendable, CustomStringConvertible {
   /// Never: no draft work at the scarce site.
   case never
   /// Always: local parallel speculation, the baseline.
@@ -12,17 +12,73 @@ public enum HomeDraftPolicy: Hashable, Sendable, CustomStringConvertible {
   case value(price: Duration)
 
   public var description: String {
-    switch self {
-    case .never: "never"
-    case .always: "always"
-    case .entropy(let threshold): "entropy(\(threshold))"
-    case .value(let price): "value(\(price.inMilliseconds) ms)"
+    let parts = parts
+    return switch parts.amount {
+    case .none: parts.name
+    case .nats(let nats): "\(parts.name)(\(nats))"
+    case .time(let time): "\(parts.name)(\(time.inMilliseconds) ms)"
     }
   }
 }
 
-/// How home drafting and verification follow each other.
-public enum HomeDraftSchedule: Hashable, Sendable {
+// MARK: Notation
+
+extension LocalDraftPolicy {
+  /// What is said beside a policy's name.
+  public enum Amount: Sendable {
+    case none
+    case nats(Float)
+    case time(Duration)
+  }
+
+  /// How a policy is written. Flags, scenarios and fault plans read and draw policies by this table alone.
+  public struct Form: Sendable {
+    public enum Kind: Sendable {
+      case plain(LocalDraftPolicy)
+      /// 0 or more.
+      case nats(@Sendable (Float) -> LocalDraftPolicy)
+      case time(@Sendable (Duration) -> LocalDraftPolicy)
+    }
+
+    public var name: String
+    /// For people, after "draft locally".
+    public var about: String
+    public var kind: Kind
+
+    /// "entropy:NATS", as flags have it.
+    public var notation: String {
+      switch kind {
+      case .plain: name
+      case .nats: "\(name):NATS"
+      case .time: "\(name):TIME"
+      }
+    }
+  }
+
+  public static let forms: [Form] = [
+    Form(name: "never", about: "never", kind: .plain(.never)),
+    Form(name: "always", about: "always", kind: .plain(.always)),
+    Form(
+      name: "entropy", about: "where the draft's entropy exceeds so many nats",
+      kind: .nats { .entropy(threshold: $0) }),
+    Form(
+      name: "value", about: "where a pass is expected to save more time than this",
+      kind: .time { .value(price: $0) }),
+  ]
+
+  /// Its name among ``forms``, and what is said beside it.
+  public var parts: (name: String, amount: Amount) {
+    switch self {
+    case .never: ("never", .none)
+    case .always: ("always", .none)
+    case .entropy(let threshold): ("entropy", .nats(threshold))
+    case .value(let price): ("value", .time(price))
+    }
+  }
+}
+
+/// How local drafting and verification follow each other.
+public enum LocalDraftSchedule: Hashable, Sendable {
   /// Drafting runs beside the target pass.
   case overlapped
   /// Draft `length` nodes, or until nothing is worth drafting, then verify; nothing is drafted meanwhile. The

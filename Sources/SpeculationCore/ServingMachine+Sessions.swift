@@ -22,9 +22,9 @@ extension ServingMachine {
         configuration: SessionMachine.Configuration(
           request, vocabularySize: configuration.vocabularySize,
           contextLength: min(request.contextLength, configuration.contextLength, configuration.cells)),
-        hasHomeDraft: configuration.hasHomeDraft),
+        hasLocalDraft: configuration.hasLocalDraft),
       usesWorkers: settings.usesWorkers,
-      mayDraftAtHome: configuration.hasHomeDraft && settings.homePolicy != .never, requested: now)
+      mayDraftAtLocal: configuration.hasLocalDraft && settings.localPolicy != .never, requested: now)
     sessions.insert(session, as: id)
   }
 
@@ -34,7 +34,7 @@ extension ServingMachine {
       guard sessions[id].admitted == nil else { continue }
       sessions[id].admitted = now
       actions.append(.admitted(id, queued: sessions[id].requested.duration(to: now)))
-      if sessions[id].mayDraftAtHome { homeDrafters += 1 }
+      if sessions[id].mayDraftAtLocal { localDrafters += 1 }
       if sessions[id].usesWorkers {
         pool.begin(id, text: sessions[id].machine.tokens)
         needsPlacement = true
@@ -70,7 +70,7 @@ extension ServingMachine {
   ) {
     reportTallies(of: id, tokens: 0)
     let session = sessions.remove(id)
-    if session.mayDraftAtHome, session.admitted != nil { homeDrafters -= 1 }
+    if session.mayDraftAtLocal, session.admitted != nil { localDrafters -= 1 }
     health.forget(id)
     if session.usesWorkers {
       pool.end(id)
@@ -90,8 +90,8 @@ extension SessionMachine.Configuration {
   init(_ request: ServingRequest, vocabularySize: Int, contextLength: Int) {
     let settings = request.speculation
     self.init(
-      verification: settings.verification, homePolicy: settings.homePolicy,
-      homeSchedule: settings.homeSchedule, homeLimits: settings.homeLimits,
+      verification: settings.verification, localPolicy: settings.localPolicy,
+      localSchedule: settings.localSchedule, localLimits: settings.localLimits,
       lookupLength: settings.lookupLength, minGain: settings.minGain, maxTreeNodes: request.maxTreeNodes,
       maxCandidates: request.maxCandidates, vocabularySize: vocabularySize, contextLength: contextLength,
       maxTokens: request.maxTokens, endTokens: request.endTokens)

@@ -1,5 +1,5 @@
 /// Everything that a controller decides: who is admitted, what each target pass checks and how much of a prompt it
-/// reads, who makes room for whom, what is drafted at home, which workers draft for which sessions, what is done about
+/// reads, who makes room for whom, what is drafted locally, which workers draft for which sessions, what is done about
 /// engines and workers that fail.
 ///
 /// A value without clock, I/O or threads. There is one way in: `handle` takes an event and says what to do about it.
@@ -7,7 +7,7 @@
 /// for the others.
 ///
 /// A driver keeps three promises. Actions for one engine are carried out in their order, one after the other. Every
-/// `verify`, `draftAtHome` and `release` is answered, once. Time never runs backwards.
+/// `verify`, `draftLocally` and `release` is answered, once. Time never runs backwards.
 ///
 /// The work is done by values of their own, each with its own state: `Admission` (who runs, whose cells are claimed),
 /// `SessionMachine` (one generation), `WorkerPool` (who drafts for whom), `PassHealth` (what to do about passes that
@@ -32,12 +32,12 @@ public struct ServingMachine: Sendable {
     /// keeps the others' tokens coming.
     public var prefillChunk: Int
     /// Whether the controller has a draft model of its own.
-    public var hasHomeDraft: Bool
+    public var hasLocalDraft: Bool
     public var pool: WorkerPool.Configuration
 
     public init(
       contextLength: Int, vocabularySize: Int, cells: Int = .max, headroom: Int = 64, branches: Int = .max,
-      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, hasHomeDraft: Bool = false,
+      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, hasLocalDraft: Bool = false,
       pool: WorkerPool.Configuration = WorkerPool.Configuration()
     ) {
       self.contextLength = contextLength
@@ -48,7 +48,7 @@ public struct ServingMachine: Sendable {
       self.maxSessions = maxSessions
       self.maxWaiting = maxWaiting
       self.prefillChunk = prefillChunk
-      self.hasHomeDraft = hasHomeDraft
+      self.hasLocalDraft = hasLocalDraft
       self.pool = pool
     }
   }
@@ -65,8 +65,8 @@ public struct ServingMachine: Sendable {
     /// The target has freed what it held for a session.
     case released(SessionID)
     /// One distribution for each task, in order; `passTokens` as for `WorkerMachine.passFinished`.
-    case homePassEnded([Distribution], duration: Duration, passTokens: Int)
-    case homePassFailed(reason: String)
+    case localPassEnded([Distribution], duration: Duration, passTokens: Int)
+    case localPassFailed(reason: String)
     /// `roundTrip` where it has been measured already.
     case workerAttached(WorkerID, WorkerPool.Profile, roundTrip: Duration? = nil)
     case workerSaid(WorkerID, WorkerMessage)
@@ -79,9 +79,9 @@ public struct ServingMachine: Sendable {
   public enum Action: Sendable {
     /// Run the target once over these sessions; answer with `passEnded` or `passFailed`.
     case verify(TargetPass)
-    /// Run the home draft model once over these nodes; answer with `homePassEnded` or `homePassFailed`.
-    case draftAtHome([DraftTask<SessionMachine.NodeID>])
-    /// Free what the target and the home draft model hold for the session; answer with `released`.
+    /// Run the local draft model once over these nodes; answer with `localPassEnded` or `localPassFailed`.
+    case draftLocally([DraftTask<SessionMachine.NodeID>])
+    /// Free what the target and the local draft model hold for the session; answer with `released`.
     case release(SessionID)
     case send(ControllerMessage, to: WorkerID)
     /// End its attachment, which is forgotten already.
@@ -105,11 +105,11 @@ public struct ServingMachine: Sendable {
   var pool: WorkerPool
   var estimates: SharedEstimates
   var health = PassHealth()
-  /// The target pass under way, and that of the draft model at home.
+  /// The target pass under way, and that of the local draft model.
   var pass: PassUnderWay?
-  var homePass: HomePassUnderWay?
-  /// Sessions whose settings allow drafting at home.
-  var homeDrafters = 0
+  var localPass: LocalPassUnderWay?
+  /// Sessions whose settings allow drafting locally.
+  var localDrafters = 0
   var isAccepting = true
   var lastPlacement = Timestamp.zero
   /// Who drafts for whom is to be decided anew.
@@ -119,12 +119,12 @@ public struct ServingMachine: Sendable {
 
   /// - Parameters:
   ///   - targetCost: measured T(n)
-  ///   - homeCost: measured d(b) of the draft model at home
+  ///   - localCost: measured d(b) of the local draft model
   public init(
-    configuration: Configuration, targetCost: CostCurve = CostCurve(), homeCost: CostCurve = CostCurve()
+    configuration: Configuration, targetCost: CostCurve = CostCurve(), localCost: CostCurve = CostCurve()
   ) {
     self.configuration = configuration
-    estimates = SharedEstimates(targetCost: targetCost, homeCost: homeCost)
+    estimates = SharedEstimates(targetCost: targetCost, localCost: localCost)
     pool = WorkerPool(configuration: configuration.pool)
     admission = Admission(
       configuration: Admission.Configuration(
@@ -140,7 +140,7 @@ public struct ServingMachine: Sendable {
     admitWaiting(&actions)
     if needsPlacement { placeSessions(&actions) }
     startTargetPass(&actions)
-    startHomePass(&actions)
+    startLocalPass(&actions)
     return actions
   }
 
@@ -153,9 +153,9 @@ public struct ServingMachine: Sendable {
     case .passEnded(let report): passEnded(report, &actions)
     case .passFailed(let failure): passFailed(failure, &actions)
     case .released(let id): admission.released(id)
-    case .homePassEnded(let distributions, let duration, let tokens):
-      homePassEnded(distributions, duration: duration, passTokens: tokens)
-    case .homePassFailed(let reason): homePassFailed(reason: reason, &actions)
+    case .localPassEnded(let distributions, let duration, let tokens):
+      localPassEnded(distributions, duration: duration, passTokens: tokens)
+    case .localPassFailed(let reason): localPassFailed(reason: reason, &actions)
     case .workerAttached(let worker, let profile, let roundTrip):
       pool.join(worker, profile, at: now)
       if let roundTrip { pool.measured(worker, roundTrip: roundTrip) }
@@ -174,8 +174,8 @@ public struct ServingMachine: Sendable {
 struct SharedEstimates: Sendable {
   /// T(n) of passes that read no prompts: those are not limited by the same part of the machine.
   var targetCost: CostCurve
-  /// d(b) of the draft model at home.
-  var homeCost: CostCurve
+  /// d(b) of the local draft model.
+  var localCost: CostCurve
   /// How often the target chooses what drafts guess.
   var match = MatchEstimator()
 }
@@ -184,7 +184,7 @@ struct SharedEstimates: Sendable {
 struct ServedSession: Sendable {
   var machine: SessionMachine
   let usesWorkers: Bool
-  let mayDraftAtHome: Bool
+  let mayDraftAtLocal: Bool
   let requested: Timestamp
   /// nil while it has not run.
   var admitted: Timestamp?

@@ -60,7 +60,7 @@ public enum SessionNote: Hashable, Sendable, CustomStringConvertible {
   case workerDrafts(name: String)
   case workerDeclined(name: String, reason: String)
   case workerGone(name: String, reason: String)
-  case homeDraftFailed(reason: String)
+  case localDraftFailed(reason: String)
   case preempted
 
   public var description: String {
@@ -68,7 +68,7 @@ public enum SessionNote: Hashable, Sendable, CustomStringConvertible {
     case .workerDrafts(let name): "worker \(name) drafts"
     case .workerDeclined(let name, let reason): "worker \(name) declined: \(reason)"
     case .workerGone(let name, let reason): "worker \(name) is gone: \(reason)"
-    case .homeDraftFailed(let reason): "drafting at home failed, going on without: \(reason)"
+    case .localDraftFailed(let reason): "drafting locally failed, going on without: \(reason)"
     case .preempted: "waits until others have left room in the cache"
     }
   }
@@ -86,7 +86,7 @@ extension ServingMachine {
   public var engineFailure: String? { health.failure }
   /// T(n) as far as it is known.
   public var targetCost: CostCurve { estimates.targetCost }
-  public var homeCost: CostCurve { estimates.homeCost }
+  public var localCost: CostCurve { estimates.localCost }
   /// Attached workers in the order in which they came.
   public var attachedWorkers: [WorkerID] { pool.attached }
   /// A worker as operators see it; nil for one that is not attached.
@@ -108,8 +108,8 @@ extension ServingMachine {
     if sessions.count != admission.runningCount + admission.waitingCount {
       return "\(sessions.count) sessions, \(admission.runningCount) run and \(admission.waitingCount) wait"
     }
-    let drafters = sessions.ids.count { sessions[$0].mayDraftAtHome && sessions[$0].admitted != nil }
-    if drafters != homeDrafters { return "\(drafters) sessions may draft at home, counted \(homeDrafters)" }
+    let drafters = sessions.ids.count { sessions[$0].mayDraftAtLocal && sessions[$0].admitted != nil }
+    if drafters != localDrafters { return "\(drafters) sessions may draft locally, counted \(localDrafters)" }
     if pass == nil, !admission.isWaitingForRelease,
       let idle = admission.runningSessions.first(where: { sessions[$0].machine.isReady }),
       !admission.isReleasing

@@ -24,7 +24,7 @@ extension SessionMachine {
     )
     return [
       .send(
-        .open(session, context: tokens, sampling: sampling, maxNodes: configuration.maxTreeNodes), to: worker)
+        .open(session, .init(context: tokens, sampling: sampling, maxNodes: configuration.maxTreeNodes)), to: worker)
     ]
   }
 
@@ -88,32 +88,32 @@ extension SessionMachine {
     isFinished ? [] : finish(.failed(reason))
   }
 
-  /// The home draft pass under way is done: one distribution for each of the session's nodes in it, in order.
-  public mutating func homeDrafted(
+  /// The local draft pass under way is done: one distribution for each of the session's nodes in it, in order.
+  public mutating func localDrafted(
     _ nodes: [NodeID], _ distributions: [Distribution], match: MatchEstimator
   ) {
-    precondition(isHomeDrafting && nodes.count == distributions.count, "no such home draft pass")
-    isHomeDrafting = false
+    precondition(isLocalDrafting && nodes.count == distributions.count, "no such local draft pass")
+    isLocalDrafting = false
     if isFinished { return }
-    // Workers may still read the prompt: their guesses are not to be judged by those made at home.
+    // Workers may still read the prompt: their guesses are not to be judged by those made locally.
     if workers.isEmpty { gate.guessArrived() }
-    statistics.homeExpansions += nodes.count
+    statistics.localExpansions += nodes.count
     draftedThisStep += nodes.count
     for (node, distribution) in zip(nodes, distributions) where tree.contains(node) {
       let candidates = distribution.candidates(
-        configuration.homeLimits.candidates, minProbability: configuration.homeLimits.minProbability)
+        configuration.localLimits.candidates, minProbability: configuration.localLimits.minProbability)
       continuation.observe(candidates.first.map { match.probability(confidence: $0.probability) })
       let kept = makeRoom(for: candidates, below: node, match: match)
-      grow(node, entropy: distribution.entropy, candidates: kept, origin: .home, match: match)
+      grow(node, entropy: distribution.entropy, candidates: kept, origin: .local, match: match)
     }
     if case .drafting = state { getReady() }
   }
 
-  /// The home draft model failed; the session goes on without it.
-  public mutating func homeDraftFailed() {
-    precondition(isHomeDrafting, "no home draft pass is under way")
-    isHomeDrafting = false
-    homeIsUsable = false
+  /// The local draft model failed; the session goes on without it.
+  public mutating func localDraftFailed() {
+    precondition(isLocalDrafting, "no local draft pass is under way")
+    isLocalDrafting = false
+    localIsUsable = false
     if case .drafting = state { state = .ready }
   }
 

@@ -2,7 +2,7 @@
 ///
 /// A node that a worker has a name for stays as long as the worker keeps it: both hold the same tree. The tree has
 /// room for what all workers may hold, and for the verification set under way, which stays as well. What else is in
-/// it (drafted at home, guessed from the text, left over by workers) has the rest and goes when it is needed, the
+/// it (drafted locally, guessed from the text, left over by workers) has the rest and goes when it is needed, the
 /// least likely first.
 extension SessionMachine {
   /// A worker has given up nodes. They lose its names and stay until their room is needed.
@@ -30,7 +30,7 @@ extension SessionMachine {
 
   /// Nodes that the tree may hold. Several drafters mostly guess the same nodes, so this is seldom reached.
   var treeLimit: Int {
-    let drafters = workers.count + (homeIsUsable && configuration.homePolicy != .never ? 1 : 0)
+    let drafters = workers.count + (localIsUsable && configuration.localPolicy != .never ? 1 : 0)
     return configuration.maxTreeNodes * max(1, drafters) + configuration.verification.maxNodes
   }
 
@@ -43,7 +43,7 @@ extension SessionMachine {
     return tree.count + count <= treeLimit
   }
 
-  /// Of the candidates for a node's children, drafted at home, those that the tree takes. The same as
+  /// Of the candidates for a node's children, drafted locally, those that the tree takes. The same as
   /// `WorkerMachine.Session.makeRoom`, but for nodes that have to stay.
   mutating func makeRoom(
     for candidates: [Candidate], below node: NodeID, match: MatchEstimator

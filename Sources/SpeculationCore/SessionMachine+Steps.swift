@@ -1,6 +1,6 @@
 /// Steps: what one target pass checks, and what its verdicts commit.
 extension SessionMachine {
-  /// A step may begin: with drafting at home where the schedule says so, else with the next target pass.
+  /// A step may begin: with drafting locally where the schedule says so, else with the next target pass.
   mutating func getReady() {
     state = isToDraftFirst ? .drafting : .ready
   }
@@ -135,7 +135,7 @@ extension SessionMachine {
     for token in committed {
       switch token.origin {
       case .remote: statistics.acceptedRemote += 1
-      case .home: statistics.acceptedHome += 1
+      case .local: statistics.acceptedLocal += 1
       case .lookup: statistics.acceptedLookup += 1
       case .target: statistics.fromTarget += 1
       }
@@ -155,7 +155,7 @@ extension SessionMachine {
       workers.values[index].sent(position: tokens.count - 1, at: now)
       actions.append(
         .send(
-          .commit(session, position: tokens.count - 1, tokens: new, pause: !gate.isOpen),
+          .commit(session, .init(position: tokens.count - 1, tokens: new, pause: !gate.isOpen)),
           to: workers.keys[index]))
     }
     getReady()

@@ -1,4 +1,4 @@
-/// The tree of guesses: what workers and the draft model at home add, and what a commit leaves of it.
+/// The tree of guesses: what workers and the local draft model add, and what a commit leaves of it.
 extension SessionMachine {
   /// Forgets a worker and its names for nodes. Were they kept, they would be taken for new ones when the worker
   /// is given the session again and counts from 1 again.

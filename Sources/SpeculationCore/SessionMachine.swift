@@ -1,5 +1,5 @@
 /// One session's decisions at the controller: what it offers to verify, what a pass commits, what is worth drafting
-/// at home, what to tell the workers, what to do when they are late, wrong or gone.
+/// locally, what to tell the workers, what to do when they are late, wrong or gone.
 ///
 /// A value without clock, I/O or threads, driven by `ServingMachine` alone, which owns the passes. Every event is a
 /// method that changes the state and returns what follows from it. No step ever waits for a worker: with nothing to
@@ -10,19 +10,19 @@
 ///                                 ^------ cutShort ------'
 /// ```
 /// `drafting` is passed only under the schedule `beforeVerification` (the sequential baseline). Under
-/// `overlapped` a home draft pass runs beside `verifying` and is tracked apart. A session that is `ready` chooses
+/// `overlapped` a local draft pass runs beside `verifying` and is tracked apart. A session that is `ready` chooses
 /// what to verify only when the pass begins, so nothing that arrives before is left out.
 public struct SessionMachine: Sendable {
   public struct Configuration: Sendable {
     public var verification: VerificationPolicy
-    public var homePolicy: HomeDraftPolicy
-    public var homeSchedule: HomeDraftSchedule
-    public var homeLimits: DraftLimits
+    public var localPolicy: LocalDraftPolicy
+    public var localSchedule: LocalDraftSchedule
+    public var localLimits: DraftLimits
     /// Guesses in a row that are taken from the text itself (prompt lookup); 0: none.
     public var lookupLength: Int
     /// Speed against plain decoding below which nobody drafts for a while; 0: always draft.
     public var minGain: Double
-    /// Nodes that the tree may hold for each who drafts, `DraftLimits.leastNodes` or more. Workers are told of it.
+    /// Nodes that the tree may hold for each who drafts, `DraftLimits.treeSizes.lowerBound` or more. Workers are told of it.
     public var maxTreeNodes: Int
     /// Candidates that one expansion may bring.
     public var maxCandidates: Int
@@ -35,17 +35,17 @@ public struct SessionMachine: Sendable {
     public var endTokens: [TokenID]
 
     public init(
-      verification: VerificationPolicy = VerificationPolicy(), homePolicy: HomeDraftPolicy = .never,
-      homeSchedule: HomeDraftSchedule = .overlapped, homeLimits: DraftLimits = DraftLimits(),
+      verification: VerificationPolicy = VerificationPolicy(), localPolicy: LocalDraftPolicy = .never,
+      localSchedule: LocalDraftSchedule = .overlapped, localLimits: DraftLimits = DraftLimits(),
       lookupLength: Int = 0, minGain: Double = 0, maxTreeNodes: Int = 4096, maxCandidates: Int = 64,
       vocabularySize: Int,
       contextLength: Int,
       maxTokens: Int, endTokens: [TokenID]
     ) {
       self.verification = verification
-      self.homePolicy = homePolicy
-      self.homeSchedule = homeSchedule
-      self.homeLimits = homeLimits
+      self.localPolicy = localPolicy
+      self.localSchedule = localSchedule
+      self.localLimits = localLimits
       self.lookupLength = lookupLength
       self.minGain = minGain
       self.maxTreeNodes = maxTreeNodes
@@ -70,7 +70,7 @@ public struct SessionMachine: Sendable {
 
   /// Who guessed a committed token first.
   public enum Origin: UInt8, Hashable, Sendable {
-    case remote, home, target
+    case remote, local, target
     /// The text itself.
     case lookup
   }
@@ -131,7 +131,7 @@ public struct SessionMachine: Sendable {
 
   enum State: Sendable {
     case idle
-    /// Drafting at home before the next verification.
+    /// Drafting locally before the next verification.
     case drafting
     /// The next target pass may take it.
     case ready
@@ -162,30 +162,30 @@ public struct SessionMachine: Sendable {
   /// Path probability of the likeliest node that was given up since the root moved; 0: none was.
   var floor = 0.0
   var workers = SmallDictionary<WorkerID, RemoteMirror>()
-  var isHomeDrafting = false
-  var homeIsUsable: Bool
+  var isLocalDrafting = false
+  var localIsUsable: Bool
   var continuation = ContinuationEstimate()
   var lookup = PromptLookup()
   var gate: SpeculationGate
   /// Root position at which the gate last opened: what workers send with less knowledge is no answer to it.
   var gateOpened: Int
-  /// Home expansions since the root last moved: the length that `beforeVerification` counts.
+  /// Local expansions since the root last moved: the length that `beforeVerification` counts.
   var draftedThisStep = 0
 
   /// - Parameters:
   ///   - prompt: at least one token
-  ///   - hasHomeDraft: whether there is a draft model at home
+  ///   - hasLocalDraft: whether there is a local draft model
   public init(
     session: SessionID, prompt: [TokenID], sampling: SamplingSettings, configuration: Configuration,
-    hasHomeDraft: Bool = false
+    hasLocalDraft: Bool = false
   ) {
     precondition(!prompt.isEmpty, "a session needs at least one token")
     precondition(sampling.problem == nil, sampling.problem!)
-    precondition(configuration.homeLimits.problem == nil, configuration.homeLimits.problem!)
+    precondition(configuration.localLimits.problem == nil, configuration.localLimits.problem!)
     self.session = session
     self.sampling = sampling
     self.configuration = configuration
-    homeIsUsable = hasHomeDraft
+    localIsUsable = hasLocalDraft
     gate = SpeculationGate(minGain: configuration.minGain)
     gateOpened = prompt.count - 1
     tokens = prompt

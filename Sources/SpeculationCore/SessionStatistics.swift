@@ -6,10 +6,10 @@ public struct SessionStatistics: Hashable, Sendable {
   public var steps = 0
   /// Nodes that target passes checked.
   public var verifiedNodes = 0
-  /// Committed tokens that were a worker's guess, a guess drafted at home, one from the text itself, the target's
+  /// Committed tokens that were a worker's guess, a guess drafted locally, one from the text itself, the target's
   /// own.
   public var acceptedRemote = 0
-  public var acceptedHome = 0
+  public var acceptedLocal = 0
   public var acceptedLookup = 0
   public var fromTarget = 0
   /// Steps after the first that began with an unexpanded root, though guesses were wanted.
@@ -17,7 +17,7 @@ public struct SessionStatistics: Hashable, Sendable {
   /// Steps while nobody drafted because guesses did not pay.
   public var pausedSteps = 0
   /// Nodes expanded by the controller's own draft model: controller draft passes.
-  public var homeExpansions = 0
+  public var localExpansions = 0
   /// Expansions received from workers.
   public var workerExpansions = 0
   /// Of those, the ones of which some child was verified.
@@ -31,7 +31,7 @@ public struct SessionStatistics: Hashable, Sendable {
   public init() {}
 
   public var tokensPerStep: Double { steps == 0 ? 0 : Double(tokens) / Double(steps) }
-  public var homeExpansionsPerToken: Double { tokens == 0 ? 0 : Double(homeExpansions) / Double(tokens) }
+  public var localExpansionsPerToken: Double { tokens == 0 ? 0 : Double(localExpansions) / Double(tokens) }
   /// Share of worker expansions that never helped.
   public var wastedShare: Double {
     workerExpansions == 0 ? 0 : 1 - Double(usedWorkerExpansions) / Double(workerExpansions)
@@ -45,12 +45,12 @@ public struct SessionStatistics: Hashable, Sendable {
     a.steps += b.steps
     a.verifiedNodes += b.verifiedNodes
     a.acceptedRemote += b.acceptedRemote
-    a.acceptedHome += b.acceptedHome
+    a.acceptedLocal += b.acceptedLocal
     a.acceptedLookup += b.acceptedLookup
     a.fromTarget += b.fromTarget
     a.bubbles += b.bubbles
     a.pausedSteps += b.pausedSteps
-    a.homeExpansions += b.homeExpansions
+    a.localExpansions += b.localExpansions
     a.workerExpansions += b.workerExpansions
     a.usedWorkerExpansions += b.usedWorkerExpansions
     a.lateExpansions += b.lateExpansions

@@ -1,9 +1,9 @@
 /// How one generation speculates. The baselines are settings of the same machine.
 public struct SpeculationSettings: Sendable {
   public var verification: VerificationPolicy
-  public var homePolicy: HomeDraftPolicy
-  public var homeSchedule: HomeDraftSchedule
-  public var homeLimits: DraftLimits
+  public var localPolicy: LocalDraftPolicy
+  public var localSchedule: LocalDraftSchedule
+  public var localLimits: DraftLimits
   /// Guesses in a row that are taken from the text itself; 0: none.
   public var lookupLength: Int
   /// Speed against plain decoding below which nobody drafts for a while; 0: always draft. The baselines of the
@@ -13,14 +13,14 @@ public struct SpeculationSettings: Sendable {
   public var usesWorkers: Bool
 
   public init(
-    verification: VerificationPolicy = VerificationPolicy(), homePolicy: HomeDraftPolicy = .never,
-    homeSchedule: HomeDraftSchedule = .overlapped, homeLimits: DraftLimits = DraftLimits(),
+    verification: VerificationPolicy = VerificationPolicy(), localPolicy: LocalDraftPolicy = .never,
+    localSchedule: LocalDraftSchedule = .overlapped, localLimits: DraftLimits = DraftLimits(),
     lookupLength: Int = 0, minGain: Double = 0, usesWorkers: Bool = true
   ) {
     self.verification = verification
-    self.homePolicy = homePolicy
-    self.homeSchedule = homeSchedule
-    self.homeLimits = homeLimits
+    self.localPolicy = localPolicy
+    self.localSchedule = localSchedule
+    self.localLimits = localLimits
     self.lookupLength = lookupLength
     self.minGain = minGain
     self.usesWorkers = usesWorkers
@@ -28,6 +28,11 @@ public struct SpeculationSettings: Sendable {
 
   /// Drafting that makes a text less than this much faster is not worth the workers' while.
   public static let defaultMinGain = 1.1
+
+  /// What the settings may be.
+  public static let draftLengths = 1...64
+  public static let lookupLengths = 0...64
+  public static let minGains = 0.0...100
 
   /// Guesses before each verification in the sequential baseline, unless somebody says how many.
   public static let defaultDraftLength = 5
@@ -37,30 +42,30 @@ public struct SpeculationSettings: Sendable {
     Self(verification: VerificationPolicy(maxNodes: 0), usesWorkers: false)
   }
 
-  /// Draft `length` tokens at home, then verify them all, nothing at the same time.
+  /// Draft `length` tokens locally, then verify them all, nothing at the same time.
   public static func localSequential(length: Int) -> Self {
     Self(
       verification: VerificationPolicy(rule: .everything, maxNodes: length, minPathProbability: 0),
-      homePolicy: .always, homeSchedule: .beforeVerification(length: length),
-      homeLimits: DraftLimits(
+      localPolicy: .always, localSchedule: .beforeVerification(length: length),
+      localLimits: DraftLimits(
         passWidth: 1, candidates: 1, minProbability: 0, minPathProbability: 0, maxDepth: length),
       usesWorkers: false)
   }
 
-  /// Draft at home while the target verifies.
+  /// Draft locally while the target verifies.
   public static func localParallel(
     verification: VerificationPolicy = VerificationPolicy(), limits: DraftLimits = DraftLimits()
   ) -> Self {
-    Self(verification: verification, homePolicy: .always, homeLimits: limits, usesWorkers: false)
+    Self(verification: verification, localPolicy: .always, localLimits: limits, usesWorkers: false)
   }
 
-  /// Workers draft; at home only what `homePolicy` asks for.
+  /// Workers draft; locally only what `localPolicy` asks for.
   public static func wideArea(
-    homePolicy: HomeDraftPolicy = .never, verification: VerificationPolicy = VerificationPolicy(),
+    localPolicy: LocalDraftPolicy = .never, verification: VerificationPolicy = VerificationPolicy(),
     limits: DraftLimits = DraftLimits(), lookupLength: Int = 0, minGain: Double = defaultMinGain
   ) -> Self {
     Self(
-      verification: verification, homePolicy: homePolicy, homeLimits: limits, lookupLength: lookupLength,
+      verification: verification, localPolicy: localPolicy, localLimits: limits, lookupLength: lookupLength,
       minGain: minGain, usesWorkers: true)
   }
 }

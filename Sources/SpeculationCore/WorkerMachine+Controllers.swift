@@ -15,13 +15,12 @@ extension WorkerMachine {
     _ message: ControllerMessage, from controller: ControllerIndex
   ) throws(ProtocolViolation) -> [Action] {
     switch message {
-    case .open(let session, let context, let sampling, let maxNodes):
+    case .open(let session, let opening):
       let id = try Self.local(session, of: controller)
       if isDraining { return [.send(.declined(id, reason: "the worker is about to leave"))] }
-      return try open(id, context: context, sampling: sampling, maxNodes: maxNodes)
-    case .commit(let session, let position, let tokens, let pause):
-      return try commit(
-        try Self.local(session, of: controller), position: position, tokens: tokens, pause: pause)
+      return try open(id, opening)
+    case .commit(let session, let commit):
+      return try self.commit(try Self.local(session, of: controller), commit)
     case .close(let session): return close(try Self.local(session, of: controller))
     }
   }

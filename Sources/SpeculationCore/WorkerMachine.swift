@@ -57,13 +57,14 @@ public struct WorkerMachine: Sendable {
   /// - Parameter maxNodes: nodes that the controller holds for the worker; nil: it did not say, and does not
   ///   understand `Expansion.forgotten`
   public mutating func open(
-    _ id: SessionID, context: [TokenID], sampling: SamplingSettings, maxNodes: Int? = nil
+    _ id: SessionID, _ opening: ControllerMessage.Opening
   ) throws(ProtocolViolation) -> [Action] {
     guard !sessions.contains(id) else { throw ProtocolViolation("\(id) was opened twice") }
+    let (context, maxNodes) = (opening.context, opening.maxNodes)
     guard let last = context.last else { throw ProtocolViolation("\(id) was opened with an empty context") }
-    if let problem = sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
-    if let maxNodes, maxNodes < DraftLimits.leastNodes {
-      throw ProtocolViolation("\(id) was opened for \(maxNodes) nodes, fewer than \(DraftLimits.leastNodes)")
+    if let problem = opening.sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
+    if let maxNodes, maxNodes < DraftLimits.treeSizes.lowerBound {
+      throw ProtocolViolation("\(id) was opened for \(maxNodes) nodes, fewer than \(DraftLimits.treeSizes.lowerBound)")
     }
     guard sessions.count < configuration.maxSessions else {
       return [.send(.declined(id, reason: "all \(configuration.maxSessions) sessions are taken"))]
@@ -76,7 +77,7 @@ public struct WorkerMachine: Sendable {
       Session(
         tree: TokenTree(
           root: last, position: context.count - 1, annotation: Note(remoteID: 0, confidence: 1)),
-        committed: context, sampling: sampling, incarnation: nextIncarnation,
+        committed: context, sampling: opening.sampling, incarnation: nextIncarnation,
         maxNodes: min(configuration.limits.maxNodes, maxNodes ?? .max), mayForget: maxNodes != nil,
         reading: ContextReading(count: context.count, cost: readingCost)))
     nextIncarnation += 1
@@ -88,9 +89,10 @@ public struct WorkerMachine: Sendable {
   /// The target chose `tokens`; the last one is at `position`. A commit for a session that is not open is a
   /// benign race (the worker declined it) and is ignored.
   public mutating func commit(
-    _ id: SessionID, position: Int, tokens: [TokenID], pause: Bool = false
+    _ id: SessionID, _ commit: ControllerMessage.Commit
   ) throws(ProtocolViolation) -> [Action] {
     guard let index = sessions.index(of: id) else { return [] }
+    let (position, tokens) = (commit.position, commit.tokens)
     guard !tokens.isEmpty else { throw ProtocolViolation("\(id): a commit without tokens") }
     let expected = sessions.values[index].tree.rootPosition + tokens.count
     guard position == expected else {
@@ -102,8 +104,8 @@ public struct WorkerMachine: Sendable {
     }
     sessions.values[index].follow(tokens, learning: &match)
     surprises.committed(
-      isSurprise: !pause && !sessions.values[index].tree.isExpanded(sessions.values[index].tree.root))
-    sessions.values[index].isPaused = pause
+      isSurprise: !commit.pause && !sessions.values[index].tree.isExpanded(sessions.values[index].tree.root))
+    sessions.values[index].isPaused = commit.pause
     var actions: [Action] = []
     startPass(&actions)
     return actions

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Foundation
 
 @main
@@ -30,7 +31,7 @@ struct WANSpec: AsyncParsableCommand {
   static func main() async {
     let arguments = Array(CommandLine.arguments.dropFirst())
     do {
-      try ConfigurationFile.install(arguments: arguments)
+      try ConfigurationFile.install(arguments: arguments, commands: ["serve", "worker"])
     } catch {
       exit(withError: ValidationError("\(error)"))
     }

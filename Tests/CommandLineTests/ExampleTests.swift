@@ -33,7 +33,7 @@ struct ExampleTests {
     let result = await program.result()
     #expect(result.status == 0, "\(result.errors)")
     let lines = result.output.split(separator: "\n")
-    #expect(lines.contains { $0.hasPrefix("target\t") } && lines.contains { $0.hasPrefix("home\t") })
+    #expect(lines.contains { $0.hasPrefix("target\t") } && lines.contains { $0.hasPrefix("local\t") })
     #expect(lines.last?.contains("tokens a pass") == true, "\(result.output)")
   }
 

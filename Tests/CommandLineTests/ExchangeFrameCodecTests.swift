@@ -33,7 +33,7 @@ import Testing
       "\(WireSize.bytes(message)), wire \(real)")
 
     let commit = ControllerMessage.commit(
-      SessionID(300), position: 900, tokens: (0..<TokenID(candidates)).map { 90_000 + $0 })
+      SessionID(300), .init(position: 900, tokens: (0..<TokenID(candidates)).map { 90_000 + $0 }))
     let commitFrames = try codec.encode([ControllerFrameItem.message(commit)])
     let realCommit = commitFrames.reduce(0) { $0 + $1.count + 14 }
     #expect(

@@ -26,7 +26,7 @@ import Testing
   }
 
   /// A day in ten seconds; one region throttles at times, another refuses.
-  private static let sky = """
+  private static let regions = """
     name: short
     acceleration: 8640
     sources: [eu-west-2, us-east-1]
@@ -37,9 +37,9 @@ import Testing
     """
 
   private func emulator(_ folder: Folder, days: Double) async throws -> RunningProgram {
-    let sky = try folder.write(Self.sky, to: "sky.yaml")
+    let regions = try folder.write(Self.regions, to: "regions.yaml")
     let program = try await RunningProgram([
-      "study", "emulate", sky, "--listen", "127.0.0.1:0", "--campaign", folder.file("campaign.yaml"),
+      "study", "emulate", regions, "--listen", "127.0.0.1:0", "--campaign", folder.file("campaign.yaml"),
       "--days", "\(days)",
       "--every", "10min", "--log", folder.file("log.jsonl"), "--json",
     ])
@@ -165,7 +165,7 @@ import Testing
       (["study", "report", folder.file("none")], 1, "there is no such file"),
       (["study", "merge", text, "--output", text], 64, "is one of the files to merge"),
       (["study", "export", text], 1, "not a study's store"),
-      (["study", "emulate", bad], 1, "a sky has a region at least"),
+      (["study", "emulate", bad], 1, "at least one region is needed"),
       (["plan", bad], 1, "sites"), (["plan", folder.file("none")], 1, "cannot be read"),
       (["plan", bad, "--jobs", "0"], 64, "--jobs"),
     ]

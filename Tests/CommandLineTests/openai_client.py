@@ -117,7 +117,7 @@ def a_whole_chat(server):
     assert timings["predicted_n"] == 24 and timings["predicted_per_token_ms"] > 0
     assert speculation["ttft_ms"] > 0 and speculation["tokens_per_step"] >= 1
     # The last step may have decided more than were asked for.
-    origins = sum(speculation[f"from_{name}"] for name in ["worker", "home", "lookup", "target"])
+    origins = sum(speculation[f"from_{name}"] for name in ["worker", "local", "lookup", "target"])
     assert origins == 24, speculation
 
 
@@ -306,7 +306,7 @@ def settings_of_speculation(server):
         answer = server.chat(temperature=0, extra_body={"speculation": choice})
         assert seen_text(answer.choices[0]) == want, choice
     assert answer.model_extra["speculation"]["tokens_per_step"] == 1, "a width of 0 still verifies guesses"
-    # Without --draft there is nothing to draft with at home, for no price.
+    # Without --draft there is nothing to draft with locally, for no price.
     refused(400, server.chat, names="speculation", extra_body={"speculation": {"price": 3}})
 
 

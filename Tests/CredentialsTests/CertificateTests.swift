@@ -1,5 +1,6 @@
 import Credentials
 import Foundation
+import SplitMix
 import Testing
 
 struct CertificateTests {
@@ -164,7 +165,7 @@ struct CertificateTests {
     let lines = try folder.text("w1.pem").split(separator: "\n").dropFirst().dropLast()
     let der = Array(try #require(Data(base64Encoded: lines.joined())))
     #expect(try CertificateIdentity(der: der).name == "w1")
-    var generator = SplitMix(11)
+    var generator = SplitMix64(seed: 11)
     for _ in 0..<3000 {
       var damaged = der
       for _ in 0..<Int.random(in: 1...4, using: &generator) {
@@ -178,52 +179,5 @@ struct CertificateTests {
         #expect(identity.name.utf8.count <= CredentialName.maximumLength)
       }
     }
-  }
-
-  @Test func theGateAsksForWhatItKnows() throws {
-    let worker = try certs.issue(.worker, "w1")
-    _ = try certs.issue(.controller, "main")
-    func der(_ name: String) throws -> [UInt8] {
-      let lines = try folder.text(name).split(separator: "\n").dropFirst().dropLast()
-      return Array(try #require(Data(base64Encoded: lines.joined())))
-    }
-    let tokens = SecretFile(path: certs.joinTokens, kind: .joinToken)
-    let token = try tokens.create("lab", lifetime: 3600)
-    let gate = try WorkerGate(
-      certificates: true, allowedWorkers: certs.allowedWorkers, joinTokens: certs.joinTokens, interval: never,
-      log: quiet)
-    let admission = try gate.admit(certificate: der("w1.pem"), token: nil)
-    #expect(admission.name == "w1" && admission.method == .certificate)
-    #expect(admission.expires == worker.identity.notAfter)
-    #expect(gate.problem(with: admission) == nil)
-    let later = worker.identity.notAfter
-    #expect(gate.problem(with: admission, now: later)?.contains("expired") == true)
-    #expect(throws: CredentialsError.self) {
-      try gate.admit(certificate: der("w1.pem"), token: nil, now: later)
-    }
-    let early = #expect(throws: CredentialsError.self) {
-      try gate.admit(certificate: der("w1.pem"), token: nil, now: Date(timeIntervalSinceNow: -86_400))
-    }
-    #expect(early?.message.contains("not valid before") == true)
-    let wrong = #expect(throws: CredentialsError.self) {
-      try gate.admit(certificate: der("main.pem"), token: nil)
-    }
-    #expect(wrong?.message.contains("for a controller") == true)
-    // A good token helps a bad certificate, as it would help none.
-    #expect(try gate.admit(certificate: der("main.pem"), token: token).name == "lab")
-    let byToken = try gate.admit(certificate: nil, token: token)
-    #expect(gate.problem(with: byToken) == nil)
-    #expect(gate.problem(with: byToken, now: Date(timeIntervalSinceNow: 3601)) != nil)
-    #expect(throws: CredentialsError.self) { try gate.admit(certificate: nil, token: nil) }
-    #expect(throws: CredentialsError.self) { try gate.admit(certificate: [1, 2, 3], token: nil) }
-    try certs.revoke("w1")
-    try tokens.revoke("lab")
-    gate.check()
-    #expect(gate.problem(with: admission)?.contains("revoked") == true)
-    #expect(gate.problem(with: byToken)?.contains("revoked") == true)
-    // A token of the same name is another token.
-    _ = try tokens.create("lab")
-    gate.check()
-    #expect(gate.problem(with: byToken)?.contains("revoked") == true)
   }
 }

@@ -1,5 +1,6 @@
 import Credentials
 import Foundation
+import SplitMix
 import Testing
 
 struct SecretTests {
@@ -87,7 +88,7 @@ struct SecretTests {
   }
 
   @Test func randomFilesAreReadOrRefused() {
-    var generator = SplitMix(7)
+    var generator = SplitMix64(seed: 7)
     let pieces = [
       "a", "sha256:", "0f", " ", "\n", "#", "=", "expires=", "2026-11-25T04:00:00Z", "\u{0}", "é", "\t",
     ]

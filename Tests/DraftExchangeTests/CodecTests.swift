@@ -1,5 +1,6 @@
 import DraftExchange
 import SpeculationCore
+import SplitMix
 import Testing
 
 @Suite struct CodecTests {
@@ -9,7 +10,7 @@ import Testing
 
   @Test func workerMessagesSurviveTheWire() throws {
     for seed: UInt64 in 0..<300 {
-      var random = SplitMix(seed)
+      var random = SplitMix64(seed: seed)
       let items = (0..<Int.random(in: 1...40, using: &random)).map { _ in random.workerItem() }
       let frames = Self.worker.frames(items)
       var received: [IncomingWorkerItem] = []
@@ -39,7 +40,7 @@ import Testing
 
   @Test func controllerMessagesSurviveTheWire() throws {
     for seed: UInt64 in 0..<300 {
-      var random = SplitMix(seed)
+      var random = SplitMix64(seed: seed)
       let items = (0..<Int.random(in: 1...40, using: &random)).map { _ in random.controllerItem() }
       for case .message(let message) in items { #expect(Self.controller.problem(with: message) == nil) }
       let frames = Self.controller.frames(items)
@@ -58,7 +59,7 @@ import Testing
   /// Random bytes, and valid frames with random bytes changed, are read or refused; they never trap.
   @Test func damagedFramesAreReadOrRefused() throws {
     for seed: UInt64 in 0..<2000 {
-      var random = SplitMix(seed)
+      var random = SplitMix64(seed: seed)
       var bytes: [UInt8]
       if seed.isMultiple(of: 4) {
         bytes = (0..<Int.random(in: 0...60, using: &random)).map { _ in .random(in: 0...255, using: &random) }
@@ -133,20 +134,8 @@ import Testing
   }
 }
 
-/// SplitMix64: small, and the same everywhere.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-
+/// Random messages.
+extension SplitMix64 {
   /// Small numbers as often as large ones.
   mutating func number(below limit: UInt64) -> UInt64 {
     let bits = UInt64.random(in: 0...63, using: &self)
@@ -209,13 +198,13 @@ struct SplitMix: RandomNumberGenerator {
           topP: .random(in: 0.01...1, using: &self), minP: .random(in: 0...1, using: &self), seed: next(),
           adjustments: Bool.random(using: &self) ? adjustments() : nil)
       let maxNodes = Bool.random(using: &self) ? nil : 16 + Int(number(below: 65521))
-      return .message(.open(session(), context: context, sampling: sampling, maxNodes: maxNodes))
+      return .message(.open(session(), .init(context: context, sampling: sampling, maxNodes: maxNodes)))
     case 2: return .message(.close(session()))
     default:
       let tokens = (0...number(below: 20)).map { _ in token() }
       let position = tokens.count + Int(number(below: 1 << 19))
       return .message(
-        .commit(session(), position: position, tokens: tokens, pause: Bool.random(using: &self)))
+        .commit(session(), .init(position: position, tokens: tokens, pause: Bool.random(using: &self))))
     }
   }
 }

@@ -1,6 +1,7 @@
 import DraftExchange
 import NIOPosix
 import SpeculationCore
+import SplitMix
 import Synchronization
 import Testing
 
@@ -54,7 +55,7 @@ extension ExchangeTests {
       var iterator = answers.makeAsyncIterator()
       for step in 1...count {
         let start = ContinuousClock.now
-        listener.send(.commit(SessionID(1), position: step, tokens: [7]), to: id)
+        listener.send(.commit(SessionID(1), .init(position: step, tokens: [7])), to: id)
         guard let end = await iterator.next() else { break }
         times.append(end - start)
         try await Task.sleep(for: .milliseconds(1))
@@ -87,8 +88,8 @@ extension ExchangeTests {
             let bytes = try await measure(listener, id) { round in
               listener.send(
                 .commit(
-                  SessionID(12), position: 500 + round,
-                  tokens: (0..<tokens).map { TokenID(($0 * 7919 + round * 104729) % 151_936) }), to: id)
+                  SessionID(12), .init(position: 500 + round,
+                  tokens: (0..<tokens).map { TokenID(($0 * 7919 + round * 104729) % 151_936) })), to: id)
             }
             print("commit of \(tokens) tokens: \(bytes.sent) bytes down, \(bytes.received) bytes up")
           }
@@ -116,7 +117,7 @@ extension ExchangeTests {
     }
 
     private static func pass(candidates: Int, nodes: Int, round: Int) -> [WorkerMessage] {
-      var random = SplitMix(UInt64(round))
+      var random = SplitMix64(seed: UInt64(round))
       var firstChild = RemoteNodeID(5000 + round * nodes * candidates)
       return (0..<nodes).map { node in
         defer { firstChild += RemoteNodeID(candidates) }

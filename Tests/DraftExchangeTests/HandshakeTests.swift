@@ -30,20 +30,20 @@ extension ExchangeTests {
           _ = try await workerLog.welcome()
           let id = try await controllerLog.attachedWorker()
           var sent: [ControllerMessage] = [
-            .open(SessionID(1), context: [1, 2, 3], sampling: SamplingSettings(temperature: 0.7, seed: 9))
+            .open(SessionID(1), .init(context: [1, 2, 3], sampling: SamplingSettings(temperature: 0.7, seed: 9)))
           ]
           for step in 1...200 {
-            sent.append(.commit(SessionID(1), position: 2 + step, tokens: [TokenID(step)]))
+            sent.append(.commit(SessionID(1), .init(position: 2 + step, tokens: [TokenID(step)])))
           }
           // Not session 1: what waits to be sent for a session is dropped when it is closed.
           sent.append(.close(SessionID(4)))
-          sent.append(.open(SessionID(2), context: [5], sampling: .greedy))
+          sent.append(.open(SessionID(2), .init(context: [5], sampling: .greedy)))
           for message in sent { listener.send(message, to: id) }
           for node in 1...200 { worker.send(.expansion(SessionID(1), .test(node: RemoteNodeID(node)))) }
           worker.send(.declined(SessionID(2), reason: "full"))
           worker.send(.expansion(SessionID(3), .test()))
           _ = try await workerLog.first("last message") { event -> Bool? in
-            if case .message(.open(SessionID(2), _, _, _)) = event { true } else { nil }
+            if case .message(.open(SessionID(2), _)) = event { true } else { nil }
           }
           #expect(workerLog.messages == sent)
           _ = try await controllerLog.first("last message") { event -> Bool? in

@@ -332,17 +332,17 @@ extension ExchangeTests {
         try await withWorker(.test(port: port)) { worker, workerLog in
           _ = try await workerLog.welcome()
           let id = try await log.attachedWorker()
-          listener.send(.open(SessionID(1), context: [1, 2000], sampling: .greedy), to: id)
-          listener.send(.open(SessionID(2), context: [1], sampling: SamplingSettings(topP: 7)), to: id)
-          listener.send(.open(SessionID(3), context: [1], sampling: .greedy), to: id)
+          listener.send(.open(SessionID(1), .init(context: [1, 2000], sampling: .greedy)), to: id)
+          listener.send(.open(SessionID(2), .init(context: [1], sampling: SamplingSettings(topP: 7))), to: id)
+          listener.send(.open(SessionID(3), .init(context: [1], sampling: .greedy)), to: id)
           worker.send(.expansion(SessionID(4), .test(candidates: 65)))
           _ = try await workerLog.first("open") { event -> Bool? in
-            if case .message(.open(SessionID(3), _, _, _)) = event { true } else { nil }
+            if case .message(.open(SessionID(3), _)) = event { true } else { nil }
           }
           #expect(
             workerLog.messages == [
               .close(SessionID(1)), .close(SessionID(2)),
-              .open(SessionID(3), context: [1], sampling: .greedy),
+              .open(SessionID(3), .init(context: [1], sampling: .greedy)),
             ])
           for session in [1, 2, 4] {
             let reason = try await log.first("decline of \(session)") { event -> String? in

@@ -155,7 +155,7 @@ extension ExchangeTests {
           let context = [TokenID](repeating: 999, count: 200_000)
           for session in 1...1000
           where !log.all.contains(where: { if case .detached = $0 { true } else { false } }) {
-            listener.send(.open(SessionID(UInt64(session)), context: context, sampling: .greedy), to: id)
+            listener.send(.open(SessionID(UInt64(session)), .init(context: context, sampling: .greedy)), to: id)
             try await Task.sleep(for: .milliseconds(1))
           }
           let observed5 = try await log.detachReason(of: id)
@@ -235,7 +235,7 @@ extension ExchangeTests {
           #expect(before.received > 100 && before.sent > 100)
           for node in 1...100 {
             worker.send(.expansion(SessionID(1), .test(node: RemoteNodeID(node))))
-            listener.send(.commit(SessionID(1), position: 40 + node, tokens: [1, 2, 3]), to: id)
+            listener.send(.commit(SessionID(1), .init(position: 40 + node, tokens: [1, 2, 3])), to: id)
             try await Task.sleep(for: .milliseconds(1))
           }
           try await eventually("end of the messages") {
@@ -273,7 +273,7 @@ extension ExchangeTests {
         let worker = try ControllerConnection(.test(port: port))
         let working = Task { try await worker.run { _ in } }
         let id = try await log.attachedWorker()
-        listener.send(.open(SessionID(1), context: [1, 2], sampling: .greedy), to: id)
+        listener.send(.open(SessionID(1), .init(context: [1, 2], sampling: .greedy)), to: id)
         // Either side first.
         let isControllerFirst = round.isMultiple(of: 2)
         let (first, second) = isControllerFirst ? (serving, working) : (working, serving)

@@ -2,6 +2,7 @@ import Credentials
 import DraftExchange
 import Foundation
 import Logging
+import Serving
 
 /// A folder of `wanspec certs` with a controller "main" for 127.0.0.1 and localhost and a worker "w1", made for
 /// one test, and what both sides make of it.
@@ -44,7 +45,7 @@ final class SecurityFixture: Sendable {
     return Controller(
       security: .tls(
         ServerTLS(
-          context: { tls.context }, authenticator: GateAuthenticator(gate: gate),
+          context: { tls.context }, authenticator: gate,
           recheckInterval: .milliseconds(50))), tls: tls, gate: gate)
   }
 
@@ -65,29 +66,6 @@ final class SecurityFixture: Sendable {
 
   func makeToken(_ name: String, lifetime: TimeInterval? = nil, now: Date = Date()) throws -> String {
     try SecretFile(path: certs.joinTokens, kind: .joinToken).create(name, lifetime: lifetime, now: now)
-  }
-}
-
-/// As `wanspec` puts the two together.
-struct GateAuthenticator: WorkerAuthenticator {
-  let gate: WorkerGate
-
-  func authenticate(_ credentials: PresentedCredentials) throws(WorkerRefusal) -> WorkerIdentity {
-    do {
-      let admission = try gate.admit(certificate: credentials.certificate, token: credentials.token)
-      return WorkerIdentity(
-        method: admission.method == .certificate ? .certificate : .token, name: admission.name,
-        site: admission.site, fingerprint: admission.fingerprint, expires: admission.expires)
-    } catch {
-      throw WorkerRefusal(error.message)
-    }
-  }
-
-  func problem(with identity: WorkerIdentity) -> String? {
-    gate.problem(
-      with: WorkerGate.AdmittedWorker(
-        method: identity.method == .certificate ? .certificate : .token, name: identity.name,
-        site: identity.site, fingerprint: identity.fingerprint, expires: identity.expires))
   }
 }
 

@@ -5,6 +5,7 @@ import GRPCCore
 import NIOSSL
 import NetworkTesting
 import SpeculationCore
+import SplitMix
 import Testing
 
 extension ExchangeTests {
@@ -359,7 +360,7 @@ extension ExchangeTests {
     @Test func hostileBytesHarmNobody() async throws {
       let fixture = try SecurityFixture()
       let controller = try fixture.controller()
-      var generator = SplitMix(20_261_125)
+      var generator = SplitMix64(seed: 20_261_125)
       // A handshake record's header, then nonsense; a record of the largest size that never comes; HTTP.
       var inputs: [[UInt8]] = [
         [0x16, 0x03, 0x01, 0x02, 0x00, 0x01],

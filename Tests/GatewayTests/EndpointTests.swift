@@ -92,7 +92,7 @@ import Testing
       let cached = try #require(json.int("usage.prompt_tokens_details.cached_tokens"))
       #expect(json.int("timings.cache_n") == cached && json.int("timings.prompt_n") == prompt - cached)
       #expect((json[path: "speculation.ttft_ms"] as? Double) ?? 0 > 0)
-      let parts = ["worker", "home", "lookup", "target"].compactMap { json.int("speculation.from_\($0)") }
+      let parts = ["worker", "local", "lookup", "target"].compactMap { json.int("speculation.from_\($0)") }
       #expect(parts.count == 4 && parts.reduce(0, +) == completion)
       #expect(json.int("speculation.steps") ?? 0 > 0 && json.int("speculation.seed") != nil)
       #expect(reply.headers["x-request-id"]?.hasPrefix("req-") == true)
@@ -108,8 +108,8 @@ import Testing
         #expect(try text(plain) == text(speculative))
         #expect(plain.json.int("speculation.from_lookup") == 0)
       }
-      let home = try await chat(server, ["speculation": ["mode": "home"]])
-      #expect(home.status == 400 && home.error.string("message")?.contains("no draft model") == true)
+      let local = try await chat(server, ["speculation": ["mode": "local"]])
+      #expect(local.status == 400 && local.error.string("message")?.contains("no draft model") == true)
     }
   }
 

@@ -63,7 +63,7 @@ struct TestServer {
         var settings: SpeculationSettings
         switch choice.mode {
         case .off: return .plain
-        case .home: throw UnavailableChoice("this server has no draft model of its own")
+        case .local: throw UnavailableChoice("this server has no draft model of its own")
         case .auto, .wan: settings = .wideArea(lookupLength: 6, minGain: 0)
         }
         if let width = choice.width { settings.verification.maxNodes = width }

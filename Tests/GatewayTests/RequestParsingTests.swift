@@ -87,7 +87,7 @@ struct RequestParsingTests {
     (#""max_token":1"#, "max_token", "did you mean max_tokens?"),
     (#""qwertyuiop":1"#, "qwertyuiop", "unknown field qwertyuiop"),
     (#""speculation":5"#, "speculation", "an object"),
-    (#""speculation":{"mode":"fast"}"#, "speculation.mode", "one of auto, off, wan, home"),
+    (#""speculation":{"mode":"fast"}"#, "speculation.mode", "one of auto, off, wan, local"),
     (#""speculation":{"width":-1}"#, "speculation.width", "between 0"),
     (#""speculation":{"price":-1}"#, "speculation.price", "between 0"),
     (#""speculation":{"mod":"off"}"#, "speculation.mod", "did you mean speculation.mode?"),

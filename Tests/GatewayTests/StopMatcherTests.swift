@@ -1,5 +1,6 @@
 import Gateway
 import SpeculationTesting
+import SplitMix
 import Testing
 
 struct StopMatcherTests {
@@ -14,9 +15,9 @@ struct StopMatcherTests {
 
   @Test func agreesWithSearchingTheWholeTextHoweverItIsSplit() throws {
     try forEachSeed(count: 3_000) { seed in
-      var random = SplitMix(seed)
+      var random = SplitMix64(seed: seed)
       // Few letters, so that near misses and overlaps are frequent.
-      func bytes(_ length: Int, _ random: inout SplitMix) -> [UInt8] {
+      func bytes(_ length: Int, _ random: inout SplitMix64) -> [UInt8] {
         (0..<length).map { _ in UInt8(97 + random.below(2 + Int(seed % 3))) }
       }
       let stops = (0..<random.below(4)).map { _ in bytes(1 + random.below(5), &random) }
@@ -52,19 +53,6 @@ struct StopMatcherTests {
   }
 }
 
-/// A small generator of numbers that is the same everywhere.
-struct SplitMix {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+extension SplitMix64 {
+  fileprivate mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }

@@ -8,8 +8,8 @@ import Testing
 
 /// Probes of real connections to the emulator, and to nobody.
 @Suite(.serialized) struct ProberTests {
-  private static func sky(_ faults: String, perToken: String = "1ms", keys: String = "") throws -> Sky {
-    try Sky(
+  private static func emulatedRegions(_ faults: String, perToken: String = "1ms", keys: String = "") throws -> EmulatedRegions {
+    try EmulatedRegions(
       YAMLDocument(
         parsing: """
           name: test
@@ -21,14 +21,14 @@ import Testing
           """, name: "s"))
   }
 
-  /// One order to a sky with this fault on every request.
+  /// One order to emulated regions with this fault on every request.
   private func answer(
     _ api: Target.API, fault: String? = nil, timeout: Duration = .seconds(10), warm: Bool = false,
     credential: Credential = .none, keys: String = ""
   ) async throws -> Prober.Answer {
     let faults = fault.map { ", faults: [{kind: \($0), share: 100%}]" } ?? ""
     let emulator = try await RegionEmulator.start(
-      Self.sky(faults, keys: keys), host: "127.0.0.1", port: 0, log: nil)
+      Self.emulatedRegions(faults, keys: keys), host: "127.0.0.1", port: 0, log: nil)
     defer { Task { await emulator.stop() } }
     let base = "http://127.0.0.1:\(emulator.port)/eu-west-2/us-east-1" + (api.isBedrock ? "" : "/v1")
     return try await probe(base, api, timeout: timeout, warm: warm, credential: credential)
@@ -191,7 +191,7 @@ import Testing
 
   @Test func cancellationEndsIt() async throws {
     let emulator = try await RegionEmulator.start(
-      Self.sky(", faults: [{kind: stall, share: 100%}]"), host: "127.0.0.1", port: 0, log: nil)
+      Self.emulatedRegions(", faults: [{kind: stall, share: 100%}]"), host: "127.0.0.1", port: 0, log: nil)
     let task = Task {
       try await probe("http://127.0.0.1:\(emulator.port)/eu-west-2/us-east-1/v1", timeout: .seconds(600))
     }
@@ -201,9 +201,9 @@ import Testing
     await emulator.stop()
   }
 
-  /// A network whose packets are late: the kernel's handshake and its round trip are what the sky says. Needs root.
+  /// A network whose packets are late: the kernel's handshake and its round trip are what the file says. Needs root.
   @Test func delaysOfANetworkAreReal() async throws {
-    let sky = try Sky(
+    let emulated = try EmulatedRegions(
       YAMLDocument(
         parsing: """
           name: far
@@ -212,9 +212,9 @@ import Testing
           regions: [{region: us-east-1, servers: 500, load: 0, prefill: 20ms, per-token: 1ms, sigma: 0}]
           """, name: "s"))
     let network: DelayedNetwork
-    do { network = try DelayedNetwork.start(sky) } catch { return print("skipped: \(error)") }
+    do { network = try DelayedNetwork.start(emulated) } catch { return print("skipped: \(error)") }
     let emulator = try await RegionEmulator.start(
-      sky, host: "0.0.0.0", port: 0, log: nil, isDelayedOutside: true)
+      emulated, host: "0.0.0.0", port: 0, log: nil, isDelayedOutside: true)
     let host = try #require(network.regionAddresses["us-east-1"])
     let answer = try await probe(
       "http://\(host):\(emulator.port)/eu-west-2/us-east-1/v1",

@@ -139,7 +139,7 @@ final class TemporaryFolder {
     }
     #expect(throws: StoreError.self) {
       try StudyStore.create(
-        folder.file("a"), campaign: campaign(sources: "[eu-west-2, us-east-1]"), emulated: "a sky")
+        folder.file("a"), campaign: campaign(sources: "[eu-west-2, us-east-1]"), emulated: "a emulated")
     }
   }
 

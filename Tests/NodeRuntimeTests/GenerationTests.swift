@@ -42,14 +42,14 @@ struct GenerationTests {
   @Test(arguments: [
     ("plain", SpeculationSettings.plain), ("local sequential", .localSequential(length: 4)),
     ("local parallel", .localParallel()), ("wide area", .wideArea()),
-    ("wide area, entropy", .wideArea(homePolicy: .entropy(threshold: 1))),
-    ("wide area, always", .wideArea(homePolicy: .always)),
+    ("wide area, entropy", .wideArea(localPolicy: .entropy(threshold: 1))),
+    ("wide area, always", .wideArea(localPolicy: .always)),
   ])
   func everyModeWritesThePlainText(name: String, speculation: SpeculationSettings) async throws {
     let transport = LocalTransport()
     let target = ScriptedTarget(script, timing: timing)
-    let home = ScriptedDraft(script, timing: .init(pass: .milliseconds(1)))
-    let node = ControllerNode(target: target, home: home, transport: transport)
+    let local = ScriptedDraft(script, timing: .init(pass: .milliseconds(1)))
+    let node = ControllerNode(target: target, local: local, transport: transport)
     await transport.attach(
       WorkerID(1), to: node, draft: ScriptedDraft(script, timing: .init(pass: .milliseconds(1))),
       limits: LocalTransport.chain, delay: .milliseconds(3))
@@ -59,12 +59,12 @@ struct GenerationTests {
       let root = requests[0].prefix.count - 1
       if speculation.usesWorkers {
         await transport.waitForGuesses(requests[0].session, below: root)
-      } else if case .overlapped = speculation.homeSchedule, speculation.homePolicy == .always,
+      } else if case .overlapped = speculation.localSchedule, speculation.localPolicy == .always,
         requests[0].draft.count == 0, root < firstPasses
       {
         // Nothing was guessed for this pass. Once a third one begins, two passes of drafting have been heard.
-        let passes = await home.passes
-        await LocalTransport.wait { await home.passes >= passes + 3 }
+        let passes = await local.passes
+        await LocalTransport.wait { await local.passes >= passes + 3 }
       }
     }
     for seed in 0..<3 as Range<UInt64> {
@@ -76,12 +76,12 @@ struct GenerationTests {
       #expect(summary.statistics.tokens == outcome.tokens.count)
       #expect(summary.timeToFirstToken != nil)
       let statistics = summary.statistics
-      // A guess belongs to whoever made it first; beside a draft model at home that may never be the worker.
-      if case .never = speculation.homePolicy {
-        #expect(statistics.homeExpansions == 0)
+      // A guess belongs to whoever made it first; beside a local draft model that may never be the worker.
+      if case .never = speculation.localPolicy {
+        #expect(statistics.localExpansions == 0)
         if speculation.usesWorkers { #expect(statistics.acceptedRemote > 0) }
       } else {
-        #expect(statistics.acceptedRemote + statistics.acceptedHome > 0)
+        #expect(statistics.acceptedRemote + statistics.acceptedLocal > 0)
       }
     }
     #expect(transport.disconnected.isEmpty)
@@ -100,7 +100,7 @@ struct GenerationTests {
     let outcome = try await collect(await node.generate(request(.wideArea())))
     let statistics = try #require(outcome.summary).statistics
     #expect(statistics.tokensPerStep > 1.5, "\(statistics)")
-    #expect(statistics.homeExpansions == 0)
+    #expect(statistics.localExpansions == 0)
   }
 
   @Test func aVanishedWorkerChangesNothing() async throws {
@@ -197,17 +197,17 @@ struct GenerationTests {
     #expect(outcome.tokens.map(\.token) == plain())
   }
 
-  @Test func aFailingHomeDraftOnlyCostsSpeed() async throws {
+  @Test func aFailingLocalDraftOnlyCostsSpeed() async throws {
     let target = ScriptedTarget(script, timing: timing)
-    let home = ScriptedDraft(script, timing: ScriptedTiming(pass: .milliseconds(1), failsFrom: 3))
-    let node = ControllerNode(target: target, home: home)
+    let local = ScriptedDraft(script, timing: ScriptedTiming(pass: .milliseconds(1), failsFrom: 3))
+    let node = ControllerNode(target: target, local: local)
     // The first pass lasts until the one that fails has begun.
     await target.duringPasses { pass, _ in
-      if pass == 0 { await LocalTransport.wait { await home.passes > 3 } }
+      if pass == 0 { await LocalTransport.wait { await local.passes > 3 } }
     }
     let outcome = try await collect(await node.generate(request(.localParallel())))
     #expect(outcome.tokens.map(\.token) == plain())
-    #expect(outcome.notes.contains { $0.contains("drafting at home failed") })
+    #expect(outcome.notes.contains { $0.contains("drafting locally failed") })
   }
 
   @Test func badRequestsAreRefusedWithASentence() async throws {

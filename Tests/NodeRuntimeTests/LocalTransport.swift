@@ -93,10 +93,10 @@ final class LocalTransport: WorkerTransport {
   private func note(_ message: ControllerMessage) {
     progress.withLock { all in
       switch message {
-      case .open(let session, let context, _, _): all[session] = Progress(root: context.count - 1)
-      case .commit(let session, let position, _, let pause):
-        all[session]?.root = position
-        all[session]?.isPaused = pause
+      case .open(let session, let opening): all[session] = Progress(root: opening.context.count - 1)
+      case .commit(let session, let commit):
+        all[session]?.root = commit.position
+        all[session]?.isPaused = commit.pause
       case .close: break
       }
     }

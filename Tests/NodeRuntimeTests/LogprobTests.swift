@@ -11,7 +11,7 @@ struct LogprobTests {
   /// With speculation, every token comes with the log-probabilities of its own choice.
   @Test(arguments: [SpeculationSettings.plain, .localSequential(length: 4), .localParallel()])
   func tokensComeWithTheirLogprobs(speculation: SpeculationSettings) async throws {
-    let node = ControllerNode(target: ScriptedTarget(script), home: ScriptedDraft(script))
+    let node = ControllerNode(target: ScriptedTarget(script), local: ScriptedDraft(script))
     let request = GenerationRequest(
       prompt: [3, 1, 4], maxTokens: 50, speculation: speculation, logprobs: 2)
     var count = 0

@@ -68,7 +68,7 @@ struct WorkerNodeTests {
       send: { _, batch in for message in batch { messages.yield(message) } })
     let session = SessionID(1)
     try await node.handle(
-      .open(session, context: (0..<500).map { TokenID($0 % 40) }, sampling: .greedy))
+      .open(session, .init(context: (0..<500).map { TokenID($0 % 40) }, sampling: .greedy)))
     var expansions = 0
     for await message in stream {
       guard case .expansion(session, _) = message else { continue }
@@ -99,7 +99,7 @@ struct WorkerNodeTests {
       draft: ReadingDraft(), configuration: .init(contextLength: 1024),
       send: { controller, batch in for message in batch { messages.yield((controller, message)) } })
     await node.drain()
-    try await node.handle(.open(SessionID(7), context: [1], sampling: .greedy), from: 3)
+    try await node.handle(.open(SessionID(7), .init(context: [1], sampling: .greedy)), from: 3)
     var iterator = stream.makeAsyncIterator()
     let first = await iterator.next()
     #expect(first?.0 == 3)
@@ -112,12 +112,12 @@ struct WorkerNodeTests {
     let node = WorkerNode(
       draft: ReadingDraft(), configuration: .init(contextLength: 1024), send: { _, _ in })
     for controller in 0...1 {
-      try await node.handle(.open(SessionID(1), context: [1], sampling: .greedy), from: controller)
+      try await node.handle(.open(SessionID(1), .init(context: [1], sampling: .greedy)), from: controller)
     }
     #expect(await node.sessionCount == 2)
     await node.disconnected(from: 0)
     #expect(await node.sessionCount == 1)
-    try await node.handle(.commit(SessionID(1), position: 1, tokens: [5]), from: 1)
+    try await node.handle(.commit(SessionID(1), .init(position: 1, tokens: [5])), from: 1)
     await #expect(throws: ProtocolViolation.self) {
       try await node.handle(.close(SessionID(1 << 56)), from: 1)
     }

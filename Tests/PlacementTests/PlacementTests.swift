@@ -68,7 +68,7 @@ enum Plans {
           changes:
             controller:
               mode: local-parallel
-              home: {width: 1, candidates: 1, min-probability: 0, min-path: 0, depth: 64}
+              local: {width: 1, candidates: 1, min-probability: 0, min-path: 0, depth: 64}
               verify: {width: 8, min-path: 0}
         """)
     let wan = try #require(rows["wan"])
@@ -80,8 +80,8 @@ enum Plans {
     #expect(hour.localMillisecondsPerToken == local)
     #expect(hour.timeToFirstTokenMilliseconds == wan.timeToFirstToken)
     #expect(hour.bytesPerToken == wan.bytesPerToken)
-    #expect(hour.homePassesPerToken == wan.homeExpansionsPerToken)
-    #expect(hour.moved == 1 - wan.homeExpansionsPerToken / parallel.homeExpansionsPerToken)
+    #expect(hour.localPassesPerToken == wan.localExpansionsPerToken)
+    #expect(hour.moved == 1 - wan.localExpansionsPerToken / parallel.localExpansionsPerToken)
     #expect(abs(hour.ratio - local / wan.millisecondsPerToken) < 1e-9)
     #expect(abs(hour.speedup - rows["plain"]!.millisecondsPerToken / wan.millisecondsPerToken) < 1e-9)
     let interval = try #require(hour.ratioInterval)
@@ -121,7 +121,7 @@ enum Plans {
     plan.targetCost = .init(
       measured: Dictionary(
         uniqueKeysWithValues: measured.target.pass.points.map { ($0.size, $0.duration * scale) }))
-    plan.homeCost = measured.draft.pass
+    plan.localCost = measured.draft.pass
     plan.workers[0].cost = measured.draft.pass
     plan.workers[0].prefillPerToken = measured.draft.prefill
     plan.targetPrefillPerToken = measured.target.prefill
@@ -167,7 +167,7 @@ enum Plans {
     #expect(far.verdict == .notWorthIt && far.rank == nil)
     #expect(
       far.reason.contains(
-        "RTT 300 ms: \(String(format: "%.0f", (1 - far.ratio) * 100))% slower than drafting at home"))
+        "RTT 300 ms: \(String(format: "%.0f", (1 - far.ratio) * 100))% slower than drafting locally"))
   }
 
   @Test func bothDirectionsAreTheSame() async throws {
@@ -214,7 +214,7 @@ enum Plans {
     #expect(Set(result.pairs.map(\.millisecondsPerToken)).count == 2)
   }
 
-  /// A slow worker is the worker's matter: what the controller drafts at home stays as it is.
+  /// A slow worker is the worker's matter: what the controller drafts locally stays as it is.
   @Test func hardwareIsItsSites() async throws {
     let result = try await Plans.result(
       """

@@ -18,7 +18,7 @@ import Testing
 
   @Test func savesWhatIsNoLongerHeld() async throws {
     let pair = try #require(try await Self.plan("1").pair("us-east-1", "us-east-2"))
-    // Dollars an hour over tokens an hour, written out: nothing is drafted at home any more.
+    // Dollars an hour over tokens an hour, written out: nothing is drafted locally any more.
     let local = (20.0 + 4) / (3_600_000 / pair.localMillisecondsPerToken) * 1e6
     let wan = (20.0 + 1) / (3_600_000 / pair.millisecondsPerToken) * 1e6
     let saved = try #require(pair.usdSavedPerMillionTokens)
@@ -28,7 +28,7 @@ import Testing
     #expect(abs(year - saved / 1e6 * 100 * 365.25 * 86_400) < 1e-6)
   }
 
-  @Test func whatIsStillDraftedAtHomeCosts() async throws {
+  @Test func whatIsStillDraftedAtLocalCosts() async throws {
     let drafting = try await Plans.result(
       """
       sites:

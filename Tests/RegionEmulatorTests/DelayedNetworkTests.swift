@@ -6,17 +6,17 @@ import Testing
 @Suite(.serialized) struct DelayedNetworkTests {
   /// Two pairs, whose round trips differ.
   private func delayed(_ links: String, _ body: (DelayedNetwork, Int) async throws -> Void) async throws {
-    let sky = try sky(
+    let emulated = try emulatedRegions(
       links,
       regions: """
         - {region: us-east-1, servers: 500, load: 0, prefill: 5ms, per-token: 1ms}
         - {region: ap-south-1, servers: 500, load: 0, prefill: 5ms, per-token: 1ms}
         """)
     let network: DelayedNetwork
-    do { network = try DelayedNetwork.start(sky) } catch { return print("skipped: \(error)") }
+    do { network = try DelayedNetwork.start(emulated) } catch { return print("skipped: \(error)") }
     do {
       let emulator = try await RegionEmulator.start(
-        sky, host: "0.0.0.0", port: 0, log: nil, isDelayedOutside: true)
+        emulated, host: "0.0.0.0", port: 0, log: nil, isDelayedOutside: true)
       try await body(network, emulator.port)
       await emulator.stop()
       await network.stop()

@@ -14,11 +14,11 @@ import Testing
     _ extra: String = "", faults: String = "", servers: String = "servers: 500, load: 0", log: String? = nil,
     maxConnections: Int = 100, _ body: (RegionEmulator) async throws -> T
   ) async throws -> T {
-    let sky = try sky(
+    let emulated = try emulatedRegions(
       extra.contains("links:") ? extra : "links: {eu-west-2: {us-east-1: 0ms}}\n" + extra,
       regions: "- {region: us-east-1, \(servers), prefill: 5ms, per-token: 1ms, sigma: 0\(faults)}")
     let emulator = try await RegionEmulator.start(
-      sky, host: "127.0.0.1", port: 0, log: log, maxConnections: maxConnections)
+      emulated, host: "127.0.0.1", port: 0, log: log, maxConnections: maxConnections)
     do {
       let result = try await body(emulator)
       await emulator.stop()
@@ -252,7 +252,7 @@ import Testing
 
   /// One server and one place to wait: the third of three is turned away.
   @Test func fullQueuesSaySo() async throws {
-    try await running(servers: "servers: 1, room: 1, load: 0") { emulator in
+    try await running(servers: "servers: 1, queue: 1, load: 0") { emulator in
       let body = #"{"stream":true,"prompt":"","max_tokens":600}"#
       let connections = try (0..<3).map { _ in try RawConnection(port: emulator.port) }
       for connection in connections { connection.post("\(Self.home)/v1/completions", body) }
@@ -349,8 +349,8 @@ import Testing
     defer { try? FileManager.default.removeItem(at: folder) }
     let path = folder.appending(path: "full").path
     guard makeFullDevice(path) else { return print("skipped: no device without root") }
-    let sky = try sky("links: {eu-west-2: {us-east-1: 0ms}}")
-    let emulator = try await RegionEmulator.start(sky, host: "127.0.0.1", port: 0, log: path)
+    let emulated = try emulatedRegions("links: {eu-west-2: {us-east-1: 0ms}}")
+    let emulator = try await RegionEmulator.start(emulated, host: "127.0.0.1", port: 0, log: path)
     let connection = try RawConnection(port: emulator.port)
     connection.post("\(Self.home)/v1/chat/completions", Self.chat)
     #expect(connection.read().isWhole)

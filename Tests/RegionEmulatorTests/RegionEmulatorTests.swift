@@ -5,21 +5,21 @@ import RegionEmulator
 import StrictYAML
 import Testing
 
-/// A sky in which nothing waits for another.
-func sky(
+/// A emulated in which nothing waits for another.
+func emulatedRegions(
   _ extra: String = "",
   regions: String = "- {region: us-east-1, servers: 500, load: 0, prefill: 5ms, per-token: 1ms}"
 )
-  throws -> Sky
+  throws -> EmulatedRegions
 {
   let text = "name: test\nsources: [eu-west-2]\nregions:\n\(regions)\n\(extra)"
-  return try Sky(YAMLDocument(parsing: text, name: "s.yaml"))
+  return try EmulatedRegions(YAMLDocument(parsing: text, name: "s.yaml"))
 }
 
-@Suite struct SkyTests {
+@Suite struct EmulatedRegionsTests {
   private func refusal(_ extra: String = "", regions: String = "- {region: us-east-1}") -> String {
     do {
-      _ = try sky(extra, regions: regions)
+      _ = try emulatedRegions(extra, regions: regions)
       return ""
     } catch { return "\(error)" }
   }
@@ -41,7 +41,7 @@ func sky(
     arguments: [
       ("- {region: us-east-9}", "did you mean"),
       ("- {region: us-east-1, load: 120%}", "regions.0.load: must be"),
-      ("- {region: us-east-1, room: -1}", "regions.0.room: must be"),
+      ("- {region: us-east-1, queue: -1}", "regions.0.queue: must be"),
       ("- {region: us-east-1, faults: [{kind: fire, share: 1%}]}", "regions.0.faults.0.kind"),
       (
         "- {region: us-east-1, faults: [{kind: stall, share: 60%}, {kind: reset, share: 60%}]}",
@@ -56,7 +56,7 @@ func sky(
 
   @Test func linksMustLeadSomewhere() {
     #expect(
-      (try? Sky(
+      (try? EmulatedRegions(
         YAMLDocument(
           parsing: "name: a\nsources: [eu-west-2]\nregions: [{region: us-east-1}]\nlinks: {us-west-2: {}}",
           name: "s")))
@@ -64,20 +64,20 @@ func sky(
   }
 
   @Test func theLoadFollowsTheLocalDay() throws {
-    let sky = try sky(
+    let emulated = try emulatedRegions(
       regions: "- {region: ap-northeast-1, load: 50%, diurnal: 50%, peak-hour: 15}\n- {region: us-east-1}")
-    let site = sky.sites[0]
+    let site = emulated.sites[0]
     // Tokyo is nine hours ahead: 15:00 there is 6:00 UTC.
-    let peak = site.load(at: sky.start + 6 * 3600, offset: 9)
-    let low = site.load(at: sky.start + 18 * 3600, offset: 9)
+    let peak = site.load(at: emulated.start + 6 * 3600, offset: 9)
+    let low = site.load(at: emulated.start + 18 * 3600, offset: 9)
     #expect(abs(peak - 0.75) < 1e-9)
     #expect(abs(low - 0.25) < 1e-9)
   }
 
-  /// The campaign that comes with a sky is one, and covers it.
+  /// The campaign that comes with emulated regions is one, and covers it.
   @Test func itsCampaignIsRead() throws {
-    let sky = try sky(regions: "- {region: us-east-1}\n- {region: eu-west-1}\n- {region: ap-south-1}")
-    let text = sky.campaign(
+    let emulated = try emulatedRegions(regions: "- {region: us-east-1}\n- {region: eu-west-1}\n- {region: ap-south-1}")
+    let text = emulated.campaign(
       address: "127.0.0.1:1", days: 2, every: "30min", locals: ["eu-west-2": "10.77.1.1"])
     let campaign = try Campaign(YAMLDocument(parsing: text, name: "c"))
     #expect(campaign.targets.map(\.region.name) == ["us-east-1", "eu-west-1", "ap-south-1"])
@@ -89,8 +89,8 @@ func sky(
 
 @Suite struct ServiceQueueTests {
   /// Sigma 0 and a length that is drawn exponentially: M/M/c.
-  private func site(servers: Int) throws -> Sky.Site {
-    try sky(
+  private func site(servers: Int) throws -> EmulatedRegions.Site {
+    try emulatedRegions(
       regions:
         "- {region: us-east-1, servers: \(servers), prefill: 1us, per-token: 1ms, sigma: 0, tokens: 1000}"
     ).sites[0]
@@ -157,9 +157,9 @@ func sky(
     for k in servers..<max(servers, places) {
       wait += weights[k] / (total - weights[places]) * Double(k - servers + 1) / Double(servers)
     }
-    let site = try sky(
+    let site = try emulatedRegions(
       regions:
-        "- {region: us-east-1, servers: \(servers), room: \(room), prefill: 1us, per-token: 1ms, sigma: 0, "
+        "- {region: us-east-1, servers: \(servers), queue: \(room), prefill: 1us, per-token: 1ms, sigma: 0, "
         + "tokens: 1000}"
     ).sites[0]
     var queue = ServiceQueue(site, seed: 9, start: 0) { _ in rho }
@@ -175,14 +175,14 @@ func sky(
     #expect(abs(mean - wait) < max(0.01, 0.05 * wait), "\(mean) against \(wait)")
   }
 
-  /// The load is what the sky says for short requests too: where a request is one to a few tokens, the mean of what is
+  /// The load is what the file says for short requests too: where a request is one to a few tokens, the mean of what is
   /// drawn must be the stated one. Erlang's B of the load, M/G/c/c knows nothing of the distribution.
   @Test(arguments: [1, 2, 5])
   func shortRequestsMakeTheStatedLoad(tokens: Int) throws {
     let (servers, rho) = (3, 0.7)
     var inverse = 1.0
     for k in 1...servers { inverse = 1 + inverse * Double(k) / (rho * Double(servers)) }
-    let site = try sky(
+    let site = try emulatedRegions(
       regions: "- {region: us-east-1, servers: \(servers), room: 0, prefill: 1us, per-token: 1s, sigma: 0, "
         + "tokens: \(tokens)}"
     ).sites[0]
@@ -229,7 +229,7 @@ func sky(
       """
     let keys = "keys: {access-key: AKIDEXAMPLE, secret-key: SECRET}"
     let emulator = try await RegionEmulator.start(
-      try sky(keys, regions: regions), host: "127.0.0.1", port: 0, log: nil)
+      try emulatedRegions(keys, regions: regions), host: "127.0.0.1", port: 0, log: nil)
     let result = try await bedrockClient(["http://127.0.0.1:\(emulator.port)", "eu-west-2"])
     await emulator.stop()
     guard let result else { return print("skipped: boto3 is not installed (dev/bootstrap --tests)") }
@@ -237,13 +237,13 @@ func sky(
   }
 
   @Test func aPortThatIsTakenIsNamed() async throws {
-    let emulator = try await RegionEmulator.start(try sky(), host: "127.0.0.1", port: 0, log: nil)
+    let emulator = try await RegionEmulator.start(try emulatedRegions(), host: "127.0.0.1", port: 0, log: nil)
     await #expect(throws: EmulatorError.self) {
-      _ = try await RegionEmulator.start(try sky(), host: "127.0.0.1", port: emulator.port, log: nil)
+      _ = try await RegionEmulator.start(try emulatedRegions(), host: "127.0.0.1", port: emulator.port, log: nil)
     }
     await emulator.stop()
     await #expect(throws: EmulatorError.self) {
-      _ = try await RegionEmulator.start(try sky(), host: "127.0.0.1", port: 0, log: "/nonexistent/log")
+      _ = try await RegionEmulator.start(try emulatedRegions(), host: "127.0.0.1", port: 0, log: "/nonexistent/log")
     }
   }
 }

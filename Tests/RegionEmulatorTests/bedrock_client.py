@@ -1,6 +1,6 @@
 """What AWS's own client makes of the emulator: frames, errors in the stream, keys.
 
-Usage: bedrock_client.py http://127.0.0.1:PORT SOURCE. The sky has the regions us-east-1 (in order), eu-west-1 (an exception in
+Usage: bedrock_client.py http://127.0.0.1:PORT SOURCE. There are the regions us-east-1 (in order), eu-west-1 (an exception in
 every stream) and ap-south-1 (throttles); its keys are AKIDEXAMPLE and SECRET.
 """
 import json

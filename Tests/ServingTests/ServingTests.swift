@@ -50,7 +50,7 @@ struct ServingTests {
       var remote = 0
       let request = GenerationRequest(
         prompt: prompt, maxTokens: 80,
-        speculation: SpeculationByHand(lookup: 0, minGain: 0).settings(for: .wan, hasHome: false))
+        speculation: SpeculationByHand(lookup: 0, minGain: 0).settings(for: .wan, hasLocal: false))
       for try await case .tokens(let new, _, _) in await host.node.generate(request) {
         tokens += new.map(\.token)
         remote += new.count { $0.origin == .remote }
@@ -94,7 +94,7 @@ struct ServingTests {
   @Test func whatCannotBeServedIsTold() async throws {
     let other = ScriptedModel(seed: 7, vocabularySize: 41, endProbability: 0, agreement: 0.85)
     var settings = Self.controller(listen: nil)
-    settings.home = { ScriptedDraft(other, timing: Self.timing) }
+    settings.local = { ScriptedDraft(other, timing: Self.timing) }
     let vocabularies = await #expect(throws: ServingError.self) {
       try await ControllerHost.run(settings) { _ in }
     }

@@ -50,7 +50,7 @@ struct EngineTests {
       SimulationPlan(settings: .plain, targetCost: Self.target), Self.texts(0.9, length: 500))
     #expect(result.millisecondsPerToken == 30)
     #expect(result.statistics.steps == 500 && result.elapsed == 500 * 30_000_000)
-    #expect(result.homeExpansionsPerToken == 0 && result.workerExpansions == 0 && result.upBytes == 0)
+    #expect(result.localExpansionsPerToken == 0 && result.workerExpansions == 0 && result.upBytes == 0)
   }
 
   /// Chance moves single passes, not their mean; the same seed draws the same.
@@ -73,14 +73,14 @@ struct EngineTests {
   @Test(arguments: [(0.5, 3), (0.8, 5), (0.9, 7), (0.95, 4)])
   func sequentialDraftingIsTheClosedForm(rate: Double, length: Int) {
     let plan = SimulationPlan(
-      settings: .localSequential(length: length), targetCost: Self.target, homeCost: Self.draft)
+      settings: .localSequential(length: length), targetCost: Self.target, localCost: Self.draft)
     let result = Simulation.run(plan, Self.texts(rate, length: 60_000))
     let tokens = (1 - pow(rate, Double(length + 1))) / (1 - rate)
     let time = (Double(length) * 5 + 30) / tokens
     #expect(abs(result.tokensPerStep / tokens - 1) < 0.02, "\(result.tokensPerStep), expected \(tokens)")
     #expect(
       abs(result.millisecondsPerToken / time - 1) < 0.02, "\(result.millisecondsPerToken), expected \(time)")
-    #expect(abs(result.homeExpansionsPerToken * tokens / Double(length) - 1) < 0.02)
+    #expect(abs(result.localExpansionsPerToken * tokens / Double(length) - 1) < 0.02)
   }
 
   /// A perfect draft is limited by nothing but its own speed, however far away: the target never waits.
@@ -90,7 +90,7 @@ struct EngineTests {
     limits.maxDepth = 256
     let result = Simulation.run(Self.wan(roundTrip, limits: limits), Self.texts(1, length: 20_000))
     #expect(abs(result.millisecondsPerToken - 5) < 0.2, "\(result.millisecondsPerToken)")
-    #expect(result.homeExpansionsPerToken == 0)
+    #expect(result.localExpansionsPerToken == 0)
   }
 
   @Test func aUselessDraftCostsNothing() {

@@ -17,7 +17,7 @@ import Testing
     #expect(summary.runs == Int(Self.seeds))
     #expect(summary.missing.isEmpty)
     for counter in [
-      FaultCounts.Counter.acceptedRemote, .acceptedHome, .acceptedLookup, .pausedCommits, .lateExpansions,
+      FaultCounts.Counter.acceptedRemote, .acceptedLocal, .acceptedLookup, .pausedCommits, .lateExpansions,
       .forgottenNodes, .mirrorComparisons, .placementChecks, .preemptions, .resumptions, .queued, .refusals,
       .prefillPieces, .sharedPasses, .retriedAlone, .singleFailures, .displacements, .lateReleases,
     ] {
@@ -47,7 +47,7 @@ import Testing
   @Test func plansThatMakeNoSenseAreRefused() {
     for change: (inout FaultPlan) -> Void in [
       { $0.controllers = 0 }, { $0.inspectEvery = 0 }, { $0.liveness = 0 }, { $0.sessions[0].prompt = [] },
-      { $0.sessions[0].controller = 9 }, { $0.sessions[0].homeLimits.candidates = 0 },
+      { $0.sessions[0].controller = 9 }, { $0.sessions[0].localLimits.candidates = 0 },
       { $0.faults = [FaultPlan.Fault(.crash, subject: 0, at: 0)] }, { $0.servers[0].cells = 1 },
       { $0.servers[0].branches = 0 }, { $0.servers[0].prefillChunk = 0 }, { $0.servers[0].maxSessions = 0 },
     ] {
@@ -70,9 +70,10 @@ import Testing
     }
     func decodeControllerFrame(_ contents: ArraySlice<UInt8>) throws -> [ControllerFrameItem] {
       try honest.decodeControllerFrame(contents).map { item in
-        guard case .message(.commit(let id, let position, let tokens, let pause)) = item, tokens.count > 2
+        guard case .message(.commit(let id, var commit)) = item, commit.tokens.count > 2
         else { return item }
-        return .message(.commit(id, position: position, tokens: tokens.reversed(), pause: pause))
+        commit.tokens.reverse()
+        return .message(.commit(id, commit))
       }
     }
   }

@@ -27,8 +27,8 @@ struct FigureTests {
     func time(_ variant: String, _ place: String) throws -> Double {
       try Self.row(results, variant, place).row.millisecondsPerToken
     }
-    // With the settings as they come nothing is drafted at home, and it is as fast as drafting at home.
-    #expect(try Self.row(results, "wan", "80ms").row.homeExpansionsPerToken == 0)
+    // With the settings as they come nothing is drafted locally, and it is as fast as drafting locally.
+    #expect(try Self.row(results, "wan", "80ms").row.localExpansionsPerToken == 0)
     #expect(try time("wan", "80ms") <= 8.2)
     #expect(try time("wan", "150ms") <= 10.0)
     #expect(try time("wan", "100ms") <= time("local parallel", "100ms"))
@@ -49,9 +49,9 @@ struct FigureTests {
       let local = try Self.row(results, "local parallel", place)
       let entropy = try Self.row(results, "entropy 1", place)
       #expect(entropy.row.millisecondsPerToken <= 1.02 * local.row.millisecondsPerToken, "\(place)")
-      #expect(entropy.row.homeExpansionsPerToken <= 0.5 * local.row.homeExpansionsPerToken, "\(place)")
+      #expect(entropy.row.localExpansionsPerToken <= 0.5 * local.row.localExpansionsPerToken, "\(place)")
     }
-    // And where it stops: the work is back at home.
+    // And where it stops: the work is back locally.
     #expect(try #require(try Self.row(results, "entropy 1", "70ms").moved) < 0.2)
   }
 

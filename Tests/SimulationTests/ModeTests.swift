@@ -36,14 +36,14 @@ import Testing
     switch mode {
     case .plain: plan.sessions[0].maxVerified = 0
     case .localSequential:
-      plan.sessions[0].hasHomeDraft = true
-      plan.sessions[0].homePolicy = .always
+      plan.sessions[0].hasLocalDraft = true
+      plan.sessions[0].localPolicy = .always
       plan.sessions[0].draftsBefore = 5
-      plan.sessions[0].homeLimits.passWidth = 1
-      plan.sessions[0].homeLimits.candidates = 1
+      plan.sessions[0].localLimits.passWidth = 1
+      plan.sessions[0].localLimits.candidates = 1
     case .localParallel, .entropy:
-      plan.sessions[0].hasHomeDraft = true
-      plan.sessions[0].homePolicy = mode == .entropy ? .entropy(threshold: 0.4) : .always
+      plan.sessions[0].hasLocalDraft = true
+      plan.sessions[0].localPolicy = mode == .entropy ? .entropy(threshold: 0.4) : .always
     case .wan: break
     }
     if mode == .wan || mode == .entropy { plan.workers = [steadyWorker(delay: roundTrip / 2)] }
@@ -67,8 +67,8 @@ import Testing
             throw CheckFailure("a worker out of nowhere: \(statistics)")
           }
         case .wan:
-          if statistics.homeExpansions + statistics.acceptedHome > 0 {
-            throw CheckFailure("drafts at home: \(statistics)")
+          if statistics.localExpansions + statistics.acceptedLocal > 0 {
+            throw CheckFailure("drafts locally: \(statistics)")
           }
         case .entropy: break
         }
@@ -89,12 +89,12 @@ import Testing
     #expect(elapsed[.wan]! * 2 < plain)
   }
 
-  /// The entropy policy drafts at home for a part of the places only.
-  @Test func policiesOrderTheWorkAtHome() throws {
+  /// The entropy policy drafts locally for a part of the places only.
+  @Test func policiesOrderTheWorkAtLocal() throws {
     var passes: [Mode: Int] = [:]
     for seed: UInt64 in 1...10 {
       for mode in [Mode.localParallel, .entropy, .wan] {
-        passes[mode, default: 0] += try Self.run(mode, seed: seed).statistics.homeExpansions
+        passes[mode, default: 0] += try Self.run(mode, seed: seed).statistics.localExpansions
       }
     }
     #expect(passes[.wan] == 0)

@@ -113,16 +113,16 @@ struct ScenarioTests {
     let plan = try Self.plan(
       """
       worker: {width: 5, nodes: 100}
-      controller: {\(mode)verify: {width: 7}, lookup: 3, home: {depth: 9}, policy: {value: 5ms}}
+      controller: {\(mode)verify: {width: 7}, lookup: 3, local: {depth: 9}, policy: {value: 5ms}}
       """)
     var limits = Autopilot.limits
     limits.passWidth = 5
     limits.maxNodes = 100
     #expect(plan.workers.map(\.limits) == [limits])
-    var home = Autopilot.limits
-    home.maxDepth = 9
-    #expect(plan.settings.homeLimits == home)
-    #expect(plan.settings.homePolicy == .value(price: .milliseconds(5)))
+    var local = Autopilot.limits
+    local.maxDepth = 9
+    #expect(plan.settings.localLimits == local)
+    #expect(plan.settings.localPolicy == .value(price: .milliseconds(5)))
     #expect(plan.settings.lookupLength == 3 && plan.settings.minGain == Autopilot.settings().minGain)
     var verification = Autopilot.settings().verification
     verification.maxNodes = 7

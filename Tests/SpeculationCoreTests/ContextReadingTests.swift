@@ -79,7 +79,7 @@ private struct Engine {
 @Suite struct ContextReadingTests {
   @Test func aShortTextIsReadByTheFirstGuess() throws {
     var machine = worker()
-    let actions = try machine.open(session, context: text(25), sampling: .greedy)
+    let actions = try machine.open(session, .init(context: text(25), sampling: .greedy))
     let task = try #require(actions.first?.tasks?.first)
     #expect(task.prefix == text(25) && task.skipped == 0 && task.sequence == session)
   }
@@ -88,7 +88,7 @@ private struct Engine {
   @Test func aTextOfMiddlingLengthIsReadBeforeTheFirstGuess() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(100), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(100), sampling: .greedy)))
     engine.run(&machine, passes: 7)
     #expect(
       engine.passes == [
@@ -101,7 +101,7 @@ private struct Engine {
   @Test func aLongTextIsGuessedFromAnExcerptWhileItIsRead() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(500), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(500), sampling: .greedy)))
     #expect(engine.next?.reading?.limit == 0)
     engine.run(&machine)
     let first = try #require(engine.next?.tasks?.first)
@@ -120,13 +120,13 @@ private struct Engine {
   @Test func guessesComeFromTheWholeTextOnceItIsRead() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(500), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(500), sampling: .greedy)))
     var discarded = 0
     var position = 499
     while !engine.passes.contains("guess 0"), engine.passes.count < 2000 {
       position += 1
       // Never what was guessed, so that there is always something to guess.
-      let actions = try machine.commit(session, position: position, tokens: [TokenID(position)])
+      let actions = try machine.commit(session, .init(position: position, tokens: [TokenID(position)]))
       engine.take(actions)
       if case .read(let task) = engine.next, task.stage == 0 {
         #expect(task.tokens == text(task.tokens.count))
@@ -148,14 +148,14 @@ private struct Engine {
     var machine = worker()
     var engine = Engine()
     var prefixes: [Int] = []
-    engine.take(try machine.open(session, context: text(2000), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(2000), sampling: .greedy)))
     var end = 1999
     for turn in 0..<400 {
       if let task = engine.next?.tasks?.first, prefixes.last != task.skipped { prefixes.append(task.skipped) }
       engine.run(&machine)
       if engine.next == nil || turn % 2 == 0 {
         end += 1
-        engine.take(try machine.commit(session, position: end, tokens: [TokenID(end)]))
+        engine.take(try machine.commit(session, .init(position: end, tokens: [TokenID(end)])))
       }
     }
     #expect(prefixes == [1975, 1700])
@@ -166,7 +166,7 @@ private struct Engine {
     var machine = worker()
     var engine = Engine()
     engine.cached = 480
-    engine.take(try machine.open(session, context: text(500), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(500), sampling: .greedy)))
     engine.run(&machine, passes: 2)
     #expect(engine.passes == ["ask", "guess 0"])
   }
@@ -174,7 +174,7 @@ private struct Engine {
   @Test func withoutRoomForExcerptsTextsAreReadFirst() throws {
     var machine = worker(excerptTokens: 0)
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(500), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(500), sampling: .greedy)))
     engine.run(&machine, passes: 40)
     #expect(engine.passes.prefix(3) == ["ask", "read 500: 16", "read 500: 32"])
     #expect(engine.passes.first { $0.hasPrefix("guess") } == "guess 0")
@@ -184,12 +184,12 @@ private struct Engine {
   @Test func aSessionMayEndWhileItIsRead() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(500), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(500), sampling: .greedy)))
     engine.run(&machine, passes: 2)
     #expect(engine.next?.reading != nil)
     let actions = machine.close(session)
     #expect(actions.map(\.kind) == ["discard 1", "release 1"])
-    engine.take(try machine.open(SessionID(2), context: text(12), sampling: .greedy))
+    engine.take(try machine.open(SessionID(2), .init(context: text(12), sampling: .greedy)))
     engine.run(&machine)
     #expect(engine.next?.tasks?.first?.session == SessionID(2))
     #expect(machine.sessionCount == 1)
@@ -198,10 +198,10 @@ private struct Engine {
   @Test func aReadingThatFailsEndsItsSessionAlone() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(500), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(500), sampling: .greedy)))
     engine.run(&machine, passes: 2)
     #expect(engine.next?.reading?.session == session)
-    engine.take(try machine.open(SessionID(2), context: text(12), sampling: .greedy))
+    engine.take(try machine.open(SessionID(2), .init(context: text(12), sampling: .greedy)))
     let actions = machine.passFailed(reason: "no")
     #expect(actions.map(\.kind) == ["declined 1", "discard 1", "release 1", "expand 1"])
     #expect(actions.last?.tasks?.first?.session == SessionID(2))
@@ -211,9 +211,9 @@ private struct Engine {
   @Test func severalTextsAreReadInTurn() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(SessionID(1), context: text(800), sampling: .greedy))
-    engine.take(try machine.open(SessionID(2), context: text(150, from: 5000), sampling: .greedy))
-    engine.take(try machine.open(SessionID(3), context: text(30, from: 9000), sampling: .greedy))
+    engine.take(try machine.open(SessionID(1), .init(context: text(800), sampling: .greedy)))
+    engine.take(try machine.open(SessionID(2), .init(context: text(150, from: 5000), sampling: .greedy)))
+    engine.take(try machine.open(SessionID(3), .init(context: text(30, from: 9000), sampling: .greedy)))
     engine.run(&machine, passes: 40)
     let first = engine.sent.firstIndex { if case .expansion(SessionID(1), _) = $0 { true } else { false } }
     let second = engine.sent.firstIndex { if case .expansion(SessionID(2), _) = $0 { true } else { false } }
@@ -229,15 +229,15 @@ private struct Engine {
   @Test func aPausedSessionReadsOn() throws {
     var machine = worker()
     var engine = Engine()
-    engine.take(try machine.open(session, context: text(20), sampling: .greedy))
+    engine.take(try machine.open(session, .init(context: text(20), sampling: .greedy)))
     engine.run(&machine, passes: 10)
     #expect(engine.next == nil)
-    engine.take(try machine.commit(session, position: 119, tokens: text(100, from: 20), pause: true))
+    engine.take(try machine.commit(session, .init(position: 119, tokens: text(100, from: 20), pause: true)))
     #expect(engine.next?.reading?.tokens == text(120))
     engine.run(&machine, passes: 10)
     #expect(engine.next == nil)
     #expect(engine.passes.last?.hasPrefix("read 120") == true)
-    engine.take(try machine.commit(session, position: 120, tokens: [120]))
+    engine.take(try machine.commit(session, .init(position: 120, tokens: [120])))
     #expect(engine.next?.tasks?.first?.prefix == text(121))
   }
 
@@ -262,7 +262,7 @@ private struct Engine {
         nextID += 1
         texts[id] = text(
           [5, 60, 200, 500, 1500].randomElement(using: &random)!, from: Int(random.next() % 3))
-        engine.take(try machine.open(id, context: texts[id]!, sampling: .greedy))
+        engine.take(try machine.open(id, .init(context: texts[id]!, sampling: .greedy)))
       case 1 where !open.isEmpty:
         let id = open.randomElement(using: &random)!
         texts[id] = nil
@@ -272,7 +272,7 @@ private struct Engine {
         let tokens = (0...Int(random.next() % 4)).map { _ in TokenID(random.chance(0.7) ? 7 : 8) }
         texts[id]! += tokens
         engine.take(
-          try machine.commit(id, position: texts[id]!.count - 1, tokens: tokens, pause: random.chance(0.1)))
+          try machine.commit(id, .init(position: texts[id]!.count - 1, tokens: tokens, pause: random.chance(0.1))))
       case 7 where engine.next != nil && random.chance(0.1):
         engine.next = nil
         let actions = machine.passFailed(reason: "planned")

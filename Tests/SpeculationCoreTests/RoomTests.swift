@@ -71,7 +71,7 @@ private struct Follower {
           passWidth: width, candidates: candidates, minProbability: 0, minPathProbability: 0, maxDepth: 1000,
           maxNodes: maxNodes),
         contextLength: 10_000))
-    take(try machine.open(session, context: committed, sampling: .greedy, maxNodes: said))
+    take(try machine.open(session, .init(context: committed, sampling: .greedy, maxNodes: said)))
   }
 
   mutating func take(_ actions: [WorkerMachine.Action]) {
@@ -98,7 +98,7 @@ private struct Follower {
 
   mutating func commit(_ tokens: [TokenID]) throws {
     committed += tokens
-    let actions = try machine.commit(session, position: committed.count - 1, tokens: tokens)
+    let actions = try machine.commit(session, .init(position: committed.count - 1, tokens: tokens))
     if !actions.isEmpty { take(actions) }
   }
 
@@ -165,7 +165,7 @@ private struct Follower {
         limits: DraftLimits(
           passWidth: 4, candidates: 4, minProbability: 0, minPathProbability: 0, maxNodes: 32),
         contextLength: 1000))
-    var actions = try machine.open(session, context: [7], sampling: .greedy)
+    var actions = try machine.open(session, .init(context: [7], sampling: .greedy))
     while let tasks = actions.compactMap(\.tasks).first {
       actions = machine.passFinished(
         tasks.map { HashedDraft(seed: 1).distribution(after: $0.path) }, duration: .milliseconds(1))
@@ -177,10 +177,10 @@ private struct Follower {
   @Test func aTreeOfTooFewNodesIsRefused() throws {
     var machine = WorkerMachine(configuration: .init(limits: DraftLimits(), contextLength: 100))
     #expect(throws: ProtocolViolation("session 1 was opened for 15 nodes, fewer than 16")) {
-      try machine.open(session, context: [7], sampling: .greedy, maxNodes: 15)
+      try machine.open(session, .init(context: [7], sampling: .greedy, maxNodes: 15))
     }
     #expect(
-      try machine.open(session, context: [7], sampling: .greedy, maxNodes: 16).map(\.kind) == ["expand 1"])
+      try machine.open(session, .init(context: [7], sampling: .greedy, maxNodes: 16)).map(\.kind) == ["expand 1"])
   }
 }
 
@@ -196,11 +196,11 @@ private struct Follower {
   @Test func tellsWorkersHowMuchItHolds() {
     var machine = controller(configuration(maxTreeNodes: 24))
     _ = machine.start()
-    guard case .session(.send(.open(_, _, _, let maxNodes), _))? = machine.workerJoined(worker).first else {
+    guard case .session(.send(.open(_, let opening), _))? = machine.workerJoined(worker).first else {
       Issue.record("not opened")
       return
     }
-    #expect(maxNodes == 24)
+    #expect(opening.maxNodes == 24)
   }
 
   @Test func aNodeGivenUpLosesItsNameAndStaysWhileThereIsRoom() {

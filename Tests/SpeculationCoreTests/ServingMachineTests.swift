@@ -8,9 +8,9 @@ import Testing
 @Suite struct ServingMachineTests {
   /// Every history of so many events. After each of them all that is under way may come to a good end.
   @Test(arguments: [true, false])
-  func everyShortHistory(hasHome: Bool) throws {
+  func everyShortHistory(hasLocal: Bool) throws {
     var count = 0
-    try explore(ServingWorld(hasHome: hasHome), history: [], depth: 5, &count)
+    try explore(ServingWorld(hasLocal: hasLocal), history: [], depth: 5, &count)
     #expect(count > 10_000)
   }
 
@@ -44,12 +44,12 @@ import Testing
         cells: Int.random(in: 10...40, using: &random), branches: Int.random(in: 2...8, using: &random),
         maxSessions: Int.random(in: 1...4, using: &random), maxWaiting: Int.random(in: 0...8, using: &random),
         maxTokens: Int.random(in: 1...9, using: &random), maxRequests: 12,
-        headroom: Int.random(in: 1...6, using: &random), hasHome: random.chance(0.5))
+        headroom: Int.random(in: 1...6, using: &random), hasLocal: random.chance(0.5))
       for _ in 0..<80 {
         // Whoever always cancels sees nothing else.
         let moves = world.moves.filter { move in
           switch move {
-          case .cancel, .stopAccepting, .passFails, .homePassFails: random.chance(0.1)
+          case .cancel, .stopAccepting, .passFails, .localPassFails: random.chance(0.1)
           default: true
           }
         }
@@ -62,7 +62,7 @@ import Testing
 
   /// Two texts that do not fit side by side to their ends: the later one makes room, and comes back.
   @Test func whoMakesRoomResumesWithItsTextUnchanged() throws {
-    var world = ServingWorld(cells: 12, maxTokens: 5, hasHome: false)
+    var world = ServingWorld(cells: 12, maxTokens: 5, hasLocal: false)
     try world.make(.request(tokens: 3))
     try world.make(.request(tokens: 3))
     try world.settle()
@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test func nobodyIsAdmittedIntoCellsThatAreNotFreeYet() throws {
-    var world = ServingWorld(cells: 12, maxTokens: 1, hasHome: false)
+    var world = ServingWorld(cells: 12, maxTokens: 1, hasLocal: false)
     try world.make(.request(tokens: 9))
     try world.make(.request(tokens: 9))
     try world.make(.passEnds)
@@ -91,7 +91,7 @@ import Testing
 
   /// A full cache means waiting: no request fails of it, and the engine does not count as broken.
   @Test func aFullCacheFailsNobodyWhileOthersRun() throws {
-    var world = ServingWorld(hasHome: false)
+    var world = ServingWorld(hasLocal: false)
     try world.make(.request(tokens: 3))
     try world.make(.request(tokens: 3))
     try world.make(.passEnds)
@@ -107,7 +107,7 @@ import Testing
 
   /// Of the sessions of a pass that failed each is tried alone; only the one to blame fails.
   @Test func onlyTheOneToBlameFails() throws {
-    var world = ServingWorld(hasHome: false)
+    var world = ServingWorld(hasLocal: false)
     try world.make(.request(tokens: 3))
     try world.make(.request(tokens: 3))
     try world.make(.passEnds)
@@ -124,7 +124,7 @@ import Testing
   }
 
   @Test func afterThreeFailuresInARowTheEngineCountsAsBroken() throws {
-    var world = ServingWorld(maxRequests: 4, hasHome: false)
+    var world = ServingWorld(maxRequests: 4, hasLocal: false)
     for turn in 1...3 {
       try world.make(.request(tokens: 3))
       #expect(world.machine.engineFailure == nil)

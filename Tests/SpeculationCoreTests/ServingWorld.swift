@@ -1,7 +1,7 @@
 import SpeculationCore
 import SpeculationTesting
 
-/// A serving machine with a target, a draft model at home and workers that do what the machine says, in the order
+/// A serving machine with a target, a local draft model and workers that do what the machine says, in the order
 /// that a test chooses. Checks on its own account what a driver is promised.
 struct ServingWorld {
   /// Something that may happen next.
@@ -14,7 +14,7 @@ struct ServingWorld {
     case passEndsEarly
     case passFails(PassFailure.Kind)
     case released(SessionID)
-    case homePassEnds, homePassFails
+    case localPassEnds, localPassFails
     case workerComes, workerGoes(WorkerID), workerDrains(WorkerID)
     case workerGuesses(WorkerID, SessionID)
     case workerDeclines(WorkerID, SessionID)
@@ -36,7 +36,7 @@ struct ServingWorld {
   /// To be freed, in the order in which the machine said so.
   private(set) var releases: [SessionID] = []
   private(set) var preempted: [SessionID] = []
-  private var homeTasks: [DraftTask<SessionMachine.NodeID>]?
+  private var localTasks: [DraftTask<SessionMachine.NodeID>]?
   private var prompts: [SessionID: [TokenID]] = [:]
   private var admitted: Set<SessionID> = []
   /// Cells of the target that hold something, by session.
@@ -53,13 +53,13 @@ struct ServingWorld {
 
   init(
     cells: Int = 14, branches: Int = 4, maxSessions: Int = 2, maxWaiting: Int = 2, maxTokens: Int = 3,
-    maxRequests: Int = 3, headroom: Int = 2, hasHome: Bool = true
+    maxRequests: Int = 3, headroom: Int = 2, hasLocal: Bool = true
   ) {
     machine = ServingMachine(
       configuration: ServingMachine.Configuration(
         contextLength: 12, vocabularySize: Self.vocabulary, cells: cells, headroom: headroom,
         branches: branches, maxSessions: maxSessions, maxWaiting: maxWaiting, prefillChunk: 4,
-        hasHomeDraft: hasHome))
+        hasLocalDraft: hasLocal))
     self.maxTokens = maxTokens
     self.maxRequests = maxRequests
   }
@@ -82,7 +82,7 @@ struct ServingWorld {
       if pass.parts.count > 1 { moves.append(.passEndsEarly) }
     }
     moves += releases.prefix(1).map { .released($0) }
-    if homeTasks != nil { moves += [.homePassEnds, .homePassFails] }
+    if localTasks != nil { moves += [.localPassEnds, .localPassFails] }
     if lastWorker < 2 { moves.append(.workerComes) }
     for worker in workers.sorted() {
       moves += [.workerGoes(worker), .workerDrains(worker)]
@@ -101,15 +101,15 @@ struct ServingWorld {
   /// Lets everything that is under way come to a good end.
   mutating func settle() throws {
     var steps = 0
-    while !live.isEmpty || pass != nil || homeTasks != nil || !releases.isEmpty {
+    while !live.isEmpty || pass != nil || localTasks != nil || !releases.isEmpty {
       steps += 1
       if steps > 400 { throw CheckFailure("\(live) have no answer after \(steps) steps") }
       if let first = releases.first {
         try make(.released(first))
       } else if pass != nil {
         try make(.passEnds)
-      } else if homeTasks != nil {
-        try make(.homePassEnds)
+      } else if localTasks != nil {
+        try make(.localPassEnds)
       } else {
         throw CheckFailure("\(live) wait and nothing is under way")
       }
@@ -135,7 +135,7 @@ struct ServingWorld {
           ServingRequest(
             session: id, prompt: prompts[id]!,
             speculation: .wideArea(
-              homePolicy: machine.configuration.hasHomeDraft ? .always : .never, minGain: 0),
+              localPolicy: machine.configuration.hasLocalDraft ? .always : .never, minGain: 0),
             maxTokens: maxTokens, endTokens: [0])))
     case .cancel(let id): try handle(.cancel(id))
     case .stopAccepting:
@@ -151,14 +151,14 @@ struct ServingWorld {
       releases.removeAll { $0 == id }
       cells[id] = nil
       try handle(.released(id))
-    case .homePassEnds:
-      let tasks = homeTasks!
-      homeTasks = nil
+    case .localPassEnds:
+      let tasks = localTasks!
+      localTasks = nil
       let guesses = tasks.map { Self.guess(after: $0.prefix.count, of: $0.session) }
-      try handle(.homePassEnded(guesses, duration: .milliseconds(2), passTokens: tasks.count))
-    case .homePassFails:
-      homeTasks = nil
-      try handle(.homePassFailed(reason: "planned"))
+      try handle(.localPassEnded(guesses, duration: .milliseconds(2), passTokens: tasks.count))
+    case .localPassFails:
+      localTasks = nil
+      try handle(.localPassFailed(reason: "planned"))
     case .workerComes:
       lastWorker += 1
       let worker = WorkerID(lastWorker)
@@ -243,11 +243,11 @@ struct ServingWorld {
   private mutating func take(_ action: ServingMachine.Action) throws {
     switch action {
     case .verify(let next): try begin(next)
-    case .draftAtHome(let tasks):
-      guard homeTasks == nil else { throw CheckFailure("two draft passes at home at once") }
+    case .draftLocally(let tasks):
+      guard localTasks == nil else { throw CheckFailure("two local draft passes at once") }
       guard !tasks.isEmpty else { throw CheckFailure("a draft pass of nothing") }
       for task in tasks where ended[task.session] != nil { throw CheckFailure("\(task.session) is over") }
-      homeTasks = tasks
+      localTasks = tasks
     case .release(let id):
       guard admitted.contains(id) else { throw CheckFailure("\(id) is released and has never run") }
       guard !releases.contains(id) else { throw CheckFailure("\(id) is released twice") }
@@ -310,14 +310,14 @@ struct ServingWorld {
 
   private mutating func send(_ message: ControllerMessage, to worker: WorkerID) throws {
     switch message {
-    case .open(let id, let context, _, _):
+    case .open(let id, let opening):
       guard open[worker]?[id] == nil else { throw CheckFailure("\(id) is opened twice") }
-      open[worker]![id] = (context.count - 1, 1, -1)
-    case .commit(let id, let position, let tokens, _):
+      open[worker]![id] = (opening.context.count - 1, 1, -1)
+    case .commit(let id, let commit):
       // A worker that has declined may hear of one more commit.
       guard let known = open[worker]?[id] else { return }
-      guard position == known.position + tokens.count else { throw CheckFailure("a commit with a gap") }
-      open[worker]![id]!.position = position
+      guard commit.position == known.position + commit.tokens.count else { throw CheckFailure("a commit with a gap") }
+      open[worker]![id]!.position = commit.position
     case .close(let id): open[worker]?[id] = nil
     }
   }

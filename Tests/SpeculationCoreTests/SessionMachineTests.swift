@@ -5,30 +5,30 @@ import Testing
 private let worker = WorkerID(1)
 private let stranger = WorkerID(9)
 
-/// The states of the machine, each with worker 1 attached and a home draft model.
+/// The states of the machine, each with worker 1 attached and a local draft model.
 private enum State: String, CaseIterable {
   case idle, verifying, verifyingAndDrafting, drafting, finished
 
-  /// The machine in this state, and the home draft pass that is under way.
+  /// The machine in this state, and the local draft pass that is under way.
   var machine: (DrivenSession, [DraftTask<SessionMachine.NodeID>]) {
     var machine: DrivenSession
     switch self {
-    case .idle, .verifying: machine = controller(hasHome: true, configuration())
-    case .verifyingAndDrafting: machine = controller(hasHome: true, configuration(homePolicy: .always))
+    case .idle, .verifying: machine = controller(hasLocal: true, configuration())
+    case .verifyingAndDrafting: machine = controller(hasLocal: true, configuration(localPolicy: .always))
     case .drafting:
       machine = controller(
-        hasHome: true, configuration(homePolicy: .always, schedule: .beforeVerification(length: 1)))
-    case .finished: machine = controller(hasHome: true, configuration(maxTokens: 0))
+        hasLocal: true, configuration(localPolicy: .always, schedule: .beforeVerification(length: 1)))
+    case .finished: machine = controller(hasLocal: true, configuration(maxTokens: 0))
     }
     _ = machine.workerJoined(worker)
     let actions = self == .idle ? [] : machine.start()
-    return (machine, actions.compactMap(\.homeTasks).first ?? [])
+    return (machine, actions.compactMap(\.localTasks).first ?? [])
   }
 }
 
 private enum Event: String, CaseIterable {
   case start, joined, joinedAgain, left, strangerLeft, expansion, strangersExpansion, violation
-  case verified, verifiedEnd, verificationFailed, homeDrafted, homeDraftFailed, cancel
+  case verified, verifiedEnd, verificationFailed, localDrafted, localDraftFailed, cancel
 
   func apply(
     to machine: inout DrivenSession, tasks: [DraftTask<SessionMachine.NodeID>]
@@ -51,10 +51,10 @@ private enum Event: String, CaseIterable {
     case .verified: return machine.verified(verdicts(30), duration: .milliseconds(1), passTokens: 1)
     case .verifiedEnd: return machine.verified(verdicts(0), duration: .milliseconds(1), passTokens: 1)
     case .verificationFailed: return machine.verificationFailed(reason: "no")
-    case .homeDrafted:
-      return machine.homeDrafted(
+    case .localDrafted:
+      return machine.localDrafted(
         tasks.map(\.node), tasks.map { _ in guesses(0.5, [20: 0.9]) }, duration: .milliseconds(1))
-    case .homeDraftFailed: return machine.homeDraftFailed()
+    case .localDraftFailed: return machine.localDraftFailed()
     case .cancel: return machine.cancel()
     }
   }
@@ -66,7 +66,7 @@ private enum Event: String, CaseIterable {
     .idle: [
       .start: ["verify 0"], .joined: ["open 2"], .joinedAgain: [], .left: [], .strangerLeft: [],
       .expansion: [], .strangersExpansion: [], .violation: ["disconnect 1"], .verified: nil,
-      .verifiedEnd: nil, .verificationFailed: nil, .homeDrafted: nil, .homeDraftFailed: nil,
+      .verifiedEnd: nil, .verificationFailed: nil, .localDrafted: nil, .localDraftFailed: nil,
       .cancel: ["close 1", "finish cancelled"],
     ],
     .verifying: [
@@ -74,7 +74,7 @@ private enum Event: String, CaseIterable {
       .expansion: [], .strangersExpansion: [], .violation: ["disconnect 1"],
       .verified: ["emit 1", "commit 1", "verify 0"],
       .verifiedEnd: ["emit 1", "close 1", "finish endOfText"],
-      .verificationFailed: ["close 1", "finish failed"], .homeDrafted: nil, .homeDraftFailed: nil,
+      .verificationFailed: ["close 1", "finish failed"], .localDrafted: nil, .localDraftFailed: nil,
       .cancel: ["close 1", "finish cancelled"],
     ],
     .verifyingAndDrafting: [
@@ -82,19 +82,19 @@ private enum Event: String, CaseIterable {
       .expansion: [], .strangersExpansion: [], .violation: ["disconnect 1"],
       .verified: ["emit 1", "commit 1", "verify 0"],
       .verifiedEnd: ["emit 1", "close 1", "finish endOfText"],
-      .verificationFailed: ["close 1", "finish failed"], .homeDrafted: ["draft 1"], .homeDraftFailed: [],
+      .verificationFailed: ["close 1", "finish failed"], .localDrafted: ["draft 1"], .localDraftFailed: [],
       .cancel: ["close 1", "finish cancelled"],
     ],
     .drafting: [
       .start: nil, .joined: ["open 2"], .joinedAgain: [], .left: [], .strangerLeft: [],
       .expansion: [], .strangersExpansion: [], .violation: ["disconnect 1"], .verified: nil,
-      .verifiedEnd: nil, .verificationFailed: nil, .homeDrafted: ["verify 1"],
-      .homeDraftFailed: ["verify 0"], .cancel: ["close 1", "finish cancelled"],
+      .verifiedEnd: nil, .verificationFailed: nil, .localDrafted: ["verify 1"],
+      .localDraftFailed: ["verify 0"], .cancel: ["close 1", "finish cancelled"],
     ],
     .finished: [
       .start: nil, .joined: [], .joinedAgain: [], .left: [], .strangerLeft: [], .expansion: [],
       .strangersExpansion: [], .violation: [], .verified: [], .verifiedEnd: [], .verificationFailed: [],
-      .homeDrafted: [], .homeDraftFailed: [], .cancel: [],
+      .localDrafted: [], .localDraftFailed: [], .cancel: [],
     ],
   ]
 
@@ -267,11 +267,11 @@ private enum Event: String, CaseIterable {
     // It was expanded already: no bubble.
     #expect(machine.statistics.bubbles == 0)
     #expect(actions.last?.set?.tokens == [24])
-    guard case .session(.send(.commit(_, let position, let tokens, false), worker)) = actions[1] else {
+    guard case .session(.send(.commit(_, let commit), worker)) = actions[1] else {
       Issue.record("\(actions[1])")
       return
     }
-    #expect(position == 4 && tokens == [21, 22, 23])
+    #expect(commit == .init(position: 4, tokens: [21, 22, 23]))
   }
 
   /// A worker that declined and comes back counts from 1 again; old names must not be mistaken for new ones.
@@ -294,206 +294,5 @@ private enum Event: String, CaseIterable {
     _ = machine.verified(verdicts(20), duration: .milliseconds(1), passTokens: 1)
     #expect(machine.mirrored(from: worker)?.live == [2: []])
     #expect(machine.brokenInvariant == nil)
-  }
-
-  /// Steps until a commit says pause, with a worker whose every answer comes one commit too late; nil: never.
-  private func stepsUntilPause(_ machine: inout DrivenSession, answers: Bool, from position: inout Int)
-    -> Int?
-  {
-    var child: RemoteNodeID = machine.mirrored(from: worker).map { RemoteNodeID($0.live.count) + 1 } ?? 1
-    for step in 1...40 {
-      let actions = machine.verified(verdicts(50), duration: .milliseconds(10), passTokens: 1)
-      let pauses = actions.contains {
-        if case .session(.send(.commit(_, _, _, pause: true), _)) = $0 { true } else { false }
-      }
-      if pauses { return step }
-      if answers {
-        _ = machine.receive(
-          Expansion(
-            site: .root(position: position), firstChild: child, distribution: guesses([20: 0.9]),
-            knownPosition: position), from: worker)
-        child += 1
-      }
-      position += 1
-    }
-    return nil
-  }
-
-  private func gatedController() -> DrivenSession {
-    var configuration = configuration(maxTokens: 1000, contextLength: 2000)
-    configuration.minGain = 1.1
-    return controller(
-      targetCost: CostCurve(measured: [1: .milliseconds(10), 8: .milliseconds(12)]), configuration)
-  }
-
-  /// Guesses that always come too late are of no use, and are seen to be.
-  @Test func guessesThatAlwaysComeLateAreStopped() throws {
-    var machine = gatedController()
-    _ = machine.start()
-    _ = machine.workerJoined(worker)
-    var position = 1
-    let steps = try #require(stepsUntilPause(&machine, answers: true, from: &position))
-    #expect((5...15).contains(steps))
-    #expect(machine.statistics.lateExpansions > 0)
-  }
-
-  /// A worker that says nothing yet still reads the prompt.
-  @Test func aSilentWorkerIsNotTakenForAUselessOne() {
-    var machine = gatedController()
-    _ = machine.start()
-    _ = machine.workerJoined(worker)
-    var position = 1
-    #expect(stepsUntilPause(&machine, answers: false, from: &position) == nil)
-  }
-
-  /// Another worker is not held to what the last one's guesses were worth.
-  @Test func aNewWorkerBeginsWithoutPause() throws {
-    var machine = gatedController()
-    _ = machine.start()
-    _ = machine.workerJoined(worker)
-    var position = 1
-    _ = try #require(stepsUntilPause(&machine, answers: true, from: &position))
-    _ = machine.workerLeft(worker)
-    #expect(stepsUntilPause(&machine, answers: false, from: &position) == nil)
-    _ = machine.workerJoined(WorkerID(9))
-    let actions = machine.verified(verdicts(50), duration: .milliseconds(10), passTokens: 1)
-    #expect(
-      actions.contains {
-        if case .session(.send(.commit(_, _, _, pause: false), WorkerID(9))) = $0 { true } else { false }
-      })
-  }
-
-  /// The prompt says "10 11 12 13 14 10 11": what followed then is guessed without any draft model, and what
-  /// followed that, too.
-  @Test func theTextItselfGivesGuesses() throws {
-    var configuration = configuration()
-    configuration.lookupLength = 3
-    var machine = controller(prompt: [10, 11, 12, 13, 14, 10, 11], configuration)
-    let set = try #require(machine.start().compactMap(\.set).first)
-    #expect(set.tokens == [12, 13, 14, 10, 11])
-    #expect(set.parents == [-1, 0, 1, 2, 3])
-    let actions = machine.verified(
-      verdicts(12, 13, 50, 51, 52, 53), duration: .milliseconds(1), passTokens: 6)
-    #expect(actions.compactMap(\.committed).first?.map(\.origin) == [.lookup, .lookup, .target])
-    #expect(machine.statistics.acceptedLookup == 2)
-    #expect(machine.statistics.bubbles == 1, "nobody has expanded the root")
-    #expect(machine.brokenInvariant == nil)
-  }
-
-  /// What a draft model says of a guess counts for more than that it was written before.
-  @Test func aDraftModelKnowsAGuessBetterThanTheText() throws {
-    var configuration = configuration()
-    configuration.lookupLength = 2
-    configuration.verification.maxNodes = 1
-    var machine = controller(prompt: [10, 11, 12, 13, 10, 11], configuration)
-    _ = machine.workerJoined(worker)
-    func expand(_ site: ExpansionSite, _ first: RemoteNodeID, _ distribution: Distribution) {
-      let actions = machine.receive(
-        Expansion(site: site, firstChild: first, distribution: distribution, knownPosition: 5), from: worker)
-      #expect(actions.isEmpty)
-    }
-    expand(.root(position: 5), 1, guesses([40: 0.9]))
-    // 12 and 13 are in the tree now, from the text.
-    #expect(machine.start().compactMap(\.set).first?.tokens == [40])
-    expand(.root(position: 5), 2, guesses([12: 0.9]))
-    expand(.node(2), 3, guesses([30: 0.3, 13: 0.05]))
-    let actions = machine.verified(verdicts(12, 50), duration: .milliseconds(1), passTokens: 2)
-    #expect(actions.compactMap(\.set).first?.tokens == [30])
-    #expect(machine.brokenInvariant == nil)
-  }
-
-  /// What a draft model has left no room for is not likely, however often it was written.
-  @Test func aGuessThatTheDraftModelDoesNotNameIsUnlikely() throws {
-    var configuration = configuration()
-    configuration.lookupLength = 1
-    configuration.verification = VerificationPolicy(
-      rule: .everything, maxNodes: 8, minPathProbability: 0.15)
-    for isExpandedFirst in [true, false] {
-      var machine = controller(prompt: [10, 11, 12, 10, 11], configuration)
-      _ = machine.workerJoined(worker)
-      let expansion = Expansion(
-        site: .root(position: 4), firstChild: 1, distribution: guesses([40: 0.95]), knownPosition: 4)
-      if isExpandedFirst { _ = machine.receive(expansion, from: worker) }
-      #expect(machine.start().compactMap(\.set).first?.tokens == (isExpandedFirst ? [40] : [12]))
-      if !isExpandedFirst { _ = machine.receive(expansion, from: worker) }
-      #expect(machine.brokenInvariant == nil)
-    }
-  }
-
-  @Test func nothingIsDraftedForTheLastToken() {
-    var machine = controller(hasHome: true, configuration(homePolicy: .always, maxTokens: 1))
-    #expect(machine.start().map(\.kind) == ["verify 0"])
-  }
-
-  /// Below an uncertain position, home drafts what the worker has not named.
-  @Test func entropyPolicyDraftsWhereTheWorkerIsUnsure() throws {
-    func draftedAtHome(_ entropy: Float) throws -> [[TokenID]] {
-      var machine = controller(hasHome: true, configuration(homePolicy: .entropy(threshold: 1)))
-      _ = machine.workerJoined(worker)
-      let root = try #require(machine.start().compactMap(\.homeTasks).first)
-      _ = machine.receive(
-        Expansion(
-          site: .root(position: 1), firstChild: 1, distribution: guesses(entropy, [20: 0.6]),
-          knownPosition: 1),
-        from: worker)
-      return machine.homeDrafted(
-        root.map(\.node), [guesses(entropy, [20: 0.6, 21: 0.3])], duration: .milliseconds(1)
-      ).compactMap(\.homeTasks).first?.map(\.path) ?? []
-    }
-    #expect(try draftedAtHome(0.9) == [])
-    #expect(try draftedAtHome(1.1) == [[21]])
-    // A bubble: the root has no expansion.
-    var machine = controller(hasHome: true, configuration(homePolicy: .entropy(threshold: 1)))
-    #expect(machine.start().compactMap(\.homeTasks).first?.map(\.path) == [[]])
-  }
-
-  @Test(arguments: [HomeDraftPolicy.never, .always, .entropy(threshold: 0.5)])
-  func aDraftThatFailsAtHomeIsNotAskedAgain(_ policy: HomeDraftPolicy) {
-    var machine = controller(hasHome: true, configuration(homePolicy: policy))
-    let isDrafting = machine.start().contains { $0.homeTasks != nil }
-    #expect(isDrafting == (policy != .never))
-    if isDrafting { #expect(machine.homeDraftFailed().isEmpty) }
-    for _ in 0..<3 {
-      let actions = machine.verified(verdicts(20), duration: .milliseconds(1), passTokens: 1)
-      #expect(actions.map(\.kind) == ["emit 1", "verify 0"])
-    }
-  }
-}
-
-extension SessionMachineTests {
-  /// Four guesses in a row of equal probability, and what is verified of them under a T(n).
-  private func chosen(_ cost: CostCurve, probability: Float) -> Int {
-    var machine = controller(
-      targetCost: cost,
-      configuration(
-        verification: VerificationPolicy(rule: .costAware, maxNodes: 8, minPathProbability: 0)))
-    _ = machine.workerJoined(worker)
-    for index in 0..<4 {
-      _ = machine.receive(
-        Expansion(
-          site: index == 0 ? .root(position: 1) : .node(RemoteNodeID(index)),
-          firstChild: RemoteNodeID(index + 1),
-          distribution: guesses([20 + TokenID(index): probability]), knownPosition: 1),
-        from: worker)
-    }
-    return machine.start().compactMap(\.set).first!.tokens.count
-  }
-
-  @Test func aTargetPassTakesWhatPaysForItself() {
-    func curve(_ milliseconds: (Int) -> Double) -> CostCurve {
-      CostCurve(
-        measured: Dictionary(
-          uniqueKeysWithValues: (1...9).map { ($0, Duration.microseconds(Int64(milliseconds($0) * 1000))) }))
-    }
-    let flat = curve { _ in 30 }
-    let proportional = curve { 30 * Double($0) }
-    let gentle = curve { 30 + 10 * Double($0 - 1) }
-    #expect(chosen(flat, probability: 0.9) == 4)
-    #expect(chosen(flat, probability: 0.1) == 4)
-    #expect(chosen(proportional, probability: 0.9) == 0)
-    #expect(chosen(proportional, probability: 0.1) == 0)
-    // Tokens per second by nodes: 1/30, 1.7/40, 2.19/50, 2.53/60...: two pay, the third does not.
-    #expect(chosen(gentle, probability: 0.7) == 2)
-    #expect(chosen(CostCurve(), probability: 0.1) == 4)
   }
 }

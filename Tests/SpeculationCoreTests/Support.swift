@@ -2,42 +2,42 @@ import SpeculationCore
 import SpeculationTesting
 
 func configuration(
-  homePolicy: HomeDraftPolicy = .never, schedule: HomeDraftSchedule = .overlapped,
+  localPolicy: LocalDraftPolicy = .never, schedule: LocalDraftSchedule = .overlapped,
   verification: VerificationPolicy = VerificationPolicy(
     rule: .everything, maxNodes: 8, minPathProbability: 0),
   maxTokens: Int = 50, contextLength: Int = 100, maxTreeNodes: Int = 2048
 ) -> SessionMachine.Configuration {
   SessionMachine.Configuration(
-    verification: verification, homePolicy: homePolicy, homeSchedule: schedule, maxTreeNodes: maxTreeNodes,
+    verification: verification, localPolicy: localPolicy, localSchedule: schedule, maxTreeNodes: maxTreeNodes,
     maxCandidates: 4, vocabularySize: 100, contextLength: contextLength, maxTokens: maxTokens, endTokens: [0])
 }
 
 func controller(
-  prompt: [TokenID] = [10, 11], hasHome: Bool = false, targetCost: CostCurve = CostCurve(),
+  prompt: [TokenID] = [10, 11], hasLocal: Bool = false, targetCost: CostCurve = CostCurve(),
   _ configuration: SessionMachine.Configuration = configuration()
 ) -> DrivenSession {
   DrivenSession(
     machine: SessionMachine(
       session: SessionID(1), prompt: prompt, sampling: .greedy, configuration: configuration,
-      hasHomeDraft: hasHome),
+      hasLocalDraft: hasLocal),
     targetCost: targetCost)
 }
 
-/// One session with a target and a draft model at home of its own: every pass begins as soon as it can.
+/// One session with a target and a local draft model of its own: every pass begins as soon as it can.
 struct DrivenSession {
   enum Action {
     case verify(prefix: [TokenID], SessionMachine.VerificationSet)
-    case draftAtHome([DraftTask<SessionMachine.NodeID>])
+    case draftLocally([DraftTask<SessionMachine.NodeID>])
     case session(SessionMachine.Action)
   }
 
   var machine: SessionMachine
   var targetCost: CostCurve
-  var homeCost = CostCurve()
+  var localCost = CostCurve()
   var match = MatchEstimator()
   private var now = Timestamp.zero
   private var guesses = 0
-  private var homeNodes: [SessionMachine.NodeID] = []
+  private var localNodes: [SessionMachine.NodeID] = []
 
   init(machine: SessionMachine, targetCost: CostCurve) {
     self.machine = machine
@@ -76,19 +76,19 @@ struct DrivenSession {
   mutating func verificationFailed(reason: String) -> [Action] {
     machine.isFinished ? [] : goOn(machine.failed(reason: reason))
   }
-  mutating func homeDrafted(
+  mutating func localDrafted(
     _ nodes: [SessionMachine.NodeID], _ distributions: [Distribution], duration: Duration
   ) -> [Action] {
     if machine.isFinished { return [] }
-    homeNodes = []
-    homeCost.observe(size: nodes.count, duration: duration)
-    machine.homeDrafted(nodes, distributions, match: match)
+    localNodes = []
+    localCost.observe(size: nodes.count, duration: duration)
+    machine.localDrafted(nodes, distributions, match: match)
     return goOn([])
   }
-  mutating func homeDraftFailed() -> [Action] {
+  mutating func localDraftFailed() -> [Action] {
     if machine.isFinished { return [] }
-    homeNodes = []
-    machine.homeDraftFailed()
+    localNodes = []
+    machine.localDraftFailed()
     return goOn([])
   }
   mutating func cancel() -> [Action] { goOn(machine.cancel()) }
@@ -96,15 +96,15 @@ struct DrivenSession {
   private mutating func goOn(_ decisions: [SessionMachine.Action]) -> [Action] {
     var actions = decisions.map { Action.session($0) }
     beginStep(&actions)
-    guard homeNodes.isEmpty, !machine.isFinished else { return actions }
-    let outlook = SessionMachine.HomeOutlook(now: now, targetSeconds: targetCost.seconds(for: 1))
-    let frontier = machine.homeFrontier(outlook)
+    guard localNodes.isEmpty, !machine.isFinished else { return actions }
+    let outlook = SessionMachine.LocalOutlook(now: now, targetSeconds: targetCost.seconds(for: 1))
+    let frontier = machine.localFrontier(outlook)
     beginStep(&actions)
     guard !frontier.isEmpty else { return actions }
-    let width = machine.configuration.homeLimits.width(
-      probabilities: frontier.map(\.rank), cost: homeCost, continuation: 0.8)
-    homeNodes = frontier.prefix(width).map(\.node)
-    actions.append(.draftAtHome(machine.beginHomeDraft(homeNodes)))
+    let width = machine.configuration.localLimits.width(
+      probabilities: frontier.map(\.rank), cost: localCost, continuation: 0.8)
+    localNodes = frontier.prefix(width).map(\.node)
+    actions.append(.draftLocally(machine.beginLocalDraft(localNodes)))
     return actions
   }
 
@@ -136,7 +136,7 @@ extension DrivenSession.Action {
   var kind: String {
     switch self {
     case .verify(_, let set): "verify \(set.tokens.count)"
-    case .draftAtHome(let tasks): "draft \(tasks.count)"
+    case .draftLocally(let tasks): "draft \(tasks.count)"
     case .session(.send(.open, let worker)): "open \(worker.rawValue)"
     case .session(.send(.commit, let worker)): "commit \(worker.rawValue)"
     case .session(.send(.close, let worker)): "close \(worker.rawValue)"
@@ -151,8 +151,8 @@ extension DrivenSession.Action {
   }
 
   var set: SessionMachine.VerificationSet? { if case .verify(_, let set) = self { set } else { nil } }
-  var homeTasks: [DraftTask<SessionMachine.NodeID>]? {
-    if case .draftAtHome(let tasks) = self { tasks } else { nil }
+  var localTasks: [DraftTask<SessionMachine.NodeID>]? {
+    if case .draftLocally(let tasks) = self { tasks } else { nil }
   }
   var violation: String? {
     if case .session(.disconnect(_, let violation)) = self { violation.description } else { nil }

@@ -2,14 +2,14 @@ import SpeculationCore
 import SpeculationTesting
 import Testing
 
-/// `value(price)`: at home only what pays, and only where no worker will be in time. T = 30 ms.
+/// `value(price)`: locally only what pays, and only where no worker will be in time. T = 30 ms.
 struct ValuePolicyTests {
   private let worker = WorkerID(1)
 
   private func machine(price: Duration) -> DrivenSession {
     controller(
-      hasHome: true, targetCost: CostCurve(measured: [1: .milliseconds(30)]),
-      configuration(homePolicy: .value(price: price)))
+      hasLocal: true, targetCost: CostCurve(measured: [1: .milliseconds(30)]),
+      configuration(localPolicy: .value(price: price)))
   }
 
   private func time(_ milliseconds: Int64) -> Timestamp { Timestamp(nanoseconds: milliseconds * 1_000_000) }
@@ -18,7 +18,7 @@ struct ValuePolicyTests {
   private func draftsAtStart(_ price: Duration, roundTrip: Duration?) -> Bool {
     var machine = machine(price: price)
     if let roundTrip { _ = machine.workerJoined(worker, roundTrip: roundTrip) }
-    return machine.start().contains { $0.homeTasks != nil }
+    return machine.start().contains { $0.localTasks != nil }
   }
 
   @Test func draftsOnlyWhatNoWorkerBringsInTime() {
@@ -34,26 +34,26 @@ struct ValuePolicyTests {
     #expect(draftsAtStart(.zero, roundTrip: .milliseconds(100)))
   }
 
-  /// What a worker has named is on its tree; home leaves it alone for as long as the worker is heard of.
+  /// What a worker has named is on its tree; the local draft leaves it alone for as long as the worker is heard of.
   @Test func leavesToAWorkerWhatItHasNamed() {
     for silence in [Int64(20), 400] {
       var machine = machine(price: .milliseconds(5))
       _ = machine.workerJoined(worker, roundTrip: .milliseconds(100))
-      let root = machine.start().compactMap(\.homeTasks).first!
+      let root = machine.start().compactMap(\.localTasks).first!
       machine.advance(to: time(5))
       _ = machine.receive(
         Expansion(
           site: .root(position: 1), firstChild: 1, distribution: guesses(0.5, [20: 0.9]), knownPosition: 1),
         from: worker)
       machine.advance(to: time(5 + silence))
-      let actions = machine.homeDrafted(
+      let actions = machine.localDrafted(
         root.map(\.node), [guesses(0.5, [20: 0.9])], duration: .milliseconds(5))
-      #expect(actions.contains { $0.homeTasks != nil } == (silence == 400), "silent for \(silence) ms")
+      #expect(actions.contains { $0.localTasks != nil } == (silence == 400), "silent for \(silence) ms")
     }
   }
 
   /// How long news takes is measured by what comes back: a worker that was said to be far away and answers within a
-  /// millisecond leaves home nothing to do.
+  /// millisecond leaves the local draft nothing to do.
   @Test func newsIsTimedByWhatComesBack() throws {
     var machine = machine(price: .milliseconds(5))
     _ = machine.workerJoined(worker, roundTrip: .milliseconds(500))
@@ -61,7 +61,7 @@ struct ValuePolicyTests {
     var drafts: [Bool] = []
     for step in 0..<40 {
       let set = try #require(actions.compactMap(\.set).first)
-      let tasks = actions.compactMap(\.homeTasks).first
+      let tasks = actions.compactMap(\.localTasks).first
       drafts.append(tasks != nil)
       let began = time(Int64(step) * 30)
       machine.advance(to: began.advanced(by: .milliseconds(1)))
@@ -72,7 +72,7 @@ struct ValuePolicyTests {
           distribution: guesses(0.5, [50: 0.5]), knownPosition: 1 + step),
         from: worker)
       if let tasks {
-        _ = machine.homeDrafted(
+        _ = machine.localDrafted(
           tasks.map(\.node), tasks.map { _ in guesses(0, [:]) }, duration: .milliseconds(5))
       }
       machine.advance(to: began.advanced(by: .milliseconds(30)))
@@ -93,10 +93,10 @@ struct AutopilotTests {
     #expect(Autopilot.limits.candidates <= request.maxCandidates)
   }
 
-  @Test func homeDraftingIsTheOperatorsChoice() {
-    #expect(Autopilot.settings().homePolicy == .never)
-    let policy = HomeDraftPolicy.value(price: .milliseconds(5))
-    #expect(Autopilot.settings(homePolicy: policy).homePolicy == policy)
-    #expect(Autopilot.localSettings.homePolicy == .always && !Autopilot.localSettings.usesWorkers)
+  @Test func localDraftingIsTheOperatorsChoice() {
+    #expect(Autopilot.settings().localPolicy == .never)
+    let policy = LocalDraftPolicy.value(price: .milliseconds(5))
+    #expect(Autopilot.settings(localPolicy: policy).localPolicy == policy)
+    #expect(Autopilot.localSettings.localPolicy == .always && !Autopilot.localSettings.usesWorkers)
   }
 }

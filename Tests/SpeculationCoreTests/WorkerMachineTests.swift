@@ -21,7 +21,7 @@ private enum State: String, CaseIterable {
     get throws {
       var machine = worker()
       guard self != .empty else { return machine }
-      _ = try machine.open(session, context: [10, 11], sampling: .greedy)
+      _ = try machine.open(session, .init(context: [10, 11], sampling: .greedy))
       switch self {
       case .waiting:
         _ = machine.passFinished([guesses([20: 0.6, 21: 0.3])], duration: .milliseconds(1))
@@ -41,17 +41,17 @@ private enum Event: String, CaseIterable {
   func apply(to machine: inout WorkerMachine) throws(ProtocolViolation) -> [WorkerMachine.Action] {
     let other = SessionID(2)
     switch self {
-    case .open: return try machine.open(session, context: [10, 11], sampling: .greedy)
-    case .openOther: return try machine.open(other, context: [10], sampling: .greedy)
-    case .openEmpty: return try machine.open(other, context: [], sampling: .greedy)
-    case .openBadly: return try machine.open(other, context: [1], sampling: SamplingSettings(temperature: -1))
-    case .openFull: return try machine.open(other, context: Array(0..<8), sampling: .greedy)
-    case .commitGuess: return try machine.commit(session, position: 2, tokens: [20])
-    case .commitOther: return try machine.commit(session, position: 2, tokens: [30])
-    case .commitMuch: return try machine.commit(session, position: 7, tokens: [1, 2, 3, 4, 5, 6])
-    case .commitNothing: return try machine.commit(session, position: 1, tokens: [])
-    case .commitGap: return try machine.commit(session, position: 3, tokens: [20])
-    case .commitUnknown: return try machine.commit(SessionID(7), position: 99, tokens: [])
+    case .open: return try machine.open(session, .init(context: [10, 11], sampling: .greedy))
+    case .openOther: return try machine.open(other, .init(context: [10], sampling: .greedy))
+    case .openEmpty: return try machine.open(other, .init(context: [], sampling: .greedy))
+    case .openBadly: return try machine.open(other, .init(context: [1], sampling: SamplingSettings(temperature: -1)))
+    case .openFull: return try machine.open(other, .init(context: Array(0..<8), sampling: .greedy))
+    case .commitGuess: return try machine.commit(session, .init(position: 2, tokens: [20]))
+    case .commitOther: return try machine.commit(session, .init(position: 2, tokens: [30]))
+    case .commitMuch: return try machine.commit(session, .init(position: 7, tokens: [1, 2, 3, 4, 5, 6]))
+    case .commitNothing: return try machine.commit(session, .init(position: 1, tokens: []))
+    case .commitGap: return try machine.commit(session, .init(position: 3, tokens: [20]))
+    case .commitUnknown: return try machine.commit(SessionID(7), .init(position: 99, tokens: []))
     case .close: return machine.close(session)
     case .closeUnknown: return machine.close(SessionID(7))
     case .closeAll: return machine.closeAll()
@@ -131,8 +131,8 @@ private enum Event: String, CaseIterable {
 
   @Test func declinesWhatDoesNotFit() throws {
     var machine = worker(maxSessions: 1)
-    _ = try machine.open(session, context: [1], sampling: .greedy)
-    let actions = try machine.open(SessionID(2), context: [1], sampling: .greedy)
+    _ = try machine.open(session, .init(context: [1], sampling: .greedy))
+    let actions = try machine.open(SessionID(2), .init(context: [1], sampling: .greedy))
     guard case .send(.declined(_, let reason))? = actions.first else {
       Issue.record("\(actions)")
       return
@@ -143,14 +143,14 @@ private enum Event: String, CaseIterable {
 
   @Test func announcesIdsInOrderAndNamesSites() throws {
     var machine = worker(limits: DraftLimits(passWidth: 2, candidates: 2, minProbability: 0.2, maxDepth: 2))
-    _ = try machine.open(session, context: [10, 11], sampling: .greedy)
+    _ = try machine.open(session, .init(context: [10, 11], sampling: .greedy))
     var actions = machine.passFinished([guesses([20: 0.6, 21: 0.3, 22: 0.1])], duration: .milliseconds(1))
     var expansion = try #require(actions.first?.expansion)
     #expect(expansion.site == .root(position: 1) && expansion.firstChild == 1)
     #expect(expansion.distribution.candidates.map(\.token) == [20, 21])
     #expect(actions.last?.tasks?.map(\.path) == [[20], [21]])
     // A commit while the pass is under way: the other branch is gone, the new root keeps its name.
-    #expect(try machine.commit(session, position: 2, tokens: [21]).isEmpty)
+    #expect(try machine.commit(session, .init(position: 2, tokens: [21])).isEmpty)
     actions = machine.passFinished(
       [guesses([30: 0.9]), guesses([31: 0.9, 32: 0.15])], duration: .milliseconds(1))
     expansion = try #require(actions.first?.expansion)
@@ -158,7 +158,7 @@ private enum Event: String, CaseIterable {
     #expect(expansion.site == .node(2) && expansion.firstChild == 3 && expansion.knownPosition == 2)
     #expect(expansion.distribution.candidates.map(\.token) == [31])
     // Off the tree: a root without a name.
-    _ = try machine.commit(session, position: 3, tokens: [77])
+    _ = try machine.commit(session, .init(position: 3, tokens: [77]))
     actions = machine.passFinished([guesses([:])], duration: .milliseconds(1))
     #expect(machine.isDrafting)
     actions = machine.passFinished([guesses([50: 0.9])], duration: .milliseconds(1))
@@ -169,16 +169,16 @@ private enum Event: String, CaseIterable {
 
   @Test func aPausedSessionFollowsTheTextWithoutDrafting() throws {
     var machine = worker(limits: DraftLimits(passWidth: 1, candidates: 2, minProbability: 0.2))
-    _ = try machine.open(session, context: [10, 11], sampling: .greedy)
+    _ = try machine.open(session, .init(context: [10, 11], sampling: .greedy))
     var actions = machine.passFinished([guesses([20: 0.6, 21: 0.3])], duration: .milliseconds(1))
     #expect(actions.last?.tasks?.map(\.path) == [[20]])
-    #expect(try machine.commit(session, position: 2, tokens: [20], pause: true).isEmpty)
+    #expect(try machine.commit(session, .init(position: 2, tokens: [20], pause: true)).isEmpty)
     // What was under way is still of use; nothing follows it.
     actions = machine.passFinished([guesses([30: 0.9])], duration: .milliseconds(1))
     #expect(actions.count == 1 && actions[0].expansion?.site == .node(1))
-    #expect(try machine.commit(session, position: 3, tokens: [30], pause: true).isEmpty)
+    #expect(try machine.commit(session, .init(position: 3, tokens: [30], pause: true)).isEmpty)
     #expect(!machine.isDrafting)
-    actions = try machine.commit(session, position: 4, tokens: [40])
+    actions = try machine.commit(session, .init(position: 4, tokens: [40]))
     #expect(actions.last?.tasks?.first?.prefix == [10, 11, 20, 30, 40])
   }
 
@@ -186,9 +186,9 @@ private enum Event: String, CaseIterable {
   /// everything but what they follow.
   @Test func aStalePassDoesNotTouchTheNextSessionOfThatId() throws {
     var machine = worker()
-    _ = try machine.open(session, context: [10, 11], sampling: .greedy)
+    _ = try machine.open(session, .init(context: [10, 11], sampling: .greedy))
     #expect(machine.closeAll().map(\.kind) == ["release 1"])
-    #expect(try machine.open(session, context: [50, 51], sampling: .greedy).isEmpty)
+    #expect(try machine.open(session, .init(context: [50, 51], sampling: .greedy)).isEmpty)
     let actions = machine.passFinished([guesses([20: 0.9])], duration: .milliseconds(1))
     #expect(actions.map(\.kind) == ["expand 1"])
     #expect(machine.nodeCount(of: session) == 1)
@@ -198,7 +198,7 @@ private enum Event: String, CaseIterable {
     let limits = DraftLimits(
       passWidth: 8, candidates: 5, minProbability: 0, minPathProbability: 0, maxDepth: 100, maxNodes: 16)
     var machine = worker(limits: limits, contextLength: 1000)
-    _ = try machine.open(session, context: [1], sampling: .greedy)
+    _ = try machine.open(session, .init(context: [1], sampling: .greedy))
     while machine.isDrafting {
       let width = (machine.nodeCount(of: session)! == 1) ? 1 : (16 - machine.nodeCount(of: session)!) / 5
       let distribution = guesses([1: 0.2, 2: 0.2, 3: 0.2, 4: 0.2, 5: 0.2])
@@ -213,8 +213,8 @@ private enum Event: String, CaseIterable {
     func width(_ cost: CostCurve) throws -> Int {
       var machine = WorkerMachine(
         configuration: .init(limits: DraftLimits(passWidth: 4), contextLength: 100), cost: cost)
-      _ = try machine.open(SessionID(1), context: [1], sampling: .greedy)
-      for id in 2...3 { _ = try machine.open(SessionID(UInt64(id)), context: [1], sampling: .greedy) }
+      _ = try machine.open(SessionID(1), .init(context: [1], sampling: .greedy))
+      for id in 2...3 { _ = try machine.open(SessionID(UInt64(id)), .init(context: [1], sampling: .greedy)) }
       let actions = machine.passFinished([guesses([20: 0.9, 21: 0.05])], duration: .nanoseconds(0))
       let tasks = try #require(actions.last?.tasks)
       #expect(tasks.first?.session == SessionID(2) && tasks.first?.path == [])
@@ -230,7 +230,7 @@ private enum Event: String, CaseIterable {
   @Test func drawsTheContextsLimit() throws {
     var machine = worker(
       limits: DraftLimits(minProbability: 0, minPathProbability: 0, maxDepth: 100), contextLength: 4)
-    _ = try machine.open(session, context: [1, 2], sampling: .greedy)
+    _ = try machine.open(session, .init(context: [1, 2], sampling: .greedy))
     var deepest = 0
     var actions: [WorkerMachine.Action] = machine.passFinished([guesses([5: 1])], duration: .milliseconds(1))
     while let tasks = actions.compactMap(\.tasks).first {

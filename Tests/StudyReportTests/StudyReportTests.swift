@@ -51,9 +51,9 @@ import Testing
   }
 
   @Test func emulatedDataAreCalledSo() async throws {
-    let report = await report(emulated: "a sky")
+    let report = await report(emulated: "two regions")
     #expect(report.page.title.contains("(emulated data)"))
-    #expect(report.summary.findings[0].sentence.contains("made by an emulator (a sky)"))
+    #expect(report.summary.findings[0].sentence.contains("made by an emulator (two regions)"))
     #expect(try report.page.html().contains("emulated data"))
   }
 

@@ -214,7 +214,8 @@ package struct GenerationParameters: Sendable {
     guard let node = fields.node("speculation") else { return choice }
     var own = try FieldReader(node, path: fields.path(of: "speculation"))
     if let name = try own.string("mode") {
-      guard let mode = SpeculationChoice.Mode(rawValue: name) else {
+      // "home" is the name of an earlier version.
+      guard let mode = name == "home" ? .local : SpeculationChoice.Mode(rawValue: name) else {
         let names = SpeculationChoice.Mode.allCases.map(\.rawValue).joined(separator: ", ")
         throw .invalid(
           "\(own.path(of: "mode")) must be one of \(names)", param: own.path(of: "mode"),

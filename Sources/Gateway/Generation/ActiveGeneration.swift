@@ -132,15 +132,10 @@ final class ActiveGeneration: Sendable {
             return true
           }
         case .finished(let summary):
-          let reason: String
-          switch summary.reason {
-          case .endOfText: reason = "stop"
-          case .length, .contextFull: reason = "length"
-          case .cancelled: return false
-          case .failed(let why):
+          if case .failed(let why) = summary.reason {
             feed.yield(.failed(APIError(GenerationError(.engineFailed, why))))
-            return false
           }
+          guard let reason = finishReason(summary.reason) else { return false }
           let rest = text.finish()
           if !rest.isEmpty { feed.yield(.piece(choice: choice.index, rest)) }
           figures.take(summary)
@@ -152,6 +147,15 @@ final class ActiveGeneration: Sendable {
       if !Task.isCancelled { feed.yield(.failed(APIError(error))) }
     }
     return false
+  }
+
+  /// OpenAI's word; nil where there is no answer to finish.
+  private static func finishReason(_ reason: SessionMachine.FinishReason) -> String? {
+    switch reason {
+    case .endOfText: "stop"
+    case .length, .contextFull: "length"
+    case .cancelled, .failed: nil
+    }
   }
 }
 

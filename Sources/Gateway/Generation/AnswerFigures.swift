@@ -12,7 +12,7 @@ package struct AnswerFigures: Sendable {
   package var steps = 0
   /// Committed tokens by who guessed them first.
   package var fromWorker = 0
-  package var fromHome = 0
+  package var fromLocal = 0
   package var fromLookup = 0
   package var fromTarget = 0
   package var node = NodeFigures()
@@ -25,7 +25,7 @@ package struct AnswerFigures: Sendable {
 
   package struct NodeFigures: Sendable {
     package var verifiedNodes = 0
-    package var homeExpansions = 0
+    package var localExpansions = 0
     package var workerExpansions = 0
     package var lateExpansions = 0
     package var bubbles = 0
@@ -37,7 +37,7 @@ package struct AnswerFigures: Sendable {
     completionTokens += 1
     switch token.origin {
     case .remote: fromWorker += 1
-    case .home: fromHome += 1
+    case .local: fromLocal += 1
     case .lookup: fromLookup += 1
     case .target: fromTarget += 1
     }
@@ -45,7 +45,7 @@ package struct AnswerFigures: Sendable {
 
   mutating func take(_ statistics: SessionStatistics) {
     node = NodeFigures(
-      verifiedNodes: statistics.verifiedNodes, homeExpansions: statistics.homeExpansions,
+      verifiedNodes: statistics.verifiedNodes, localExpansions: statistics.localExpansions,
       workerExpansions: statistics.workerExpansions, lateExpansions: statistics.lateExpansions,
       bubbles: statistics.bubbles)
   }
@@ -64,13 +64,13 @@ package struct AnswerFigures: Sendable {
     completionTokens += other.completionTokens
     steps += other.steps
     fromWorker += other.fromWorker
-    fromHome += other.fromHome
+    fromLocal += other.fromLocal
     fromLookup += other.fromLookup
     fromTarget += other.fromTarget
     promptTokens += other.promptTokens
     cachedPromptTokens += other.cachedPromptTokens
     node.verifiedNodes += other.node.verifiedNodes
-    node.homeExpansions += other.node.homeExpansions
+    node.localExpansions += other.node.localExpansions
     node.workerExpansions += other.node.workerExpansions
     node.lateExpansions += other.node.lateExpansions
     node.bubbles += other.node.bubbles
@@ -110,7 +110,7 @@ package struct AnswerFigures: Sendable {
       json.member("predicted_per_token_ms", perToken)
       json.member("predicted_per_second", perToken.map { $0 > 0 ? 1000 / $0 : .infinity })
       json.member("draft_n", node.verifiedNodes)
-      json.member("draft_n_accepted", fromWorker + fromHome + fromLookup)
+      json.member("draft_n_accepted", fromWorker + fromLocal + fromLookup)
     }
   }
 
@@ -119,10 +119,10 @@ package struct AnswerFigures: Sendable {
       json.member("steps", steps)
       json.member("tokens_per_step", steps > 0 ? Double(completionTokens) / Double(steps) : nil)
       json.member("from_worker", fromWorker)
-      json.member("from_home", fromHome)
+      json.member("from_local", fromLocal)
       json.member("from_lookup", fromLookup)
       json.member("from_target", fromTarget)
-      json.member("home_draft_passes", node.homeExpansions)
+      json.member("local_draft_passes", node.localExpansions)
       json.member("worker_expansions", node.workerExpansions)
       json.member("late_expansions", node.lateExpansions)
       json.member("bubbles", node.bubbles)
@@ -130,6 +130,9 @@ package struct AnswerFigures: Sendable {
       json.member("ms_per_token", millisecondsPerToken(choices: choices))
       json.member("queue_ms", timeInQueue?.inMilliseconds)
       json.member("seed", seed)
+      // Names of an earlier version.
+      json.member("from_home", fromLocal)
+      json.member("home_draft_passes", node.localExpansions)
     }
   }
 }

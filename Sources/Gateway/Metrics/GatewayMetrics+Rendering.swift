@@ -68,7 +68,7 @@ extension GatewayMetrics {
       "Guesses that were right, by their place in the step.",
       node.acceptedAt.enumerated().map { (model + [("position", String($0))], Double($1)) })
     let origins: [(SessionMachine.Origin, String)] = [
-      (.remote, "worker"), (.home, "home"), (.lookup, "lookup"), (.target, "target"),
+      (.remote, "worker"), (.local, "local"), (.lookup, "lookup"), (.target, "target"),
     ]
     page.counter(
       "wanspec_committed_tokens_total", "Generated tokens by who guessed them first.",
@@ -83,12 +83,29 @@ extension GatewayMetrics {
     page.counter(
       "wanspec_paused_steps_total", "Of those, the ones while nobody drafted because guesses did not pay.",
       [(model, Double(node.ended.pausedSteps))])
-    page.counter(
-      "wanspec_home_draft_passes_total", "Passes of the controller's own draft model.",
-      [(model, Double(node.homePasses))])
-    page.counter(
-      "wanspec_home_draft_nodes_total", "Nodes that the controller's own draft model expanded.",
-      [(model, Double(node.homeNodes))])
+    // "home" is the name of an earlier version.
+    for (name, note) in [("local", ""), ("home", " Old name of wanspec_local_draft.")] {
+      page.counter(
+        "wanspec_\(name)_draft_passes_total", "Passes of the controller's own draft model.\(note)",
+        [(model, Double(node.localPasses))])
+      page.counter(
+        "wanspec_\(name)_draft_nodes_total",
+        "Nodes that the controller's own draft model expanded.\(note)", [(model, Double(node.localNodes))])
+    }
+    renderExpansions(node, model, &page)
+    page.histogram(
+      "wanspec_target_pass_seconds", "What the engine computed for one target pass.",
+      [(model, node.passTime)])
+    page.histogram(
+      "wanspec_target_pass_tokens", "Tokens of one target pass, prompts included.",
+      [(model, node.passTokens)])
+    page.histogram(
+      "wanspec_target_pass_sessions", "Sessions of one target pass.", [(model, node.passSessions)])
+  }
+
+  private func renderExpansions(
+    _ node: NodeState, _ model: PrometheusText.Labels, _ page: inout PrometheusText
+  ) {
     page.counter(
       "wanspec_worker_expansions_total", "Expansions that workers sent.", [(model, Double(node.expansions))])
     let ended = node.ended
@@ -102,14 +119,6 @@ extension GatewayMetrics {
     page.counter(
       "wanspec_dropped_expansions_total", "Expansions of sessions that ended that found no room.",
       [(model, Double(ended.droppedExpansions))])
-    page.histogram(
-      "wanspec_target_pass_seconds", "What the engine computed for one target pass.",
-      [(model, node.passTime)])
-    page.histogram(
-      "wanspec_target_pass_tokens", "Tokens of one target pass, prompts included.",
-      [(model, node.passTokens)])
-    page.histogram(
-      "wanspec_target_pass_sessions", "Sessions of one target pass.", [(model, node.passSessions)])
   }
 
   private func renderWorkers(_ node: NodeState, _ status: NodeStatus, _ page: inout PrometheusText) {

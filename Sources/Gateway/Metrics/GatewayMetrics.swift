@@ -22,8 +22,8 @@ public final class GatewayMetrics: NodeObserver {
     var draftTokens = 0
     var accepted = 0
     var acceptedAt: [Int] = []
-    var homePasses = 0
-    var homeNodes = 0
+    var localPasses = 0
+    var localNodes = 0
     var expansions = 0
     var workersAttached = 0
     var workersDetached = 0
@@ -114,9 +114,9 @@ extension GatewayMetrics.NodeState {
         drafts += 1
         draftTokens += guesses
       }
-    case .homeDraftPass(_, _, let sessions):
-      homePasses += 1
-      homeNodes += sessions.reduce(0) { $0 + $1.nodes }
+    case .localDraftPass(_, _, let sessions):
+      localPasses += 1
+      localNodes += sessions.reduce(0) { $0 + $1.nodes }
     case .expansion:
       expansions += 1
     case .committed(let session, let at, let tokens):

@@ -43,9 +43,9 @@ public struct CampaignClock: Sendable {
 extension CampaignClock {
   /// An emulator's time, which it tells at `/clock`.
   ///
-  /// - Returns: the clock, and the sky's name
+  /// - Returns: the clock, and the name of the emulated regions
   /// - Throws: what is wrong, in words
-  public static func emulated(_ url: String) async throws -> (clock: CampaignClock, sky: String) {
+  public static func emulated(_ url: String) async throws -> (clock: CampaignClock, emulated: String) {
     struct Answer: Decodable {
       var time: Double
       var acceleration: Double

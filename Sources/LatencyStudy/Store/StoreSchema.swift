@@ -12,7 +12,7 @@ enum StoreSchema {
             id INTEGER PRIMARY KEY CHECK (id = 1),
             text TEXT NOT NULL,         -- the file, keys sorted
             fingerprint TEXT NOT NULL,  -- of all but its limits
-            emulated TEXT               -- the sky's name; NULL for measured data
+            emulated TEXT               -- the name of the emulated regions; NULL for measured data
           ) STRICT;
           CREATE TABLE source (
             id INTEGER PRIMARY KEY,

@@ -9,7 +9,7 @@ import StrictYAML
 public final class StudyStore: Sendable {
   public let path: String
   public let campaign: Campaign
-  /// What to call the sky that made the data; nil for measured data.
+  /// What to call the regions that made the data; nil for measured data.
   public let emulated: String?
   let database: DatabasePool
 
@@ -30,7 +30,7 @@ public final class StudyStore: Sendable {
 
   /// Makes a store, or opens the one that is there if it is of the same campaign.
   ///
-  /// - Parameter emulated: the sky's name
+  /// - Parameter emulated: the name of the emulated regions
   public static func create(_ path: String, campaign: Campaign, emulated: String?) throws -> StudyStore {
     do {
       let pool = try pool(path)

@@ -1,6 +1,6 @@
 import SpeculationCore
 
-/// The controllers' engines: target passes and draft passes at home.
+/// The controllers' engines: target passes and draft passes locally.
 extension Simulation {
   mutating func verify(_ pass: TargetPass, _ controller: Int) {
     precondition(!controllers[controller].isTargetBusy, "an engine runs one pass at a time")
@@ -9,15 +9,23 @@ extension Simulation {
     var read = 0
     var attention: Int64 = 0
     controllers[controller].pass.removeAll(keepingCapacity: true)
+    // Prompts that this pass reads.
+    var reading: [[TokenID]] = []
     for part in pass.parts {
       let index = Int(part.session.rawValue)
       if plan.sharesPrompts, !requests[index].hasBegun {
+        // Better to take over next time what an earlier request is about to compute than to compute it twice.
+        if reading.contains(where: { commonLength($0, part.prefix) >= SimulatedCache.leastShare }) {
+          controllers[controller].pass.append((part.session, part.set, false))
+          continue
+        }
         requests[index].hasBegun = true
         requests[index].reused = controllers[controller].prompts.open(part.session, part.prefix)
         requests[index].cached = requests[index].reused
       }
       // What a pass has verified is in the cache, and the root is evaluated in any case.
       let missing = requests[index].isRead ? 0 : part.prefix.count - 1 - requests[index].cached
+      if plan.sharesPrompts, missing >= SimulatedCache.leastShare { reading.append(part.prefix) }
       let piece = min(missing, budget)
       budget -= piece
       read += piece
@@ -31,7 +39,6 @@ extension Simulation {
       }
       controllers[controller].pass.append((part.session, part.set, isRead))
     }
-    // Within a pass nobody finds what it is about to read.
     if read > 0 {
       for part in pass.parts {
         controllers[controller].prompts.didRead(part.session, requests[Int(part.session.rawValue)].cached)
@@ -40,7 +47,7 @@ extension Simulation {
     var time = targetNanoseconds.time(
       tokens, reading: read, perToken: plan.targetPrefillPerToken.wholeNanoseconds)
     time = max(1, time + attention)
-    let isContended = controllers[controller].homeAnswer != nil || workers.contains(where: \.isBusy)
+    let isContended = controllers[controller].localAnswer != nil || workers.contains(where: \.isBusy)
     if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }
     time = noise.vary(time, by: plan.variation.target)
     controllers[controller].passTokens = tokens + read
@@ -99,20 +106,20 @@ extension Simulation {
     }
   }
 
-  // MARK: Drafting at home
+  // MARK: Drafting locally
 
-  /// What a draft model at home says is known when it is asked: engines are pure. So tasks need not be kept, nor
+  /// What a local draft model says is known when it is asked: engines are pure. So tasks need not be kept, nor
   /// the text they hold, which the machine could then not extend in place.
-  mutating func draftAtHome(_ tasks: [DraftTask<SessionMachine.NodeID>], _ controller: Int) {
-    guard let homeNanoseconds else {
-      preconditionFailure("a session drafts at home without a draft model")
+  mutating func draftLocally(_ tasks: [DraftTask<SessionMachine.NodeID>], _ controller: Int) {
+    guard let localNanoseconds else {
+      preconditionFailure("a session drafts locally without a draft model")
     }
     var unread = 0
     var attention: Int64 = 0
     for task in tasks {
       attention += plan.draftAttention.nanoseconds(tokens: 1, context: task.prefix.count)
-      if requests[Int(task.session.rawValue)].isReadAtHome { continue }
-      requests[Int(task.session.rawValue)].isReadAtHome = true
+      if requests[Int(task.session.rawValue)].isReadAtLocal { continue }
+      requests[Int(task.session.rawValue)].isReadAtLocal = true
       unread += task.prefix.count - 1
     }
     let time =
@@ -120,8 +127,8 @@ extension Simulation {
         besideTarget(
           max(
             1,
-            homeNanoseconds.time(
-              tasks.count, reading: unread, perToken: plan.homePrefillPerToken.wholeNanoseconds) + attention)),
+            localNanoseconds.time(
+              tasks.count, reading: unread, perToken: plan.localPrefillPerToken.wholeNanoseconds) + attention)),
         by: plan.variation.draft)
     var answer: [Distribution] = []
     answer.reserveCapacity(tasks.count)
@@ -132,16 +139,16 @@ extension Simulation {
           text: requests[index].text, committed: task.prefix.count - requests[index].promptCount,
           path: task.path, repeats: requests[index].repeats))
     }
-    controllers[controller].homeAnswer = answer
-    controllers[controller].homeDuration = .nanoseconds(time)
-    controllers[controller].homeUnread = unread
-    result.homeBusy += time
-    result.homePasses += 1
+    controllers[controller].localAnswer = answer
+    controllers[controller].localDuration = .nanoseconds(time)
+    controllers[controller].localUnread = unread
+    result.localBusy += time
+    result.localPasses += 1
     if plan.recordsTimeline {
       result.timeline.append(
-        TimelineSpan(kind: .homeDraft, worker: -1, start: now, end: now + time, count: tasks.count))
+        TimelineSpan(kind: .localDraft, worker: -1, start: now, end: now + time, count: tasks.count))
     }
-    schedule(.homeDone(controller: controller), at: now + time)
+    schedule(.localDone(controller: controller), at: now + time)
   }
 
   /// What a draft pass takes that begins now.
@@ -150,16 +157,16 @@ extension Simulation {
     return Int64((Double(time) * plan.draftContention).rounded())
   }
 
-  mutating func homeDone(_ controller: Int) {
-    guard let answer = controllers[controller].homeAnswer else {
-      preconditionFailure("no home draft pass is under way")
+  mutating func localDone(_ controller: Int) {
+    guard let answer = controllers[controller].localAnswer else {
+      preconditionFailure("no local draft pass is under way")
     }
-    controllers[controller].homeAnswer = nil
+    controllers[controller].localAnswer = nil
     tell(
       controller,
-      .homePassEnded(
-        answer, duration: controllers[controller].homeDuration,
-        passTokens: answer.count + controllers[controller].homeUnread))
+      .localPassEnded(
+        answer, duration: controllers[controller].localDuration,
+        passTokens: answer.count + controllers[controller].localUnread))
   }
 
   // MARK: Timeline

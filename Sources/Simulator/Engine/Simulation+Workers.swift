@@ -81,9 +81,9 @@ extension Simulation {
     result.downBytes += bytes
     let arrival = workers[worker].down.deliveryTime(of: bytes, at: now)
     workers[worker].downQueue.append(message)
-    if plan.recordsTimeline, case .commit(_, _, let tokens, _) = message {
+    if plan.recordsTimeline, case .commit(_, let commit) = message {
       result.timeline.append(
-        TimelineSpan(kind: .commit, worker: worker, start: now, end: arrival, count: tokens.count))
+        TimelineSpan(kind: .commit, worker: worker, start: now, end: arrival, count: commit.tokens.count))
     }
     schedule(.arriveDown(worker: worker, epoch: workers[worker].epoch), at: arrival)
   }
@@ -93,15 +93,11 @@ extension Simulation {
     guard !workers[worker].isDead else { return }
     do {
       switch message {
-      case .open(let id, let context, let sampling, let maxNodes):
-        workers[worker].cache.open(id, context)
-        perform(
-          try workers[worker].machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes),
-          worker: worker)
-      case .commit(let id, let position, let tokens, let pause):
-        perform(
-          try workers[worker].machine.commit(id, position: position, tokens: tokens, pause: pause),
-          worker: worker)
+      case .open(let id, let opening):
+        workers[worker].cache.open(id, opening.context)
+        perform(try workers[worker].machine.open(id, opening), worker: worker)
+      case .commit(let id, let commit):
+        perform(try workers[worker].machine.commit(id, commit), worker: worker)
       case .close(let id): perform(workers[worker].machine.close(id), worker: worker)
       }
     } catch {

@@ -13,7 +13,7 @@ public struct Simulation: ~Copyable {
     /// Somebody asks for a text.
     case arrive(RequestArrival)
     case targetDone(controller: Int)
-    case homeDone(controller: Int)
+    case localDone(controller: Int)
     case released(controller: Int, SessionID)
     case workerDone(worker: Int, epoch: Int)
     /// The next batch of messages arrives at the controller, at the worker.
@@ -42,12 +42,12 @@ public struct Simulation: ~Copyable {
     var hasBegun = false
     /// It was told to leave its cells to others.
     var makesRoom = false
-    /// Whether the draft model at home has read its prompt.
-    var isReadAtHome = false
+    /// Whether the local draft model has read its prompt.
+    var isReadAtLocal = false
     var isOver = false
   }
 
-  /// A controller with its target and its draft model at home.
+  /// A controller with its target and its draft model locally.
   struct Controller {
     var machine: ServingMachine
     /// Prompts in the target's cache, which those that begin alike share.
@@ -59,11 +59,11 @@ public struct Simulation: ~Copyable {
     var isTargetBusy = false
     /// Sessions to be freed when the pass under way is over: the engine does one thing after the other.
     var releases: [SessionID] = []
-    /// What the draft pass at home will say. `nil` while there is none.
-    var homeAnswer: [Distribution]?
-    var homeDuration: Duration = .zero
-    /// Tokens of prompts that the draft pass at home reads.
-    var homeUnread = 0
+    /// What the local draft pass will say. `nil` while there is none.
+    var localAnswer: [Distribution]?
+    var localDuration: Duration = .zero
+    /// Tokens of prompts that the local draft pass reads.
+    var localUnread = 0
   }
 
   struct WorkerProcess {
@@ -105,7 +105,7 @@ public struct Simulation: ~Copyable {
   var expected = 0
   var controllers: [Controller]
   let targetNanoseconds: CostTable
-  let homeNanoseconds: CostTable?
+  let localNanoseconds: CostTable?
   var workers: [WorkerProcess]
   var noise = PassNoise(seed: 1)
   var nextWorkerID: UInt64 = 1
@@ -115,7 +115,7 @@ public struct Simulation: ~Copyable {
     self.plan = plan
     self.arrivals = arrivals
     // Machines take no more candidates than their limits say; cut once, they need not be cut each time.
-    let candidates = plan.workers.map(\.limits.candidates) + [plan.settings.homeLimits.candidates]
+    let candidates = plan.workers.map(\.limits.candidates) + [plan.settings.localLimits.candidates]
     self.source = source.limited(to: candidates.max()!)
     let limits = plan.limits
     let serving = ServingMachine(
@@ -124,12 +124,12 @@ public struct Simulation: ~Copyable {
         cells: limits.cacheTokens ?? 1 << 40, branches: limits.branches ?? 1 << 30,
         maxSessions: plan.sharesTarget ? limits.maxSessions ?? 1 << 30 : 1,
         maxWaiting: limits.maxWaiting ?? 1 << 30, prefillChunk: limits.prefillChunk ?? 512,
-        hasHomeDraft: plan.homeCost != nil, pool: plan.pool),
-      targetCost: plan.targetCost, homeCost: plan.homeCost ?? CostCurve())
+        hasLocalDraft: plan.localCost != nil, pool: plan.pool),
+      targetCost: plan.targetCost, localCost: plan.localCost ?? CostCurve())
     controllers = Array(
       repeating: Controller(machine: serving), count: plan.sharesTarget ? 1 : plan.sessions)
     targetNanoseconds = CostTable(plan.targetCost)
-    homeNanoseconds = plan.homeCost.map(CostTable.init)
+    localNanoseconds = plan.localCost.map(CostTable.init)
     workers = plan.workers.enumerated().map { index, worker in
       WorkerProcess(
         plan: worker, nanoseconds: CostTable(worker.cost),
@@ -195,7 +195,7 @@ public struct Simulation: ~Copyable {
     switch event {
     case .arrive(let arrival): try arrive(arrival)
     case .targetDone(let controller): targetDone(controller)
-    case .homeDone(let controller): homeDone(controller)
+    case .localDone(let controller): localDone(controller)
     case .released(let controller, let id): tell(controller, .released(id))
     case .workerDone(let worker, let epoch): workerDone(worker, epoch: epoch)
     case .arriveUp(let worker, let epoch): arriveUp(worker, epoch: epoch)
@@ -213,7 +213,7 @@ public struct Simulation: ~Copyable {
     for action in actions {
       switch action {
       case .verify(let pass): verify(pass, controller)
-      case .draftAtHome(let tasks): draftAtHome(tasks, controller)
+      case .draftLocally(let tasks): draftLocally(tasks, controller)
       case .release(let id): release(id, controller)
       case .send(let message, let worker): send(message, to: worker)
       case .disconnect(let worker, _, _): expel(worker)

@@ -34,9 +34,9 @@ public struct SimulationPlan: Sendable {
   public var targetCost: CostCurve
   public var targetPrefillPerToken: Duration = .zero
   /// d(b) of the controller's own draft model; nil when there is none.
-  public var homeCost: CostCurve?
+  public var localCost: CostCurve?
   /// What each token of a prompt costs the controller's own draft model.
-  public var homePrefillPerToken: Duration = .zero
+  public var localPrefillPerToken: Duration = .zero
   public var workers: [Worker]
   /// Generations at the same time, where the workload says nothing else.
   public var sessions: Int
@@ -64,13 +64,13 @@ public struct SimulationPlan: Sendable {
   public var recordsTimeline: Bool
 
   public init(
-    settings: SpeculationSettings, targetCost: CostCurve, homeCost: CostCurve? = nil, workers: [Worker] = [],
+    settings: SpeculationSettings, targetCost: CostCurve, localCost: CostCurve? = nil, workers: [Worker] = [],
     sessions: Int = 1, sharesTarget: Bool = true, contention: Double = 1, stepOverhead: Duration = .zero,
     livenessTimeout: Duration = .seconds(3), recordsTimeline: Bool = false
   ) {
     self.settings = settings
     self.targetCost = targetCost
-    self.homeCost = homeCost
+    self.localCost = localCost
     self.workers = workers
     self.sessions = sessions
     self.sharesTarget = sharesTarget

@@ -24,7 +24,7 @@ public struct SimulationResult: Sendable, Hashable {
   public var downBytes = 0
   /// Time that each engine computed.
   public var targetBusy: Int64 = 0
-  public var homeBusy: Int64 = 0
+  public var localBusy: Int64 = 0
   public var workerBusy: Int64 = 0
   /// Nodes that workers expanded, whether or not anybody heard of them.
   public var workerExpansions = 0
@@ -32,7 +32,7 @@ public struct SimulationResult: Sendable, Hashable {
   public var targetPasses = 0
   /// Workers that a controller did without, since hardly anything of theirs helped.
   public var expelledWorkers = 0
-  public var homePasses = 0
+  public var localPasses = 0
   public var elapsed: Int64 = 0
   public var events = 0
   public var timeline: [TimelineSpan] = []
@@ -50,7 +50,7 @@ public struct SimulationResult: Sendable, Hashable {
 
   public var tokensPerStep: Double { statistics.tokensPerStep }
   /// Controller draft passes for each token.
-  public var homeExpansionsPerToken: Double { statistics.homeExpansionsPerToken }
+  public var localExpansionsPerToken: Double { statistics.localExpansionsPerToken }
   public var workerExpansionsPerToken: Double {
     statistics.tokens == 0 ? 0 : Double(workerExpansions) / Double(statistics.tokens)
   }
@@ -62,7 +62,7 @@ public struct SimulationResult: Sendable, Hashable {
 /// Something that took time, for a timeline chart.
 public struct TimelineSpan: Sendable, Hashable {
   public enum Kind: String, Sendable, Hashable, CaseIterable {
-    case verify, bubble, homeDraft, workerDraft, guesses, commit
+    case verify, bubble, localDraft, workerDraft, guesses, commit
   }
   public var kind: Kind
   /// Worker's index; -1 at the controller.

@@ -7,7 +7,7 @@ import WideArea
 /// The virtual results (`result`) are the same on every machine; only `seconds` and what follows from it differ.
 public enum SpeedProbe {
   public enum Case: String, Sendable, CaseIterable {
-    /// Drafting at home, five in a row, before each verification. No link.
+    /// Drafting locally, five in a row, before each verification. No link.
     case sequential
     /// One worker that drafts a single chain (B = 1, m = 1), 30 ms away.
     case chain
@@ -24,9 +24,9 @@ public enum SpeedProbe {
 
     public var tokensPerSecond: Double { Double(runs * result.statistics.tokens) / seconds }
     public var eventsPerSecond: Double { Double(runs * result.events) / seconds }
-    /// Nodes drafted, at workers and at home: what a tree costs.
+    /// Nodes drafted, at workers and locally: what a tree costs.
     public var expansionsPerSecond: Double {
-      Double(runs * (result.workerExpansions + result.statistics.homeExpansions)) / seconds
+      Double(runs * (result.workerExpansions + result.statistics.localExpansions)) / seconds
     }
   }
 
@@ -69,7 +69,7 @@ public enum SpeedProbe {
     }
     switch probe {
     case .sequential:
-      return SimulationPlan(settings: .localSequential(length: 5), targetCost: target, homeCost: draft)
+      return SimulationPlan(settings: .localSequential(length: 5), targetCost: target, localCost: draft)
     case .chain:
       return SimulationPlan(
         settings: .wideArea(verification: everything(8), minGain: 0), targetCost: target,

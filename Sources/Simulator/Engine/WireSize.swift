@@ -21,8 +21,8 @@ package enum WireSize {
 
   package static func bytes(_ message: ControllerMessage) -> Int {
     switch message {
-    case .open(_, let context, _, _): overhead + 27 + 3 * context.count
-    case .commit(_, _, let tokens, _): overhead + 8 + 3 * tokens.count
+    case .open(_, let opening): overhead + 27 + 3 * opening.context.count
+    case .commit(_, let commit): overhead + 8 + 3 * commit.tokens.count
     case .close: overhead + 4
     }
   }

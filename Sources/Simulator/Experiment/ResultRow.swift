@@ -9,7 +9,7 @@ public struct ResultRow: Codable, Sendable, Hashable {
   public var place: [[String]]
   public var choice: [[String]]
   public var millisecondsPerToken: Double
-  public var homeExpansionsPerToken: Double
+  public var localExpansionsPerToken: Double
   public var workerExpansionsPerToken: Double
   public var tokensPerStep: Double
   public var bubbleRate: Double
@@ -33,7 +33,7 @@ public struct ResultRow: Codable, Sendable, Hashable {
     place = point.place.map { [$0.path, $0.value] }
     choice = point.choice.map { [$0.path, $0.value] }
     millisecondsPerToken = result.millisecondsPerToken
-    homeExpansionsPerToken = result.homeExpansionsPerToken
+    localExpansionsPerToken = result.localExpansionsPerToken
     workerExpansionsPerToken = result.workerExpansionsPerToken
     tokensPerStep = result.tokensPerStep
     bubbleRate = result.statistics.bubbleRate
@@ -96,7 +96,7 @@ public struct ExperimentResults: Sendable {
         row: row,
         speedup: at(row.place, plain).map { $0.millisecondsPerToken / row.millisecondsPerToken },
         moved: other.flatMap {
-          $0.homeExpansionsPerToken > 0 ? 1 - row.homeExpansionsPerToken / $0.homeExpansionsPerToken : nil
+          $0.localExpansionsPerToken > 0 ? 1 - row.localExpansionsPerToken / $0.localExpansionsPerToken : nil
         })
     }
   }
@@ -126,9 +126,9 @@ extension Scenario {
       return switch baseline {
       case .plain: settings.verification.maxNodes == 0
       case .localSequential:
-        if case .beforeVerification = settings.homeSchedule { true } else { false }
+        if case .beforeVerification = settings.localSchedule { true } else { false }
       case .localParallel:
-        !settings.usesWorkers && settings.homePolicy == .always && settings.homeSchedule == .overlapped
+        !settings.usesWorkers && settings.localPolicy == .always && settings.localSchedule == .overlapped
       }
     }?.variant
   }

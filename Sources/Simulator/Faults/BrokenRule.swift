@@ -8,8 +8,8 @@ public struct BrokenRule: Error, Hashable, Sendable, CustomStringConvertible {
     case commit
     /// A verification set that makes no sense.
     case verification
-    /// A home draft pass that makes no sense, or was not asked for.
-    case homeDraft
+    /// A local draft pass that makes no sense, or was not asked for.
+    case localDraft
     /// A worker's pass that makes no sense.
     case workerPass
     /// A controller tells a worker something that is not so.

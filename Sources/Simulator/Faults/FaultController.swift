@@ -17,7 +17,7 @@ extension FaultRun {
     var guesses: Int { pass.parts.reduce(0) { $0 + $1.set.tokens.count } }
   }
 
-  struct HomePassUnderWay {
+  struct LocalPassUnderWay {
     var tasks: [DraftTask<SessionMachine.NodeID>]
     /// Of the tasks, in order.
     var sessions: [Session]
@@ -66,7 +66,7 @@ extension FaultRun {
     var isEngineBusy = false
     /// From the machine's wish to its answer.
     var pass: PassUnderWay?
-    var homePass: HomePassUnderWay?
+    var localPass: LocalPassUnderWay?
     /// Sessions whose cells are to be freed, until the machine knows that they are.
     var releasing: Set<SessionID> = []
 
@@ -100,7 +100,7 @@ extension FaultRun {
       jobs = []
       isEngineBusy = false
       pass = nil
-      homePass = nil
+      localPass = nil
       releasing = []
       failures = 0
       singleFailures = 0

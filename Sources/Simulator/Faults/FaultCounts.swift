@@ -4,7 +4,7 @@ public struct FaultCounts: Hashable, Sendable {
     // Faults that took effect.
     case cuts, silentCuts, partitions, delays, freezes, slowdowns, crashes, powerLosses, relocations
     case duplicatedFrames, truncatedFrames, corruptFrames
-    case draftFailures, homeFailures, cancellations
+    case draftFailures, localFailures, cancellations
     // Target passes that failed: the engine broke, or said that it had no room; of those, passes of one session.
     case engineFailures, fullFailures, singleFailures
     case shutdowns, controllerCrashes, drains
@@ -16,8 +16,8 @@ public struct FaultCounts: Hashable, Sendable {
     case prefillPieces, sharedPasses, lateReleases, exclusions, displacements
     // The work.
     case sessions, events, frames, bytes, tokens, steps, pausedCommits, bubbles
-    case expansions, lateExpansions, droppedExpansions, homeExpansions, forgottenNodes
-    case acceptedRemote, acceptedHome, acceptedLookup
+    case expansions, lateExpansions, droppedExpansions, localExpansions, forgottenNodes
+    case acceptedRemote, acceptedLocal, acceptedLookup
     // Comparisons of whole trees of both ends, and of what one expansion became.
     case mirrorComparisons, placementChecks
 

@@ -18,7 +18,7 @@ extension FaultPlan {
     let isSlow = random.chance(0.15)
     let scale: Int64 = isSlow ? 100 : 1
     target = PassTime(fixed: random.within(1_000...40_000) * scale, each: random.within(0...8_000))
-    home = PassTime(fixed: random.within(1_000...20_000) * scale, each: random.within(0...4_000))
+    local = PassTime(fixed: random.within(1_000...20_000) * scale, each: random.within(0...4_000))
     liveness =
       isSlow
       ? [30_000_000, 600_000_000].randomElement(using: &random)!
@@ -63,14 +63,10 @@ extension FaultPlan {
     session.isCostAware = random.chance(0.5)
     session.maxVerified = [0, 1, 2, 4, 8, 16, 32].randomElement(using: &random)!
     session.minPathProbability = random.chance(0.5) ? 0 : 0.05
-    session.hasHomeDraft = random.chance(0.6)
-    session.homePolicy =
-      [
-        .never, .always, .entropy(threshold: random.uniform() * 2),
-        .value(price: Microseconds(random.uniform() * 20_000)),
-      ].randomElement(using: &random)!
+    session.hasLocalDraft = random.chance(0.6)
+    session.localPolicy = Self.drawPolicy(&random)
     if random.chance(0.33) { session.draftsBefore = Int.random(in: 1...8, using: &random) }
-    session.homeLimits = Self.drawLimits(&random)
+    session.localLimits = Self.drawLimits(&random)
     session.lookupLength = [0, 0, 1, 5].randomElement(using: &random)!
     session.minGain = [0, 1.1, 3].randomElement(using: &random)!
     session.maxTreeNodes = [24, 64, 512].randomElement(using: &random)!
@@ -78,7 +74,7 @@ extension FaultPlan {
     session.usesWorkers = random.chance(0.9)
     if random.chance(0.08) { session.cancelAfter = Int.random(in: 1...80, using: &random) }
     if random.chance(0.05) { session.targetFailsAt = Int.random(in: 0...10, using: &random) }
-    if random.chance(0.1) { session.homeFailsAt = Int.random(in: 0...10, using: &random) }
+    if random.chance(0.1) { session.localFailsAt = Int.random(in: 0...10, using: &random) }
     return session
   }
 
@@ -126,10 +122,20 @@ extension FaultPlan {
     server.hasMeasuredCosts = random.chance(0.7)
     if random.chance(0.15) { server.targetFailure = [0.02, 0.1, 0.3].randomElement(using: &random)! }
     if random.chance(0.15) { server.fullFailure = [0.02, 0.1, 0.3].randomElement(using: &random)! }
-    if random.chance(0.1) { server.homeFailure = [0.05, 0.2].randomElement(using: &random)! }
+    if random.chance(0.1) { server.localFailure = [0.05, 0.2].randomElement(using: &random)! }
     server.workersPerSession = [1, 1, 2, 4].randomElement(using: &random)!
     server.exclusion = [100_000, 1_000_000, 600_000_000].randomElement(using: &random)!
     return server
+  }
+
+  private static func drawPolicy(_ random: inout SplitMix64) -> LocalDraftPolicy {
+    let nats = Float(random.uniform() * 2)
+    let time = Duration.microseconds(Microseconds(random.uniform() * 20_000))
+    return switch LocalDraftPolicy.forms.randomElement(using: &random)!.kind {
+    case .plain(let policy): policy
+    case .nats(let make): make(nats)
+    case .time(let make): make(time)
+    }
   }
 
   private static func drawLimits(_ random: inout SplitMix64) -> Limits {

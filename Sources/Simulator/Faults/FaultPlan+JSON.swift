@@ -140,7 +140,7 @@ enum JSONValue: Hashable, Codable {
       guard var field = fields[key] else { continue }
       if field == value {
         fields[key] = nil
-      } else if key != "homePolicy" {
+      } else if key != "localPolicy" {
         field.leaveOut(value)
         fields[key] = field
       }
@@ -153,7 +153,7 @@ enum JSONValue: Hashable, Codable {
     guard case .object(var fields) = self, case .object(let usual) = usual else { return }
     for (key, value) in usual {
       if var field = fields[key] {
-        if key != "homePolicy" { field.fillIn(value) }
+        if key != "localPolicy" { field.fillIn(value) }
         fields[key] = field
       } else {
         fields[key] = value

@@ -21,8 +21,8 @@ extension FaultPlan {
     /// How likely each target pass is to break the engine, and to find no room although there is, while faults last.
     public var targetFailure = 0.0
     public var fullFailure = 0.0
-    /// How likely each home draft pass is to fail while faults last.
-    public var homeFailure = 0.0
+    /// How likely each local draft pass is to fail while faults last.
+    public var localFailure = 0.0
     /// `WorkerPool.Configuration`.
     public var workersPerSession = 4
     public var exclusion: Microseconds = 600_000_000
@@ -43,8 +43,8 @@ extension FaultPlan {
     servers.indices.contains(controller) ? servers[controller] : Server()
   }
 
-  /// Whether any session that may come to a controller drafts at home.
-  var hasHomeDraft: Bool { sessions.contains(where: \.hasHomeDraft) }
+  /// Whether any session that may come to a controller drafts locally.
+  var hasLocalDraft: Bool { sessions.contains(where: \.hasLocalDraft) }
 
   func machine(for server: Server) -> ServingMachine {
     let known = server.hasMeasuredCosts
@@ -52,10 +52,10 @@ extension FaultPlan {
       configuration: ServingMachine.Configuration(
         contextLength: server.contextLength, vocabularySize: script.vocabularySize, cells: server.cells,
         branches: server.branches, maxSessions: server.maxSessions, maxWaiting: server.maxWaiting,
-        prefillChunk: server.prefillChunk, hasHomeDraft: hasHomeDraft,
+        prefillChunk: server.prefillChunk, hasLocalDraft: hasLocalDraft,
         pool: WorkerPool.Configuration(
           workersPerSession: server.workersPerSession, exclusion: .microseconds(server.exclusion))),
-      targetCost: known ? target.curve : CostCurve(), homeCost: known ? home.curve : CostCurve())
+      targetCost: known ? target.curve : CostCurve(), localCost: known ? local.curve : CostCurve())
   }
 
   func ledger(for server: Server) -> CacheLedger {
@@ -72,9 +72,9 @@ extension FaultPlan {
         verification: VerificationPolicy(
           rule: session.isCostAware ? .costAware : .everything, maxNodes: session.maxVerified,
           minPathProbability: session.minPathProbability),
-        homePolicy: session.policy,
-        homeSchedule: session.draftsBefore.map { .beforeVerification(length: $0) } ?? .overlapped,
-        homeLimits: session.homeLimits.draftLimits, lookupLength: session.lookupLength,
+        localPolicy: session.policy,
+        localSchedule: session.draftsBefore.map { .beforeVerification(length: $0) } ?? .overlapped,
+        localLimits: session.localLimits.draftLimits, lookupLength: session.lookupLength,
         minGain: session.minGain, usesWorkers: session.usesWorkers),
       maxTokens: session.maxTokens, endTokens: [ScriptedModel.endToken], contextLength: session.contextLength,
       maxTreeNodes: session.maxTreeNodes, maxCandidates: session.maxCandidates)

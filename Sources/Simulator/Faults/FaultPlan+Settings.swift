@@ -33,14 +33,8 @@ extension FaultPlan.Limits {
 }
 
 extension FaultPlan.Session {
-  var policy: HomeDraftPolicy {
-    guard hasHomeDraft else { return .never }
-    return switch homePolicy {
-    case .never: .never
-    case .always: .always
-    case .entropy(let threshold): .entropy(threshold: Float(threshold))
-    case .value(let price): .value(price: .microseconds(price))
-    }
+  var policy: LocalDraftPolicy {
+    hasLocalDraft ? localPolicy : .never
   }
 
   var samplingSettings: SamplingSettings {

@@ -146,7 +146,7 @@ extension FaultPlan {
       for index in plan.servers.indices {
         set(\.servers[index].targetFailure, 0)
         set(\.servers[index].fullFailure, 0)
-        set(\.servers[index].homeFailure, 0)
+        set(\.servers[index].localFailure, 0)
         set(\.servers[index].cells, usual.cells)
         set(\.servers[index].branches, usual.branches)
         set(\.servers[index].contextLength, usual.contextLength)
@@ -166,9 +166,9 @@ extension FaultPlan {
       for index in plan.sessions.indices {
         set(\.sessions[index].cancelAfter, nil)
         set(\.sessions[index].targetFailsAt, nil)
-        set(\.sessions[index].homeFailsAt, nil)
-        set(\.sessions[index].hasHomeDraft, false)
-        set(\.sessions[index].homePolicy, .never)
+        set(\.sessions[index].localFailsAt, nil)
+        set(\.sessions[index].hasLocalDraft, false)
+        set(\.sessions[index].localPolicy, .never)
         set(\.sessions[index].draftsBefore, nil)
         set(\.sessions[index].lookupLength, 0)
         set(\.sessions[index].minGain, 0)
@@ -180,9 +180,9 @@ extension FaultPlan {
         set(\.sessions[index].isCostAware, usual.isCostAware)
         set(\.sessions[index].minPathProbability, usual.minPathProbability)
         set(\.sessions[index].usesWorkers, usual.usesWorkers)
-        set(\.sessions[index].homeLimits, usual.homeLimits)
+        set(\.sessions[index].localLimits, usual.localLimits)
         set(\.sessions[index].maxVerified, usual.maxVerified)
-        simplify(\.sessions[index].homeLimits)
+        simplify(\.sessions[index].localLimits)
       }
     }
 
@@ -231,7 +231,7 @@ extension FaultPlan {
       let last = plan.faults.map { $0.at + $0.duration }.max() ?? 0
       lower(\.faultsEnd, to: last)
       set(\.target, FaultPlan.PassTime(fixed: 30_000, each: 100))
-      set(\.home, FaultPlan.PassTime(fixed: 5_000, each: 100))
+      set(\.local, FaultPlan.PassTime(fixed: 5_000, each: 100))
       set(\.liveness, 3_000_000)
       set(\.script.isMisleading, false)
       set(\.script.endProbability, 0)

@@ -29,12 +29,6 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     public init() {}
   }
 
-  public enum HomePolicy: Hashable, Codable, Sendable {
-    case never, always
-    case entropy(threshold: Double)
-    case value(price: Microseconds)
-  }
-
   /// What a user asks for, and how the controller serves it.
   public struct Session: Hashable, Codable, Sendable {
     public var controller = 0
@@ -49,11 +43,11 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     public var isCostAware = true
     public var maxVerified = 16
     public var minPathProbability = 0.02
-    public var hasHomeDraft = false
-    public var homePolicy = HomePolicy.never
+    public var hasLocalDraft = false
+    public var localPolicy = LocalDraftPolicy.never
     /// The sequential schedule and its length; nil is the overlapped one.
     public var draftsBefore: Int?
-    public var homeLimits = Limits()
+    public var localLimits = Limits()
     public var lookupLength = 0
     public var minGain = 0.0
     public var maxTreeNodes = 2048
@@ -64,8 +58,8 @@ public struct FaultPlan: Hashable, Codable, Sendable {
     public var cancelAfter: Int?
     /// From its step of that number on, counted from 0, every target pass breaks the engine that it is in.
     public var targetFailsAt: Int?
-    /// Home draft pass with nodes of it that fails, counted from 0.
-    public var homeFailsAt: Int?
+    /// Local draft pass with nodes of it that fails, counted from 0.
+    public var localFailsAt: Int?
 
     public init() {}
   }
@@ -163,7 +157,7 @@ public struct FaultPlan: Hashable, Codable, Sendable {
   public var script: ScriptedModel
   public var controllers = 1
   public var target = PassTime(fixed: 30_000, each: 100)
-  public var home = PassTime(fixed: 5_000, each: 100)
+  public var local = PassTime(fixed: 5_000, each: 100)
   /// A peer that said nothing for so long counts as gone; six pings are sent in that time.
   public var liveness: Microseconds = 3_000_000
   /// Of the controllers, in their order; those that are not here are as usual.
@@ -178,7 +172,7 @@ public struct FaultPlan: Hashable, Codable, Sendable {
   /// Whether the machines are asked for their own opinion of themselves, too.
   public var asksMachines = true
 
-  /// One session on models that agree most of the time; no worker, no home draft model, no fault.
+  /// One session on models that agree most of the time; no worker, no local draft model, no fault.
   public init(script: ScriptedModel, seed: UInt64) {
     self.seed = seed
     self.script = script
@@ -202,7 +196,7 @@ public struct FaultPlan: Hashable, Codable, Sendable {
       }
       if session.prompt.isEmpty { return "session \(index) has no prompt" }
       if let problem = session.samplingSettings.problem { return "session \(index): \(problem)" }
-      if let problem = session.homeLimits.draftLimits.problem { return "session \(index): \(problem)" }
+      if let problem = session.localLimits.draftLimits.problem { return "session \(index): \(problem)" }
     }
     for (index, worker) in workers.enumerated() {
       if !(0..<controllers).contains(worker.controller) {

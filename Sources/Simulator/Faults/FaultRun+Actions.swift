@@ -22,8 +22,8 @@ extension FaultRun {
       switch action {
       // The pass begins at once. What it is about is looked at when the texts have become what it was told.
       case .verify(let pass): try begin(pass, at: controller)
-      case .draftAtHome(let tasks):
-        try checkHome(tasks, at: controller)
+      case .draftLocally(let tasks):
+        try checkLocal(tasks, at: controller)
         try begin(tasks, at: controller)
       case .release(let id): try release(id, at: controller)
       case .send(let message, let worker):
@@ -131,13 +131,5 @@ extension FaultRun {
     controller.releasing.insert(id)
     controller.session(id)?.isRunning = false
     try give(.release(id), to: controller)
-  }
-}
-
-extension ControllerMessage {
-  fileprivate var session: SessionID {
-    switch self {
-    case .open(let id, _, _, _), .commit(let id, _, _, _), .close(let id): id
-    }
   }
 }

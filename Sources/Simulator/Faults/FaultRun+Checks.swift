@@ -44,9 +44,9 @@ extension FaultRun {
       case .lookup:
         try Self.require(
           session.plan.lookupLength > 0, .commit, "a guess from the text, which nobody asked for")
-      case .home:
+      case .local:
         try Self.require(
-          guessed & Self.guessedAtHome != 0, .commit, "nobody guessed \(token.position) at home")
+          guessed & Self.guessedLocally != 0, .commit, "nobody guessed \(token.position) locally")
       case .remote:
         try Self.require(
           guessed & Self.guessedByWorker != 0 || session.hasHeardLies, .commit,
@@ -80,8 +80,8 @@ extension FaultRun {
   ) throws {
     if session.plan.draftsBefore != nil {
       try Self.require(
-        controller.homePass?.sessions.contains { $0 === session } != true, .homeDraft,
-        "drafts at home beside a verification")
+        controller.localPass?.sessions.contains { $0 === session } != true, .localDraft,
+        "drafts locally beside a verification")
     }
     try Self.require(prefix == session.text, .verification, "verifies below a prefix that is not the text")
     try Self.require(
@@ -108,34 +108,34 @@ extension FaultRun {
 
   // MARK: Drafting
 
-  /// One pass at a time, over nodes of sessions that may draft at home: of each as many as it allows, and in all as many
+  /// One pass at a time, over nodes of sessions that may draft locally: of each as many as it allows, and in all as many
   /// as the widest allows.
-  func checkHome(_ tasks: [DraftTask<SessionMachine.NodeID>], at controller: Controller) throws {
-    try Self.require(controller.homePass == nil, .homeDraft, "two home draft passes at once")
-    try Self.require(!tasks.isEmpty, .homeDraft, "a home draft pass over nothing")
-    let widest = controller.sessions.map(\.plan.homeLimits.passWidth).max() ?? 0
+  func checkLocal(_ tasks: [DraftTask<SessionMachine.NodeID>], at controller: Controller) throws {
+    try Self.require(controller.localPass == nil, .localDraft, "two local draft passes at once")
+    try Self.require(!tasks.isEmpty, .localDraft, "a local draft pass over nothing")
+    let widest = controller.sessions.map(\.plan.localLimits.passWidth).max() ?? 0
     for (index, task) in tasks.enumerated() {
       guard let session = controller.session(task.session), session.isAdmitted,
         controller.machine.running.contains(task.session)
       else {
-        throw BrokenRule(.homeDraft, "drafts at home for \(task.session), which does not run")
+        throw BrokenRule(.localDraft, "drafts locally for \(task.session), which does not run")
       }
       try Self.require(
-        session.plan.hasHomeDraft && session.plan.homePolicy != .never, .homeDraft,
-        "drafts at home though told never to")
-      try Self.require(!session.isHomeBroken, .homeDraft, "drafts at home after the model failed")
+        session.plan.hasLocalDraft && session.plan.localPolicy != .never, .localDraft,
+        "drafts locally though told never to")
+      try Self.require(!session.isLocalBroken, .localDraft, "drafts locally after the model failed")
       let own = tasks.count { $0.session == task.session }
       try Self.require(
-        own <= session.plan.homeLimits.passWidth && tasks.count <= widest, .homeDraft,
+        own <= session.plan.localLimits.passWidth && tasks.count <= widest, .localDraft,
         "\(tasks.count) nodes in one pass, \(own) of \(task.session)")
       try checkTask(
-        task, beside: tasks[..<index], limits: session.plan.homeLimits, contextLength: session.contextLength,
-        .homeDraft)
+        task, beside: tasks[..<index], limits: session.plan.localLimits, contextLength: session.contextLength,
+        .localDraft)
       try Self.require(
-        task.prefix == session.text, .homeDraft, "drafts below a prefix that is not the text")
+        task.prefix == session.text, .localDraft, "drafts below a prefix that is not the text")
       try Self.require(
-        session.emitted + task.path.count + 2 <= session.plan.maxTokens, .homeDraft,
-        "drafts a guess at home that no verification can use")
+        session.emitted + task.path.count + 2 <= session.plan.maxTokens, .localDraft,
+        "drafts a guess locally that no verification can use")
     }
   }
 
@@ -233,13 +233,13 @@ extension FaultRun {
         && summary.cachedPromptTokens == session.reused
         && summary.timeToFirstToken == session.firstToken.map { session.started.duration(to: $0) }, .counts,
       "the summary of \(session.id) is not what happened: \(summary)")
-    let guessed = statistics.acceptedRemote + statistics.acceptedHome + statistics.acceptedLookup
+    let guessed = statistics.acceptedRemote + statistics.acceptedLocal + statistics.acceptedLookup
     try Self.require(
       statistics.tokens == session.emitted && guessed + statistics.fromTarget == statistics.tokens, .counts,
       "token counts do not add up: \(statistics)")
     try Self.require(
-      statistics.homeExpansions == session.homeExpansions, .counts,
-      "home drafting is miscounted: \(statistics)")
+      statistics.localExpansions == session.localExpansions, .counts,
+      "local drafting is miscounted: \(statistics)")
     try Self.require(
       statistics.usedWorkerExpansions + statistics.droppedExpansions <= statistics.workerExpansions
         && statistics.lateExpansions + statistics.droppedExpansions <= statistics.workerExpansions

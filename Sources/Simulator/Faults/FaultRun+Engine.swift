@@ -1,6 +1,6 @@
 import SpeculationCore
 
-/// The engines of a controller: the target, whose cells are counted, and the draft model at home.
+/// The engines of a controller: the target, whose cells are counted, and the local draft model.
 extension FaultRun {
   // MARK: Target
 
@@ -165,30 +165,30 @@ extension FaultRun {
     try checkHealth(controller)
   }
 
-  // MARK: Home
+  // MARK: Local drafts
 
   func begin(_ tasks: [DraftTask<SessionMachine.NodeID>], at controller: Controller) throws {
-    var pass = HomePassUnderWay(tasks: tasks, sessions: tasks.map { controller.session($0.session)! })
-    pass.duration = jittered(plan.home.duration(tasks.count), &controller.random)
-    controller.homePass = pass
-    queue.schedule(.homeDone(controller, life: controller.life), at: now.advanced(by: pass.duration))
+    var pass = LocalPassUnderWay(tasks: tasks, sessions: tasks.map { controller.session($0.session)! })
+    pass.duration = jittered(plan.local.duration(tasks.count), &controller.random)
+    controller.localPass = pass
+    queue.schedule(.localDone(controller, life: controller.life), at: now.advanced(by: pass.duration))
   }
 
-  func homeDone(_ controller: Controller) throws {
-    guard let pass = controller.homePass else { throw BrokenRule(.homeDraft, "no home pass is under way") }
-    controller.homePass = nil
+  func localDone(_ controller: Controller) throws {
+    guard let pass = controller.localPass else { throw BrokenRule(.localDraft, "no local pass is under way") }
+    controller.localPass = nil
     let members = pass.members
     var fails =
-      !faultsAreOver && controller.server.homeFailure > 0
-      && controller.random.chance(controller.server.homeFailure)
+      !faultsAreOver && controller.server.localFailure > 0
+      && controller.random.chance(controller.server.localFailure)
     for session in members {
-      if session.plan.homeFailsAt == session.homePasses { fails = true }
-      session.homePasses += 1
+      if session.plan.localFailsAt == session.localPasses { fails = true }
+      session.localPasses += 1
     }
     if fails {
-      counts[.homeFailures] += 1
-      for session in members { session.isHomeBroken = true }
-      return try tell(controller, .homePassFailed(reason: "planned"), about: members)
+      counts[.localFailures] += 1
+      for session in members { session.isLocalBroken = true }
+      return try tell(controller, .localPassFailed(reason: "planned"), about: members)
     }
     let distributions = zip(pass.tasks, pass.sessions).map { task, session in
       // The prefix was checked to be the text when the pass began.
@@ -196,19 +196,19 @@ extension FaultRun {
       for token in task.path { hash.append(token) }
       let distribution = plan.script.distribution(hash, candidates: task.candidates)
       if !session.isOver {
-        session.homeExpansions += 1
+        session.localExpansions += 1
         session.hasAnswer = true
-        counts[.homeExpansions] += 1
+        counts[.localExpansions] += 1
         for candidate in distribution.candidates {
           var child = hash
           child.append(candidate.token)
-          session.guessed[child, default: 0] |= Self.guessedAtHome
+          session.guessed[child, default: 0] |= Self.guessedLocally
         }
       }
       return distribution
     }
     try tell(
-      controller, .homePassEnded(distributions, duration: pass.duration, passTokens: pass.tasks.count),
+      controller, .localPassEnded(distributions, duration: pass.duration, passTokens: pass.tasks.count),
       about: members)
   }
 }

@@ -12,21 +12,22 @@ extension FaultRun {
       throw BrokenRule(.controllerMessage, "writes to \(worker), which is not attached")
     }
     switch message {
-    case .open(let id, let context, let sampling, let maxNodes):
+    case .open(let id, let opening):
       try Self.require(
         id == session.id && connection.told[id] == nil, .controllerMessage, "opens \(id) twice at \(worker)")
       try Self.require(
-        context == session.text, .controllerMessage, "opens with a context that is not the text")
+        opening.context == session.text, .controllerMessage, "opens with a context that is not the text")
       try Self.require(
-        sampling == session.sampling, .controllerMessage, "opens with other sampling settings")
+        opening.sampling == session.sampling, .controllerMessage, "opens with other sampling settings")
       try Self.require(
-        maxNodes == session.plan.maxTreeNodes, .controllerMessage, "opens for another number of nodes")
-      connection.told[id] = context.count - 1
+        opening.maxNodes == session.plan.maxTreeNodes, .controllerMessage, "opens for another number of nodes")
+      connection.told[id] = opening.context.count - 1
       connection.opened[id] = session
-    case .commit(let id, let position, let tokens, let pause):
+    case .commit(let id, let commit):
       guard id == session.id, let last = connection.told[id] else {
         throw BrokenRule(.controllerMessage, "commits before opening")
       }
+      let (position, tokens, pause) = (commit.position, commit.tokens, commit.pause)
       try Self.require(
         position == last + tokens.count, .controllerMessage, "a commit ends at \(position), after \(last)")
       try Self.require(
@@ -199,15 +200,16 @@ extension FaultRun {
   /// The rules for what a controller may say.
   func breach(of message: ControllerMessage, at worker: Worker) -> String? {
     switch message {
-    case .open(let id, let context, let sampling, let maxNodes):
-      if let maxNodes, maxNodes < 16 { return "\(maxNodes) nodes" }
+    case .open(let id, let opening):
+      if let nodes = opening.maxNodes, nodes < 16 { return "\(nodes) nodes" }
       if worker.held[id] != nil { return "\(id) opened twice" }
-      if context.isEmpty { return "an empty context" }
-      return sampling.problem
-    case .commit(let id, let position, let tokens, _):
+      if opening.context.isEmpty { return "an empty context" }
+      return opening.sampling.problem
+    case .commit(let id, let commit):
       guard let held = worker.held[id] else { return nil }
-      if tokens.isEmpty { return "a commit without tokens" }
-      return position == held.position + tokens.count ? nil : "a commit up to \(position)"
+      if commit.tokens.isEmpty { return "a commit without tokens" }
+      return commit.position == held.position + commit.tokens.count
+        ? nil : "a commit up to \(commit.position)"
     case .close: return nil
     }
   }

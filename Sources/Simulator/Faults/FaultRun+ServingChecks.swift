@@ -156,14 +156,14 @@ extension FaultRun {
   }
 
   /// Nobody waits for the network: the target rests only when nobody is ready, or cells that somebody waits for are
-  /// about to be free. A session that is to draft at home first is not ready before.
+  /// about to be free. A session that is to draft locally first is not ready before.
   private func checkRest(_ controller: Controller) throws {
     guard controller.pass == nil else { return }
     // A session that runs may wait for cells of one that has ended, too.
     if !controller.releasing.isEmpty, controller.waitingCount > 0 || isFull(controller) { return }
     for session in controller.sessions where session.isRunning {
       try Self.require(
-        session.plan.draftsBefore != nil && controller.homePass != nil, .waiting, "\(session.id) stands still"
+        session.plan.draftsBefore != nil && controller.localPass != nil, .waiting, "\(session.id) stands still"
       )
     }
     try Self.require(
@@ -190,8 +190,8 @@ extension FaultRun {
   ///     passes = 1 + tokens + (prompt + tokens) / prefillChunk + 1
   ///
   /// passes of its own, and before each of them at most: the pass under way; cells that are freed, of every session
-  /// once; a pass of others that begins while it waits for those cells. Home drafting before each pass costs its
-  /// length in home passes, each after one of others. Whoever waits has to wait for those that came before it, one
+  /// once; a pass of others that begins while it waits for those cells. Local drafting before each pass costs its
+  /// length in local passes, each after one of others. Whoever waits has to wait for those that came before it, one
   /// turn after the other, and for nobody else. Passes that fail come on top (`mustBeOver`).
   func longestStay(of controller: Controller) -> Duration {
     let round = longestRound(of: controller)
@@ -216,9 +216,9 @@ extension FaultRun {
   }
 
   private func longestDrafting(before session: FaultPlan.Session) -> Duration {
-    guard let length = session.draftsBefore, session.hasHomeDraft else { return .zero }
-    let width = plan.sessions.map(\.homeLimits.passWidth).max() ?? 1
-    return plan.home.longest(width) * (2 * length)
+    guard let length = session.draftsBefore, session.hasLocalDraft else { return .zero }
+    let width = plan.sessions.map(\.localLimits.passWidth).max() ?? 1
+    return plan.local.longest(width) * (2 * length)
   }
 
   /// A failed pass costs itself, and one pass more for every session that is tried alone.

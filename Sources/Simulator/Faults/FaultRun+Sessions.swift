@@ -111,7 +111,7 @@ extension FaultRun {
     counts[.lateExpansions] += statistics.lateExpansions
     counts[.droppedExpansions] += statistics.droppedExpansions
     counts[.acceptedRemote] += statistics.acceptedRemote
-    counts[.acceptedHome] += statistics.acceptedHome
+    counts[.acceptedLocal] += statistics.acceptedLocal
     counts[.acceptedLookup] += statistics.acceptedLookup
     controllers[session.controller].sessions.removeAll { $0 === session }
   }
@@ -179,7 +179,7 @@ extension FaultRun {
   }
 
   static var guessedByWorker: UInt8 { 1 }
-  static var guessedAtHome: UInt8 { 2 }
+  static var guessedLocally: UInt8 { 2 }
 
   // MARK: Shutdown
 

@@ -21,22 +21,22 @@ extension FaultRun {
     let actions: [WorkerMachine.Action]
     do {
       switch message {
-      case .open(let id, let context, let sampling, let maxNodes):
-        actions = try worker.machine.open(id, context: context, sampling: sampling, maxNodes: maxNodes)
-        try checkOpening(worker, id, context, actions)
+      case .open(let id, let opening):
+        actions = try worker.machine.open(id, opening)
+        try checkOpening(worker, id, opening.context, actions)
         if worker.machine.nodeCount(of: id) != nil, breach == nil {
           nextOpening += 1
           worker.held[id] = Held(
-            serial: nextOpening, position: context.count - 1, maxNodes: maxNodes ?? .max,
+            serial: nextOpening, position: opening.context.count - 1, maxNodes: opening.maxNodes ?? .max,
             session: connection.down.isTampered ? nil : connection.opened[id])
         }
-      case .commit(let id, let position, let tokens, let pause):
+      case .commit(let id, let commit):
         if worker.held[id] != nil, breach == nil {
-          worker.held[id]!.position = position
-          worker.held[id]!.isPaused = pause
+          worker.held[id]!.position = commit.position
+          worker.held[id]!.isPaused = commit.pause
         }
-        if pause { counts[.pausedCommits] += 1 }
-        actions = try worker.machine.commit(id, position: position, tokens: tokens, pause: pause)
+        if commit.pause { counts[.pausedCommits] += 1 }
+        actions = try worker.machine.commit(id, commit)
       case .close(let id):
         actions = worker.machine.close(id)
         try Self.require(

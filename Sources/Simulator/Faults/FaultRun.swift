@@ -13,7 +13,7 @@ final class FaultRun {
     case submit(Int)
     case engineDone(Controller, life: Int)
     case released(Controller, life: Int, SessionID)
-    case homeDone(Controller, life: Int)
+    case localDone(Controller, life: Int)
     case mustBeOver(Session)
     case dial(Int, epoch: Int)
     case accept(Connection)
@@ -63,11 +63,11 @@ final class FaultRun {
     var reused = 0
     /// Steps that were done.
     var targetPasses = 0
-    var homePasses = 0
-    var homeExpansions = 0
-    var isHomeBroken = false
+    var localPasses = 0
+    var localExpansions = 0
+    var isLocalBroken = false
     var events = 0
-    /// Most drafters at the same time, the one at home included.
+    /// Most drafters at the same time, the local one included.
     var drafters = 1
     /// Something was heard of a draft since the gate had to forget.
     var hasAnswer = false
@@ -261,7 +261,7 @@ final class FaultRun {
     case .engineDone(let controller, let life): if controller.life == life { try engineDone(controller) }
     case .released(let controller, let life, let id):
       if controller.life == life { try released(id, at: controller) }
-    case .homeDone(let controller, let life): if controller.life == life { try homeDone(controller) }
+    case .localDone(let controller, let life): if controller.life == life { try localDone(controller) }
     case .mustBeOver(let session): try mustBeOver(session)
     case .dial(let index, let epoch): dial(index, epoch: epoch)
     case .accept(let connection): try accept(connection)

@@ -33,13 +33,14 @@ struct HostileWorker {
   mutating func receive(_ message: ControllerMessage, random: inout SplitMix64) -> [Lie] {
     let id: SessionID
     switch message {
-    case .open(let session, let context, _, _):
+    case .open(let session, let opening):
       id = session
-      sessions[id] = Session(position: context.count - 1, known: context.count - 1)
-    case .commit(let session, let position, _, _):
+      let root = opening.context.count - 1
+      sessions[id] = Session(position: root, known: root)
+    case .commit(let session, let commit):
       id = session
       // The commit itself may have been damaged on its way.
-      if let known = sessions[id]?.known { sessions[id]!.position = min(max(position, known), 1 << 40) }
+      if let known = sessions[id]?.known { sessions[id]!.position = min(max(commit.position, known), 1 << 40) }
     case .close(let session):
       sessions[session] = nil
       // Goes on talking about what is over.

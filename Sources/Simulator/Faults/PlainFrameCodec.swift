@@ -61,7 +61,8 @@ public struct PlainFrameCodec: FrameCodec {
       case .ping(let sequence):
         bytes.append(1)
         bytes.put(sequence)
-      case .message(.open(let session, let context, let sampling, let maxNodes)):
+      case .message(.open(let session, let opening)):
+        let sampling = opening.sampling
         bytes.append(2)
         bytes.put(session.rawValue)
         bytes.put(sampling.temperature.bitPattern)
@@ -71,16 +72,16 @@ public struct PlainFrameCodec: FrameCodec {
         bytes.put(sampling.seed)
         bytes.append(sampling.adjustments == nil ? 0 : 1)
         if let adjustments = sampling.adjustments { put(adjustments, in: &bytes) }
-        bytes.put(UInt32(context.count))
-        for token in context { bytes.put(token) }
-        bytes.put(Int64(maxNodes ?? .min))
-      case .message(.commit(let session, let position, let tokens, let pause)):
+        bytes.put(UInt32(opening.context.count))
+        for token in opening.context { bytes.put(token) }
+        bytes.put(Int64(opening.maxNodes ?? .min))
+      case .message(.commit(let session, let commit)):
         bytes.append(3)
         bytes.put(session.rawValue)
-        bytes.put(Int64(position))
-        bytes.append(pause ? 1 : 0)
-        bytes.put(UInt16(tokens.count))
-        for token in tokens { bytes.put(token) }
+        bytes.put(Int64(commit.position))
+        bytes.append(commit.pause ? 1 : 0)
+        bytes.put(UInt16(commit.tokens.count))
+        for token in commit.tokens { bytes.put(token) }
       case .message(.close(let session)):
         bytes.append(4)
         bytes.put(session.rawValue)
@@ -158,7 +159,8 @@ public struct PlainFrameCodec: FrameCodec {
         items.append(
           .message(
             .open(
-              session, context: context, sampling: sampling, maxNodes: maxNodes == .min ? nil : maxNodes)))
+              session,
+              .init(context: context, sampling: sampling, maxNodes: maxNodes == .min ? nil : maxNodes))))
       case 3:
         let session = SessionID(try reader.take())
         let position = Int(try reader.take(Int64.self))
@@ -167,7 +169,7 @@ public struct PlainFrameCodec: FrameCodec {
         let tokens = try reader.list(count: Int(try reader.take(UInt16.self)), width: 4) {
           try $0.take(TokenID.self)
         }
-        items.append(.message(.commit(session, position: position, tokens: tokens, pause: pause == 1)))
+        items.append(.message(.commit(session, .init(position: position, tokens: tokens, pause: pause == 1))))
       case 4: items.append(.message(.close(SessionID(try reader.take()))))
       case let other: throw Invalid(description: "item \(other)")
       }

@@ -85,7 +85,7 @@ public struct Scenario: Sendable {
     variants = try Self.variants(root)
     charts = try Self.charts(root, variants.map(\.name))
     try root.finish()
-    seed = UInt64(try body.root.integer("seed", in: 0...Int.max) ?? 1)
+    seed = UInt64(try ScenarioKeys.seed.read(body.root) ?? 1)
     points = []
     let reader = SetupReader(folder: folder)
     for variant in variants {

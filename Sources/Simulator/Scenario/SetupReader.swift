@@ -13,42 +13,43 @@ struct SetupReader {
 
   /// What a setup depends on beside the document: the contents of the files it names.
   func fingerprints(_ root: YAMLSection) -> String {
-    let text = try? root.section("text")
-    let named = [try? root.text("profile"), try? text?.text("recording"), try? text?.text("fitted-to")]
+    let text = try? ScenarioKeys.text.read(root)
+    let named = [
+      try? ScenarioKeys.profile.read(root), try? ScenarioKeys.Text.recording.read(text),
+      try? ScenarioKeys.Text.fittedTo.read(text),
+    ]
     let traces = WorkloadReader(folder: folder).files(root)
     return (named.compactMap { $0 ?? nil } + traces).map { "\n\($0) \(files.of(path($0)))" }.joined()
   }
 
   func setup(_ root: YAMLSection) throws(YAMLError) -> Setup {
-    let seed = UInt64(try root.integer("seed", in: 0...Int.max) ?? 1)
+    let seed = UInt64(try ScenarioKeys.seed.read(root) ?? 1)
     let profile = try profile(root)
-    let texts = try texts(try root.required("text", try root.section("text")))
-    let target = try costs(root, "target", default: profile?.target)
-    let draft = try costs(root, "draft", default: profile?.draft.reading, reads: true)
-    let home =
-      root.has("home") ? try costs(root, "home", default: profile?.draft.reading, reads: true) : draft
-    let link = try link(root.section("link"), seed: seed)
-    let controls = try root.section("controller")
-    let mode: Mode = try controls?.choice("mode") ?? .autopilot
+    let texts = try texts(try ScenarioKeys.text.required(root))
+    let target = try costs(root, ScenarioKeys.target, default: profile?.target)
+    let draft = try costs(root, ScenarioKeys.draft, default: profile?.draft.reading, reads: true)
+    let local = try costs(root, ScenarioKeys.local, default: draft, reads: true)
+    let link = try link(ScenarioKeys.link.read(root), seed: seed)
+    let controls = try ScenarioKeys.controller.read(root)
+    let mode = try ScenarioKeys.Controller.mode.read(controls) ?? .autopilot
     let settings = try settings(controls, mode)
-    var plan = SimulationPlan(settings: settings, targetCost: target.pass, homeCost: home.pass)
+    var plan = SimulationPlan(settings: settings, targetCost: target.pass, localCost: local.pass)
     plan.targetPrefillPerToken = target.prefill
-    plan.homePrefillPerToken = home.prefill
+    plan.localPrefillPerToken = local.prefill
     plan.workers = try workers(
       root, draft: draft, link: link, seed: seed,
       limits: mode == .autopilot ? Autopilot.limits : DraftLimits())
-    plan.sessions = try root.integer("sessions", in: 1...1000) ?? 1
-    plan.sharesTarget = try root.flag("shares-target") ?? true
-    plan.contention = try root.number("contention", in: 1...10) ?? profile?.contention ?? 1
-    plan.draftContention = try root.number("draft-contention", in: 1...10) ?? profile?.draftContention ?? 1
+    plan.sessions = try ScenarioKeys.sessions.read(root) ?? 1
+    plan.sharesTarget = try ScenarioKeys.sharesTarget.read(root) ?? true
+    plan.contention = try ScenarioKeys.contention.read(root) ?? profile?.contention ?? 1
+    plan.draftContention = try ScenarioKeys.draftContention.read(root) ?? profile?.draftContention ?? 1
     plan.variation = profile?.variation ?? .steady
     plan.targetAttention = target.attention
     plan.draftAttention = draft.attention
-    plan.stepOverhead = try root.duration("step-overhead", in: .zero ... .seconds(10)) ?? .zero
-    plan.livenessTimeout =
-      try root.duration("liveness-timeout", in: .milliseconds(1) ... .seconds(3600)) ?? .seconds(3)
+    plan.stepOverhead = try ScenarioKeys.stepOverhead.read(root) ?? .zero
+    plan.livenessTimeout = try ScenarioKeys.livenessTimeout.read(root) ?? .seconds(3)
     plan.pool.workersPerSession =
-      try root.integer("workers-per-session", in: 1...16) ?? plan.pool.workersPerSession
+      try ScenarioKeys.workersPerSession.read(root) ?? plan.pool.workersPerSession
     let workload = try WorkloadReader(folder: folder).workload(root, sessions: plan.sessions)
     return Setup(texts: texts, plan: plan, seed: seed, workload: workload)
   }
@@ -60,17 +61,20 @@ struct SetupReader {
   // MARK: Texts
 
   private func texts(_ section: YAMLSection) throws(YAMLError) -> TextSource {
-    let texts = try section.integer("texts", in: 1...100_000)
-    let length = try section.integer("length", in: 1...10_000_000)
+    typealias Keys = ScenarioKeys.Text
+    let texts = try Keys.texts.read(section)
+    let length = try Keys.length.read(section)
     // Drawn texts win, so that a variant can lay them over a recording.
-    let recording = try section.text("recording")
-    let tasks = try section.list("tasks", maxCount: 100) { (value) throws(YAMLError) in try value.text() }
-    let joined = try section.flag("joined") ?? false
-    if let fitted = try section.text("fitted-to") {
+    let recording = try Keys.recording.read(section)
+    let tasks = try Keys.tasks.read(section)?.list(maxCount: 100) { (value) throws(YAMLError) in
+      try value.text()
+    }
+    let joined = try Keys.joined.read(section) ?? false
+    if let fitted = try Keys.fittedTo.read(section) {
       return .fitted(path: path(fitted), texts: texts ?? 16, length: length ?? 256)
     }
-    if let rate = try section.number("match-rate", in: 0...1, percent: true) {
-      let afterMiss = try section.number("after-miss", in: 0...1, percent: true) ?? rate
+    if let rate = try Keys.matchRate.read(section) {
+      let afterMiss = try Keys.afterMiss.read(section) ?? rate
       // `match-rate` is the long-run share, so what follows a hit follows from it and from what follows a miss.
       let afterHit = rate <= 0 ? 0 : 1 - (1 - rate) * afterMiss / rate
       guard afterHit >= 0 else {
@@ -79,7 +83,7 @@ struct SetupReader {
           "with a match rate of \(rate), a match after a miss can be at most \(rate / (1 - rate))")
       }
       return .chain(
-        afterHit: afterHit, afterMiss: afterMiss, spread: try section.number("spread", in: 0...1) ?? 0.5,
+        afterHit: afterHit, afterMiss: afterMiss, spread: try Keys.spread.read(section) ?? 0.5,
         texts: texts ?? 16, length: length ?? 256)
     }
     guard let recording else {
@@ -93,7 +97,7 @@ struct SetupReader {
   // MARK: Costs
 
   private func profile(_ root: YAMLSection) throws(YAMLError) -> CostProfile? {
-    guard let name = try root.text("profile") else { return nil }
+    guard let name = try ScenarioKeys.profile.read(root) else { return nil }
     do {
       return try CostProfile.read(path(name))
     } catch {
@@ -103,16 +107,19 @@ struct SetupReader {
 
   /// - Parameter reads: whether an engine that does not say what reading costs is charged for it all the same
   private func costs(
-    _ root: YAMLSection, _ key: String, default other: CostProfile.Engine?, reads: Bool = false
+    _ root: YAMLSection, _ key: ScenarioKey<YAMLSection>, default other: CostProfile.Engine?,
+    reads: Bool = false
   ) throws(YAMLError) -> CostProfile.Engine {
-    guard let section = try root.section(key) else {
+    let section = try key.read(root)
+    let key = key.written(in: root)
+    guard let section else {
       if let other { return other }
       throw root.error(
         nil, "the scenario needs \"\(key)\" with the time of a pass, or a \"profile\"",
         hint: "add \"\(key): {pass: 30ms}\"")
     }
-    let value = section.value("pass")
-    let prefill = try section.duration("prefill", in: .zero ... .seconds(10))
+    let value = try ScenarioKeys.Engine.pass.read(section)
+    let prefill = try ScenarioKeys.Engine.prefill.read(section)
     guard let value else {
       guard let other else { throw section.error(nil, "\(key) needs \"pass\"", hint: "add \"pass: 30ms\"") }
       return CostProfile.Engine(model: other.model, pass: other.pass, prefill: prefill ?? other.prefill)
@@ -142,41 +149,41 @@ struct SetupReader {
     _ root: YAMLSection, draft: CostProfile.Engine, link: LinkModel, seed: UInt64,
     limits base: DraftLimits
   ) throws(YAMLError) -> [SimulationPlan.Worker] {
+    typealias Keys = ScenarioKeys.Worker
     func worker(_ section: YAMLSection?, link: LinkModel) throws(YAMLError) -> SimulationPlan.Worker {
       var worker = SimulationPlan.Worker(
         limits: try limits(section, default: base), cost: draft.pass, prefillPerToken: draft.prefill,
-        link: link, diesAt: try section?.duration("dies-at"))
-      worker.capacity = try section?.integer("capacity", in: 1...4096) ?? worker.capacity
-      worker.joinsAt = try section?.duration("joins-at") ?? worker.joinsAt
+        link: link, diesAt: try Keys.diesAt.read(section))
+      worker.capacity = try Keys.capacity.read(section) ?? worker.capacity
+      worker.joinsAt = try Keys.joinsAt.read(section) ?? worker.joinsAt
       return worker
     }
-    if let list = try root.sections("workers", maxCount: 256) {
+    if let list = try ScenarioKeys.workers.read(root) {
       var workers: [SimulationPlan.Worker] = []
       for section in list {
-        workers.append(
-          try worker(
-            section, link: section.has("link") ? try self.link(section.section("link"), seed: seed) : link))
+        let own = try ScenarioKeys.link.read(section)
+        workers.append(try worker(section, link: own == nil ? link : try self.link(own, seed: seed)))
       }
       return workers
     }
-    let section = try root.section("worker")
+    let section = try ScenarioKeys.worker.read(root)
     let one = try worker(section, link: link)
-    return Array(repeating: one, count: try section?.integer("count", in: 0...256) ?? 1)
+    return Array(repeating: one, count: try Keys.count.read(section) ?? 1)
   }
 
-  /// Keys of a drafter's limits, at a worker or at home.
+  /// Keys of a drafter's limits, at a worker or locally.
   private func limits(
     _ section: YAMLSection?, default base: DraftLimits
   ) throws(YAMLError) -> DraftLimits {
     guard let section else { return base }
     var limits = base
-    limits.passWidth = try section.integer("width", in: 1...256) ?? base.passWidth
-    limits.candidates = try section.integer("candidates", in: 1...64) ?? base.candidates
-    limits.minProbability =
-      try section.number("min-probability", in: 0...1).map(Float.init) ?? base.minProbability
-    limits.minPathProbability = try section.number("min-path", in: 0...1) ?? base.minPathProbability
-    limits.maxDepth = try section.integer("depth", in: 1...1024) ?? base.maxDepth
-    limits.maxNodes = try section.integer("nodes", in: 16...65536) ?? base.maxNodes
+    typealias Keys = ScenarioKeys.Drafter
+    limits.passWidth = try Keys.width.read(section) ?? base.passWidth
+    limits.candidates = try Keys.candidates.read(section) ?? base.candidates
+    limits.minProbability = try Keys.minProbability.read(section).map(Float.init) ?? base.minProbability
+    limits.minPathProbability = try Keys.minPath.read(section) ?? base.minPathProbability
+    limits.maxDepth = try Keys.depth.read(section) ?? base.maxDepth
+    limits.maxNodes = try Keys.nodes.read(section) ?? base.maxNodes
     if let problem = limits.problem { throw section.error(nil, problem) }
     return limits
   }
@@ -184,64 +191,61 @@ struct SetupReader {
   private func link(_ section: YAMLSection?, seed: UInt64) throws(YAMLError) -> LinkModel {
     guard let section else { return LinkModel(seed: seed) }
     func milliseconds(_ duration: Duration) -> Double { duration.inMilliseconds }
-    let roundTrip = try section.duration("rtt", in: .zero ... .seconds(120)) ?? .zero
-    let rate = try section.rate("rate", in: 1000...1e12)
-    let loss = try section.number("loss", in: 0...0.5, percent: true) ?? 0
-    let jitter = try jitter(section.section("jitter"))
-    func direction(_ key: String) throws(YAMLError) -> LinkDirection {
+    typealias Keys = ScenarioKeys.Link
+    let roundTrip = try Keys.rtt.read(section) ?? .zero
+    let rate = try Keys.rate.read(section)
+    let loss = try Keys.loss.read(section) ?? 0
+    let jitter = try jitter(Keys.jitter.read(section))
+    func direction(_ key: ScenarioKey<Duration>) throws(YAMLError) -> LinkDirection {
       LinkDirection(
-        delayMilliseconds: milliseconds(
-          try section.duration(key, in: .zero ... .seconds(60)) ?? roundTrip / 2),
+        delayMilliseconds: milliseconds(try key.read(section) ?? roundTrip / 2),
         jitter: jitter, rateBitsPerSecond: rate, loss: loss)
     }
     var outages: [Outage] = []
-    for outage in try section.sections("outages", maxCount: 1000) ?? [] {
-      let start = try outage.required("start", try outage.duration("start"))
-      let length = try outage.required("for", try outage.duration("for"))
+    for outage in try Keys.outages.read(section) ?? [] {
+      let start = try Keys.Outages.start.required(outage)
+      let length = try Keys.Outages.length.required(outage)
       outages.append(
         Outage(
           startMilliseconds: milliseconds(start), durationMilliseconds: milliseconds(length),
-          everyMilliseconds: try outage.duration("every").map(milliseconds),
-          resets: try outage.flag("resets") ?? false))
+          everyMilliseconds: try Keys.Outages.every.read(outage).map(milliseconds),
+          resets: try Keys.Outages.resets.read(outage) ?? false))
     }
     var model = LinkModel(
-      up: try direction("up-delay"), down: try direction("down-delay"), outages: outages, seed: seed)
+      up: try direction(Keys.upDelay), down: try direction(Keys.downDelay), outages: outages, seed: seed)
     model.roundTrips = try series(section)
     if let problem = model.problem { throw section.error(nil, problem) }
     return model
   }
 
   private func series(_ section: YAMLSection) throws(YAMLError) -> RoundTripSeries? {
-    guard let series = try section.section("series") else { return nil }
-    let every = try series.required(
-      "every", try series.duration("every", in: .milliseconds(1) ... .seconds(86_400)))
-    let values = try series.required(
-      "rtt",
-      try series.list("rtt", maxCount: 1_000_000) { (value) throws(YAMLError) in
-        try value.duration(in: .zero ... .seconds(120)).inMilliseconds
-      })
+    guard let series = try ScenarioKeys.Link.series.read(section) else { return nil }
+    let every = try ScenarioKeys.Link.Series.every.required(series)
+    let values = try ScenarioKeys.Link.Series.rtt.required(series).list(maxCount: 1_000_000) {
+      (value) throws(YAMLError) in try value.duration(in: .zero ... .seconds(120)).inMilliseconds
+    }
     return RoundTripSeries(intervalMilliseconds: every.inMilliseconds, milliseconds: values)
   }
 
   private func jitter(_ section: YAMLSection?) throws(YAMLError) -> JitterDistribution {
     guard let section else { return .none }
-    let range = Duration.zero ... .seconds(10)
-    func time(_ section: YAMLSection, _ key: String) throws(YAMLError) -> Double {
-      try section.required(key, try section.duration(key, in: range)).inMilliseconds
-    }
-    if let maximum = try section.duration("uniform", in: range) {
+    typealias Keys = ScenarioKeys.Link.Jitter
+    if let maximum = try Keys.uniform.read(section) {
       return .uniform(maximum: maximum.inMilliseconds)
     }
-    if let normal = try section.section("normal") {
-      return .normal(mean: try time(normal, "mean"), deviation: try time(normal, "deviation"))
+    if let normal = try Keys.normal.read(section) {
+      return .normal(
+        mean: try Keys.mean.required(normal).inMilliseconds,
+        deviation: try Keys.deviation.required(normal).inMilliseconds)
     }
-    if let lognormal = try section.section("lognormal") {
-      let sigma = try lognormal.required("sigma", try lognormal.number("sigma", in: 0...10))
-      return .lognormal(median: try time(lognormal, "median"), sigma: sigma)
+    if let lognormal = try Keys.lognormal.read(section) {
+      return .lognormal(
+        median: try Keys.median.required(lognormal).inMilliseconds,
+        sigma: try Keys.sigma.required(lognormal))
     }
-    if let pareto = try section.section("pareto") {
-      let shape = try pareto.required("shape", try pareto.number("shape", in: 0.1...100))
-      return .pareto(scale: try time(pareto, "scale"), shape: shape)
+    if let pareto = try Keys.pareto.read(section) {
+      return .pareto(
+        scale: try Keys.scale.required(pareto).inMilliseconds, shape: try Keys.shape.required(pareto))
     }
     throw section.error(
       nil, "jitter needs a distribution", hint: "uniform, normal, lognormal or pareto, such as {uniform: 5ms}"
@@ -250,72 +254,63 @@ struct SetupReader {
 
   // MARK: Controller
 
-  private enum Mode: String, CaseIterable {
-    case plain
-    case localSequential = "local-sequential"
-    case localParallel = "local-parallel"
-    case wan, autopilot
-  }
-
-  private enum Rule: String, CaseIterable {
-    case everything
-    case costAware = "cost-aware"
-  }
+  private typealias Keys = ScenarioKeys.Controller
 
   /// What a section names holds, whoever chooses the rest.
   private func settings(
-    _ section: YAMLSection?, _ mode: Mode
+    _ section: YAMLSection?, _ mode: ScenarioKeys.Controller.Mode
   ) throws(YAMLError) -> SpeculationSettings {
-    let length = try section?.integer("draft-length", in: 1...64) ?? SpeculationSettings.defaultDraftLength
-    let policy = try policy(section?.value("policy"))
+    let length = try Keys.draftLength.read(section) ?? SpeculationSettings.defaultDraftLength
+    let policy = try policy(Keys.policy.read(section))
     var settings: SpeculationSettings =
       switch mode {
       case .plain: .plain
       case .localSequential: .localSequential(length: length)
       case .localParallel: .localParallel()
-      case .autopilot: Autopilot.settings(homePolicy: policy)
-      case .wan: .wideArea(homePolicy: policy)
+      case .autopilot: Autopilot.settings(localPolicy: policy)
+      case .wan: .wideArea(localPolicy: policy)
       }
     var changed = settings
-    if let verify = try section?.section("verify") {
+    if let verify = try Keys.verify.read(section) {
       changed.verification.maxNodes =
-        try verify.integer("width", in: 0...1024) ?? settings.verification.maxNodes
-      if let rule: Rule = try verify.choice("rule") {
+        try Keys.Verify.width.read(verify) ?? settings.verification.maxNodes
+      if let rule = try Keys.Verify.rule.read(verify) {
         changed.verification.rule = rule == .everything ? .everything : .costAware
       }
       changed.verification.minPathProbability =
-        try verify.number("min-path", in: 0...1) ?? settings.verification.minPathProbability
+        try Keys.Verify.minPath.read(verify) ?? settings.verification.minPathProbability
     }
-    changed.homeLimits = try limits(section?.section("home"), default: settings.homeLimits)
-    changed.lookupLength = try section?.integer("lookup", in: 0...64) ?? settings.lookupLength
-    changed.minGain = try section?.number("min-gain", in: 0...100) ?? settings.minGain
+    changed.localLimits = try limits(Keys.local.read(section), default: settings.localLimits)
+    changed.lookupLength = try Keys.lookup.read(section) ?? settings.lookupLength
+    changed.minGain = try Keys.minGain.read(section) ?? settings.minGain
     switch mode {
     case .plain, .localSequential: break
     case .localParallel:
       settings.verification = changed.verification
-      settings.homeLimits = changed.homeLimits
+      settings.localLimits = changed.localLimits
     case .wan, .autopilot: settings = changed
     }
     return settings
   }
 
-  private func policy(_ value: YAMLValue?) throws(YAMLError) -> HomeDraftPolicy {
+  private func policy(_ value: YAMLValue?) throws(YAMLError) -> LocalDraftPolicy {
     guard let value else { return .never }
-    if value.kind == .mapping {
-      let section = try value.section()
-      if let threshold = try section.number("entropy", in: 0...100) {
-        return .entropy(threshold: Float(threshold))
+    let section = value.kind == .mapping ? try value.section() : nil
+    let name = section == nil ? try value.text() : nil
+    for form in LocalDraftPolicy.forms {
+      switch form.kind {
+      case .plain(let policy): if name == form.name { return policy }
+      case .nats(let make):
+        if let nats = try Keys.Policy.nats(form).read(section) { return make(Float(nats)) }
+      case .time(let make): if let time = try Keys.Policy.time(form).read(section) { return make(time) }
       }
-      if let price = try section.duration("value", in: .zero ... .seconds(60)) { return .value(price: price) }
-      throw value.error("a policy is never, always, {entropy: NATS} or {value: TIME}")
     }
-    switch try value.text() {
-    case "never": return .never
-    case "always": return .always
-    default:
-      throw value.error(
-        "a policy is never, always, {entropy: NATS} or {value: TIME}", hint: "such as {value: 5ms}")
+    let notations = LocalDraftPolicy.forms.map { form in
+      if case .plain = form.kind { form.name } else { "{\(form.notation.replacing(":", with: ": "))}" }
     }
+    throw value.error(
+      "a policy is \(notations.dropLast().joined(separator: ", ")) or \(notations.last!)",
+      hint: "such as {value: 5ms}")
   }
 }
 

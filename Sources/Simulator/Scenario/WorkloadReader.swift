@@ -4,6 +4,8 @@ import StrictYAML
 
 /// Reads what a scenario says of requests: `workload`, `goodput`, `capacity`, and the server's limits.
 struct WorkloadReader {
+  private typealias Arrivals = ScenarioKeys.Arrivals
+
   /// Paths in a scenario are relative to it.
   let folder: URL
 
@@ -11,9 +13,9 @@ struct WorkloadReader {
   ///
   /// - Parameter sessions: users of a closed loop that does not say how many it has
   func workload(_ root: YAMLSection, sessions: Int) throws(YAMLError) -> Workload? {
-    let section = try root.section("workload")
-    let goodput = try goodput(root.section("goodput"))
-    let capacity = try capacity(root.section("capacity"))
+    let section = try ScenarioKeys.workload.read(root)
+    let goodput = try goodput(ScenarioKeys.goodput.read(root))
+    let capacity = try capacity(ScenarioKeys.capacity.read(root))
     let limits = try limits(root)
     guard section != nil || goodput != nil || capacity != nil || limits != ServingLimits() else { return nil }
     var workload = Workload(
@@ -32,8 +34,9 @@ struct WorkloadReader {
 
   /// Files that a workload depends on beside the document, as the document names them.
   func files(_ root: YAMLSection) -> [String] {
-    let trace = try? root.section("workload")?.section("arrivals")?.section("trace")
-    return (try? trace?.text("file")).map { [$0] } ?? []
+    let workload = try? ScenarioKeys.workload.read(root)
+    let trace = try? Arrivals.trace.read(ScenarioKeys.Requests.arrivals.read(workload))
+    return (try? Arrivals.Trace.file.read(trace)).flatMap { $0.map { [$0] } } ?? []
   }
 
   private func path(_ text: String) -> String {
@@ -45,16 +48,17 @@ struct WorkloadReader {
   private func read(
     _ section: YAMLSection, into workload: inout Workload, sessions: Int
   ) throws(YAMLError) {
-    workload.requests = try section.integer("requests", in: 1...100_000_000)
-    workload.warmUp = try section.duration("warm-up", in: .zero ... .seconds(30 * 86_400)) ?? .zero
-    let prompt = try length(section, "prompt")
-    let answer = try length(section, "answer")
-    if let arrivals = try section.section("arrivals") {
+    typealias Keys = ScenarioKeys.Requests
+    workload.requests = try Keys.requests.read(section)
+    workload.warmUp = try Keys.warmUp.read(section) ?? .zero
+    let prompt = try length(section, Keys.prompt)
+    let answer = try length(section, Keys.answer)
+    if let arrivals = try Keys.arrivals.read(section) {
       workload.arrivals = try self.arrivals(arrivals, sessions: sessions)
     }
     switch workload.arrivals {
     case .trace:
-      for key in ["prompt", "answer"] where section.has(key) {
+      for key in [Keys.prompt.name, Keys.answer.name] where section.has(key) {
         throw section.error(key, "a trace has lengths of its own", hint: "remove \(key)")
       }
     case .constant, .poisson, .diurnal, .closedLoop: (workload.prompt, workload.answer) = (prompt, answer)
@@ -62,7 +66,10 @@ struct WorkloadReader {
   }
 
   private func arrivals(_ section: YAMLSection, sessions: Int) throws(YAMLError) -> ArrivalProcess {
-    let kinds = ["rate", "poisson", "diurnal", "users", "trace"]
+    let kinds = [
+      Arrivals.rate.name, Arrivals.poisson.name, Arrivals.diurnal.name, Arrivals.users.name,
+      Arrivals.trace.name,
+    ]
     let written = kinds.filter(section.has)
     guard written.count == 1 else {
       throw section.error(
@@ -71,24 +78,27 @@ struct WorkloadReader {
           ? "arrivals need a kind" : "arrivals are of one kind, found \(written.joined(separator: ", "))",
         hint: "rate, poisson, diurnal, users or trace, such as {poisson: 4/s}")
     }
-    if let value = section.value("rate") { return .constant(rate: try rate(value)) }
-    if let value = section.value("poisson") { return .poisson(rate: try rate(value)) }
-    if let diurnal = try section.section("diurnal") { return .diurnal(try self.diurnal(diurnal)) }
-    if let trace = try section.section("trace") { return .trace(try self.trace(trace)) }
+    if let value = try Arrivals.rate.read(section) { return .constant(rate: try rate(value)) }
+    if let value = try Arrivals.poisson.read(section) { return .poisson(rate: try rate(value)) }
+    if let diurnal = try Arrivals.diurnal.read(section) { return .diurnal(try self.diurnal(diurnal)) }
+    if let trace = try Arrivals.trace.read(section) { return .trace(try self.trace(trace)) }
     return .closedLoop(
-      users: try section.integer("users", in: 1...100_000) ?? sessions,
-      thinkTime: try section.duration("think-time", in: .zero ... .seconds(86_400)) ?? .zero)
+      users: try Arrivals.users.read(section) ?? sessions,
+      thinkTime: try Arrivals.thinkTime.read(section) ?? .zero)
   }
 
   private func diurnal(_ section: YAMLSection) throws(YAMLError) -> DailyRate {
-    let mean = try rate(try section.required("mean", section.value("mean")))
-    let period =
-      try section.duration("period", in: .seconds(1) ... .seconds(366 * 86_400)) ?? .seconds(86_400)
-    let start = try section.duration("start", in: .zero...period) ?? .zero
-    let parts = try section.list("hours", maxCount: 1000) { (value) throws(YAMLError) in
+    typealias Keys = ScenarioKeys.Arrivals.Diurnal
+    let mean = try rate(try Keys.mean.required(section))
+    let period = try Keys.period.read(section) ?? .seconds(86_400)
+    let start = try Keys.start.read(section) ?? .zero
+    guard start <= period else {
+      throw section.error(Keys.start.name, "must be at most the period, \(YAMLDuration.text(period))")
+    }
+    let parts = try Keys.hours.read(section)?.list(maxCount: 1000) { (value) throws(YAMLError) in
       try value.number(in: 0...1e6)
     }
-    let peak = try section.number("peak", in: 1...2)
+    let peak = try Keys.peak.read(section)
     switch (parts, peak) {
     case (let parts?, nil):
       guard parts.reduce(0, +) > 0 else {
@@ -105,12 +115,12 @@ struct WorkloadReader {
   }
 
   private func trace(_ section: YAMLSection) throws(YAMLError) -> RequestTrace {
-    let file = try section.required("file", try section.text("file", maxLength: 4096))
-    var trace = RequestTrace(path: path(file))
-    trace.scale = try section.number("scale", in: 1e-3...1e6) ?? 1
-    trace.limit = try section.integer("limit", in: 1...100_000_000)
-    trace.start = try section.duration("start") ?? .zero
-    trace.end = try section.duration("end")
+    typealias Keys = ScenarioKeys.Arrivals.Trace
+    var trace = RequestTrace(path: path(try Keys.file.required(section)))
+    trace.scale = try Keys.scale.read(section) ?? 1
+    trace.limit = try Keys.limit.read(section)
+    trace.start = try Keys.start.read(section) ?? .zero
+    trace.end = try Keys.end.read(section)
     if let end = trace.end, end <= trace.start {
       throw section.error("end", "the end is not after the start, \(YAMLDuration.text(trace.start))")
     }
@@ -144,11 +154,14 @@ struct WorkloadReader {
     return number / unit
   }
 
-  private func length(_ section: YAMLSection, _ key: String) throws(YAMLError) -> TokenLength? {
-    guard let value = section.value(key) else { return nil }
+  private func length(
+    _ section: YAMLSection, _ key: ScenarioKey<YAMLValue>
+  ) throws(YAMLError) -> TokenLength? {
+    typealias Keys = ScenarioKeys.Requests.Length
+    guard let value = try key.read(section) else { return nil }
     guard value.kind == .mapping else { return .fixed(try value.integer(in: TokenLength.limits)) }
     let section = try value.section()
-    if let range = section.value("uniform") {
+    if let range = try Keys.uniform.read(section) {
       let ends = try range.list(maxCount: 2) { (value) throws(YAMLError) in
         try value.integer(in: TokenLength.limits)
       }
@@ -157,27 +170,25 @@ struct WorkloadReader {
       }
       return .uniform(ends[0]...ends[1])
     }
-    if let lognormal = try section.section("lognormal") {
-      let most = try lognormal.integer("most", in: TokenLength.limits) ?? TokenLength.limits.upperBound
+    if let lognormal = try Keys.lognormal.read(section) {
+      let most = try Keys.most.read(lognormal) ?? TokenLength.limits.upperBound
       return .lognormal(
         median: try lognormal.required("median", try lognormal.number("median", in: 1...Double(most))),
-        sigma: try lognormal.required("sigma", try lognormal.number("sigma", in: 0...10)), limits: 1...most)
+        sigma: try Keys.sigma.required(lognormal), limits: 1...most)
     }
     throw section.error(
-      nil, "\(key) needs a length",
+      nil, "\(key.name) needs a length",
       hint: "such as 500, {uniform: [100, 900]} or {lognormal: {median: 500, sigma: 1}}")
   }
 
   // MARK: Limits
 
-  private static let latencies = Duration.microseconds(1) ... .seconds(86_400)
-
   private func goodput(_ section: YAMLSection?) throws(YAMLError) -> GoodputLimit? {
     guard let section else { return nil }
     let limit = GoodputLimit(
-      timeToFirstToken: try section.duration("ttft", in: Self.latencies),
-      interTokenLatency95: try section.duration("itl-p95", in: Self.latencies),
-      timePerOutputToken: try section.duration("tpot", in: Self.latencies))
+      timeToFirstToken: try ScenarioKeys.Goodput.ttft.read(section),
+      interTokenLatency95: try ScenarioKeys.Goodput.itl95.read(section),
+      timePerOutputToken: try ScenarioKeys.Goodput.tpot.read(section))
     guard limit != GoodputLimit() else {
       throw section.error(
         nil, "goodput needs a limit", hint: "ttft, itl-p95 or tpot, such as {ttft: 1s, itl-p95: 50ms}")
@@ -187,12 +198,12 @@ struct WorkloadReader {
 
   private func capacity(_ section: YAMLSection?) throws(YAMLError) -> CapacityGoal? {
     guard let section else { return nil }
-    let most = try section.integer("most", in: 1...1000) ?? 512
+    typealias Keys = ScenarioKeys.Capacity
+    let most = try Keys.most.read(section) ?? 512
     let goal = CapacityGoal(
-      timeToFirstToken95: try section.duration("ttft-p95", in: Self.latencies),
-      interTokenLatency95: try section.duration("itl-p95", in: Self.latencies),
-      timePerOutputToken95: try section.duration("tpot-p95", in: Self.latencies), streams: 1...most,
-      requestsPerStream: try section.integer("requests-per-stream", in: 1...1000) ?? 4)
+      timeToFirstToken95: try Keys.ttft95.read(section), interTokenLatency95: try Keys.itl95.read(section),
+      timePerOutputToken95: try Keys.tpot95.read(section), streams: 1...most,
+      requestsPerStream: try Keys.requestsPerStream.read(section) ?? 4)
     guard goal.hasLimit else {
       throw section.error(
         nil, "capacity needs a limit", hint: "ttft-p95, itl-p95 or tpot-p95, such as {tpot-p95: 50ms}")
@@ -200,15 +211,12 @@ struct WorkloadReader {
     return goal
   }
 
-  /// In the ranges of `wanspec serve`.
   private func limits(_ root: YAMLSection) throws(YAMLError) -> ServingLimits {
-    ServingLimits(
-      cacheTokens: try root.integer("cache-tokens", in: 1...(1 << 26)),
-      maxSessions: try root.integer("max-sessions", in: 1...4096),
-      maxWaiting: try root.integer("max-waiting", in: 0...65_536),
-      context: try root.integer("context", in: 2...TokenLength.limits.upperBound),
-      branches: try root.integer("branches", in: 1...65_536),
-      prefillChunk: try root.integer("prefill-chunk", in: 1...65_536))
+    typealias Keys = ScenarioKeys.Limits
+    return ServingLimits(
+      cacheTokens: try Keys.cacheTokens.read(root), maxSessions: try Keys.maxSessions.read(root),
+      maxWaiting: try Keys.maxWaiting.read(root), context: try Keys.context.read(root),
+      branches: try Keys.branches.read(root), prefillChunk: try Keys.prefillChunk.read(root))
   }
 
   /// Settings that cannot go together.

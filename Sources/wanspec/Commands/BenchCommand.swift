@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarking
+import CommandSettings
 import Console
 import Foundation
 import NodeRuntime
@@ -13,7 +14,7 @@ struct BenchCommand: AsyncParsableCommand {
     discussion: """
       Runs every prompt through every configuration in turn, in one process, so that all meet the same \
       machine; ratios between rows are what counts. The worker and the emulated link are processes of their \
-      own on loopback. Local modes draft on the worker's cores (--worker-cpus), as if home had a second \
+      own on loopback. Local modes draft on the worker's cores (--worker-cpus), as if its own site had a second \
       accelerator. Every text is compared with the plain one, token by token; a text that parts where the \
       target's best two tokens were within \(TextComparison.nearTieMargin) logits is a near-tie and reported \
       as such, with its gap. What an earlier run left in a cache counts for none: every run of a prompt \
@@ -41,15 +42,9 @@ struct BenchCommand: AsyncParsableCommand {
 
   @Option(Settings.draftLengths) var draftLengths: LengthList?
 
-  @Option(Settings.policies) var policy: [HomePolicyArgument] = []
+  @Option(Settings.policies) var policy: [LocalPolicyArgument] = []
 
-  @Option(Settings.verifyWidth) var verifyWidth: Int?
-
-  @Option(Settings.lookup) var lookup: Int?
-
-  @Option(Settings.minGain) var minGain: Double?
-
-  @OptionGroup var choosing: AutopilotOption
+  @OptionGroup var tuning: TuningOptions
 
   @Option(Settings.cache) var cache: BenchmarkCache?
 
@@ -58,13 +53,8 @@ struct BenchCommand: AsyncParsableCommand {
 
   @Option(Settings.repeats) var repeats: Int?
 
-  @Option(Settings.target) var target: String?
-
-  @Option(Settings.draft) var draft: String?
-
-  @Option(Settings.cpus) var cpus: CoreList?
-
-  @Option(Settings.workerCPUs) var workerCPUs: CoreList?
+  @OptionGroup var models: ModelPairOptions
+  @OptionGroup var cores: PairCoreOptions
 
   @Option(
     name: .customLong("worker-argument"), parsing: .unconditionalSingleValue,
@@ -88,18 +78,11 @@ struct BenchCommand: AsyncParsableCommand {
     rtt = try Settings.roundTrips.resolve(rtt)
     draftLengths = try Settings.draftLengths.resolve(draftLengths)
     policy = try Settings.policies.resolve(policy)
-    verifyWidth = try Settings.verifyWidth.resolve(verifyWidth)
-    lookup = try Settings.lookup.resolve(lookup)
-    minGain = try Settings.minGain.resolve(minGain)
     if warm, let cache, cache != .warm {
       throw ValidationError("--warm and --cache \(cache.rawValue) contradict each other.")
     }
     cache = try Settings.cache.resolve(warm ? .warm : cache)
     repeats = try Settings.repeats.resolve(repeats)
-    target = try Settings.target.resolve(target)
-    draft = try Settings.draft.resolve(draft)
-    cpus = try Settings.cpus.resolve(cpus)
-    workerCPUs = try Settings.workerCPUs.resolve(workerCPUs)
     predict = try Settings.predict.resolve(predict)
     json = try Settings.json.resolve(json)
     jsonFile = try Settings.jsonFile.resolve(jsonFile)
@@ -113,14 +96,9 @@ struct BenchCommand: AsyncParsableCommand {
     }
   }
 
-  private var byHand: SpeculationByHand {
-    SpeculationByHand(
-      usesAutopilot: choosing.autopilot, verifyWidth: verifyWidth, lookup: lookup, minGain: minGain)
-  }
-
   var configurations: [BenchmarkConfiguration] {
     var result: [BenchmarkConfiguration] = []
-    var byHand = self.byHand
+    var byHand = tuning.byHand
     for mode in modes!.modes {
       switch mode {
       case .plain, .localParallel:
@@ -151,9 +129,10 @@ struct BenchCommand: AsyncParsableCommand {
     let chosen = limit == 0 ? all : PromptFile.spread(all, limit: limit!)
     let configurations = self.configurations
     let session = try BenchmarkSession(
-      target: target!, draft: draft!, engine: engine, cores: cpus, workerCores: workerCPUs,
+      target: models.target!, draft: models.draft!, engine: engine, cores: cores.cpus,
+      workerCores: cores.workerCPUs,
       workerArguments: workerArgument, configurations: configurations, cache: self.cache!, predicts: predict)
-    if let note = byHand.note { StandardError.write("wanspec: \(note)\n") }
+    if let note = tuning.byHand.note { StandardError.write("wanspec: \(note)\n") }
     let file = try jsonFile.map(JSONLineFile.init)
     let (json, cache) = (self.json, self.cache!)
     let progress = BenchmarkProgress(isShown: !json)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarking
+import CommandSettings
 import Console
 import Foundation
 import ModelBackend
@@ -19,9 +20,7 @@ struct DemoCommand: AsyncParsableCommand {
       The models come from `wanspec models pull` (`make demo` does that). Takes under two minutes.
       """)
 
-  @Option(Settings.target) var target: String?
-
-  @Option(Settings.draft) var draft: String?
+  @OptionGroup var models: ModelPairOptions
 
   @Option(
     name: .customLong("max-tokens"), parsing: .unconditional,
@@ -48,8 +47,6 @@ struct DemoCommand: AsyncParsableCommand {
   static let shown = "wan 30 ms"
 
   mutating func validate() throws {
-    target = try Settings.target.resolve(target)
-    draft = try Settings.draft.resolve(draft)
     color = try Settings.color.resolve(color)
     json = try Settings.json.resolve(json)
     if !(8...1024).contains(maxTokens) {
@@ -70,7 +67,7 @@ struct DemoCommand: AsyncParsableCommand {
     // One core each for target and worker, where there are two.
     let cores = EmbeddedEngine.allowedCores
     let session = try BenchmarkSession(
-      target: target!, draft: draft!, engine: engine, cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
+      target: models.target!, draft: models.draft!, engine: engine, cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
       workerCores: cores.count > 1 ? CoreList([cores[1]]) : nil, workerArguments: [],
       configurations: configurations, cache: .cold, predicts: false)
     let display = DemoDisplay(colors: OriginColors(isOn: color!.isOn && !json), isSilent: json)

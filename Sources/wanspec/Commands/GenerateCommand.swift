@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarking
+import CommandSettings
 import Console
 import DraftExchange
 import Foundation
@@ -15,13 +16,13 @@ struct GenerateCommand: AsyncParsableCommand {
     abstract: "Generate text for one prompt, beside the target model.",
     discussion: """
       The text goes to standard output as it is decided, the figures to standard error at the end. On a \
-      terminal, colours show who guessed each token first: a worker (green), the draft model at home \
+      terminal, colours show who guessed each token first: a worker (green), the local draft model \
       (yellow), nobody, so the target chose it alone (bold).
 
       Modes:
         plain             the target alone
-        local-sequential  draft at home, then verify (what llama.cpp and vLLM do)
-        local-parallel    draft at home while the target verifies
+        local-sequential  draft locally, then verify (what llama.cpp and vLLM do)
+        local-parallel    draft locally while the target verifies
         wan               workers draft; they dial --listen, see `wanspec worker --help`
 
       In every mode the text is the same: the target decides each token. Without a worker, wan mode writes \
@@ -45,7 +46,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @Option(Settings.target) var target: String?
 
-  @Option(Settings.homeDraft) var draft: String?
+  @Option(Settings.localDraft) var draft: String?
 
   @Option(Settings.maxTokens) var maxTokens: Int?
 
@@ -77,7 +78,7 @@ struct GenerateCommand: AsyncParsableCommand {
   mutating func validate() throws {
     mode = try Settings.mode.resolve(mode)
     target = try Settings.target.resolve(target)
-    draft = try Settings.homeDraft.resolve(draft)
+    draft = try Settings.localDraft.resolve(draft)
     maxTokens = try Settings.maxTokens.resolve(maxTokens)
     system = try Settings.system.resolve(system)
     raw = try Settings.raw.resolve(raw)
@@ -103,13 +104,13 @@ struct GenerateCommand: AsyncParsableCommand {
   func run() async throws {
     let text = try promptText()
     let resolver = ModelResolver()
-    let needsHome = mode!.needsHomeDraft || (mode == .wan && speculation.byHand.policy != .never)
+    let needsLocal = mode!.needsLocalDraft || (mode == .wan && speculation.byHand.policy != .never)
     let target = engine.target(try resolver.path(for: target!), cores: cores.cpus?.cores ?? [])
     var settings = ControllerHost.Settings(target: target.load, listen: mode == .wan ? listen : nil)
-    if needsHome {
+    if needsLocal {
       let draft = engine.draft(
         try resolver.path(for: draft!), cores: cores.draftCPUs?.cores ?? cores.cpus?.cores ?? [])
-      settings.home = draft.load
+      settings.local = draft.load
     }
     settings.allowInsecure = security.insecure
     if mode == .wan { settings.security = try security.listener(log: .standardError) }
@@ -129,7 +130,7 @@ struct GenerateCommand: AsyncParsableCommand {
       let stream = await host.node.generate(
         GenerationRequest(
           prompt: tokens, sampling: sampling.settings, maxTokens: maxTokens!,
-          speculation: speculation.byHand.settings(for: mode!, hasHome: host.home != nil)))
+          speculation: speculation.byHand.settings(for: mode!, hasLocal: host.local != nil)))
       let interrupted = Mutex(false)
       let watcher = Task {
         await TerminationSignals.first()
@@ -138,7 +139,7 @@ struct GenerateCommand: AsyncParsableCommand {
         await host.node.cancelAll()
         // Ends the pass that is under way, which may be a long prompt's.
         host.target.shutDown()
-        host.home?.shutDown()
+        host.local?.shutDown()
       }
       defer { watcher.cancel() }
       let summary = try await show(stream, tokenizer: host.target.tokenizer)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Console
 import Foundation
 import Serving
@@ -115,8 +116,22 @@ private struct LinkSettings {
           + "add --insecure to allow it.")
     }
 
+    emulator = LinkEmulator.Configuration(
+      listenHost: listen.host, listenPort: listen.port, connectHost: connect.host,
+      connectPort: connect.port, model: try Self.model(command))
+    if let problem = emulator.problem { throw ValidationError(problem) }
+    let interval = try Settings.Link.reportEvery.resolve(command.reportEvery)
+    if let interval, interval.nanoseconds < 1_000_000 {
+      throw ValidationError("--report-every must be at least 1 ms")
+    }
+    reportEvery = interval?.duration
+    json = try Settings.Link.json.resolve(command.json)
+  }
+
+  /// The file's model with what flags and variables change of it.
+  private static func model(_ command: LinkCommand) throws -> LinkModel {
     var model = LinkModel()
-    if let path = try Settings.Link.model.resolve(command.model) { model = try Self.load(path) }
+    if let path = try Settings.Link.model.resolve(command.model) { model = try load(path) }
     // A flag of the delay group sets the environment's whole group aside.
     let flags = command.rtt != nil || command.delayUp != nil || command.delayDown != nil
     let rtt = flags ? command.rtt : try Settings.Link.rtt.resolve(nil)
@@ -146,17 +161,7 @@ private struct LinkSettings {
     let outages = try Settings.Link.outages.resolve(command.outage)
     if !outages.isEmpty { model.outages = outages.map(\.outage) }
     if let seed = try Settings.Link.seed.resolve(command.seed) { model.seed = seed }
-
-    emulator = LinkEmulator.Configuration(
-      listenHost: listen.host, listenPort: listen.port, connectHost: connect.host,
-      connectPort: connect.port, model: model)
-    if let problem = emulator.problem { throw ValidationError(problem) }
-    let interval = try Settings.Link.reportEvery.resolve(command.reportEvery)
-    if let interval, interval.nanoseconds < 1_000_000 {
-      throw ValidationError("--report-every must be at least 1 ms")
-    }
-    reportEvery = interval?.duration
-    json = try Settings.Link.json.resolve(command.json)
+    return model
   }
 
   private static func load(_ path: String) throws -> LinkModel {

@@ -19,13 +19,8 @@ struct ProfileCommand: AsyncParsableCommand {
         wanspec profile --cpus 0 --worker-cpus 1 --output here.json
       """)
 
-  @Option(Settings.target) var target: String?
-
-  @Option(Settings.draft) var draft: String?
-
-  @Option(Settings.cpus) var cpus: CoreList?
-
-  @Option(Settings.workerCPUs) var workerCPUs: CoreList?
+  @OptionGroup var models: ModelPairOptions
+  @OptionGroup var cores: PairCoreOptions
 
   @Option(
     name: .customLong("max-batch"), parsing: .unconditional,
@@ -44,10 +39,6 @@ struct ProfileCommand: AsyncParsableCommand {
   @OptionGroup var format: JSONOption
 
   mutating func validate() throws {
-    target = try Settings.target.resolve(target)
-    draft = try Settings.draft.resolve(draft)
-    cpus = try Settings.cpus.resolve(cpus)
-    workerCPUs = try Settings.workerCPUs.resolve(workerCPUs)
     if !(1...64).contains(maxBatch) {
       throw ValidationError("--max-batch must be between 1 and 64, not \(maxBatch).")
     }
@@ -56,15 +47,15 @@ struct ProfileCommand: AsyncParsableCommand {
   func run() async throws {
     let resolver = ModelResolver()
     let settings = ControllerHost.Settings(
-      target: engine.target(try resolver.path(for: target!), cores: cpus?.cores ?? []).load,
-      home: engine.draft(try resolver.path(for: draft!), cores: workerCPUs?.cores ?? []).load)
+      target: engine.target(try resolver.path(for: models.target!), cores: cores.cpus?.cores ?? []).load,
+      local: engine.draft(try resolver.path(for: models.draft!), cores: cores.workerCPUs?.cores ?? []).load)
     let hardware =
       self.hardware ?? "\(ProcessInfo.processInfo.hostName), \(ProcessInfo.processInfo.processorCount) cores"
-    let (names, maxBatch) = ((target!, draft!), self.maxBatch)
+    let (names, maxBatch) = ((models.target!, models.draft!), self.maxBatch)
     var profile = try await orInterrupted {
       try await ControllerHost.run(settings) { host in
-        guard let home = host.home else { preconditionFailure("a profile needs a draft model") }
-        let profiler = CostProfiler(target: host.target, draft: home, maxBatch: maxBatch)
+        guard let local = host.local else { preconditionFailure("a profile needs a draft model") }
+        let profiler = CostProfiler(target: host.target, draft: local, maxBatch: maxBatch)
         return try await profiler.profile(
           name: "\(names.0), \(names.1)", hardware: hardware,
           source: "measured by wanspec profile \(BuildInformation.version)")

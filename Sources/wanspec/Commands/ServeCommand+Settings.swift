@@ -14,7 +14,7 @@ extension ServeCommand {
     plan.allow(branches: sessions! * 8)
     var controller = ControllerHost.Settings(target: plan.load, listen: listen!.address)
     if let draft {
-      controller.home =
+      controller.local =
         engine.draft(
           try models.path(for: draft), cores: cores.draftCPUs?.cores ?? [], sessions: sessions!
         ).load

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Console
 import DraftExchange
 import Foundation
@@ -84,7 +85,7 @@ struct ServeCommand: AsyncParsableCommand {
           + " the other.")
     }
     if speculating.policy!.policy != .never, draft == nil {
-      throw ValidationError("--policy \(speculating.policy!) drafts at home and needs --draft.")
+      throw ValidationError("--policy \(speculating.policy!) drafts locally and needs --draft.")
     }
     if let address = listen!.address, let problem = security.problem(listeningOn: address) {
       throw ValidationError(problem)
@@ -93,7 +94,7 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if printConfig { return StandardOutput.write(Data(SettingRecords.configurationFile.utf8)) }
+    if printConfig { return StandardOutput.write(Data(SettingRecords.configurationFile(autopilot: Settings.autopilot).utf8)) }
     let log = server.log
     // From here on a signal ends the server in order, however far it has come.
     TerminationSignals.install()

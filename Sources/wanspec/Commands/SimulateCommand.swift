@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Console
 import Foundation
 import ScenarioReports
@@ -11,7 +12,7 @@ struct SimulateCommand: AsyncParsableCommand {
     abstract: "Run a scenario under virtual time, without any model.",
     discussion: """
       The same decisions as the real program takes, on recorded models: see where the approach pays, and choose \
-      settings, before anything is rented. Scenarios/ holds examples; docs/simulator.md lists every key.
+      settings, before anything is rented. Scenarios/ holds examples; --keys lists every key.
 
       Examples:
         wanspec simulate Scenarios/round-trip.yaml
@@ -61,12 +62,18 @@ struct SimulateCommand: AsyncParsableCommand {
   )
   var speed = false
 
+  @Flag(help: "List every key of a scenario, with its limits and default.")
+  var keys = false
+
   mutating func validate() throws {
     output = try Settings.output.resolve(output)
     jobs = try Settings.jobs.resolve(jobs) ?? ProcessInfo.processInfo.activeProcessorCount
     json = try Settings.json.resolve(json)
-    if speed {
-      if file != nil || faults { throw ValidationError("--speed takes neither a scenario nor --faults.") }
+    if speed || keys {
+      let flag = keys ? "--keys" : "--speed"
+      if file != nil || faults || (speed && keys) {
+        throw ValidationError("\(flag) takes neither a scenario nor another kind of run.")
+      }
     } else if faults {
       if file != nil { throw ValidationError("Give a scenario or --faults, not both.") }
       if output != nil || !settings.isEmpty {
@@ -86,6 +93,7 @@ struct SimulateCommand: AsyncParsableCommand {
   func run() async throws {
     if faults { return try await runFaults() }
     if speed { return await measureSpeed() }
+    if keys { return listKeys() }
     let scenario = try scenario()
     let store = try output.map { try ResultStore($0, scenario: scenario.name) }
     let version = BuildInformation.version
@@ -132,6 +140,14 @@ struct SimulateCommand: AsyncParsableCommand {
   /// What makes the same results again.
   private func commandLine(_ scenario: Scenario) -> String {
     (["wanspec simulate \(file!)"] + settings.map { "--set '\($0)'" }).joined(separator: " ")
+  }
+
+  private func listKeys() {
+    if json {
+      ScenarioKeyReport.objects.forEach { JSONLine.print($0) }
+    } else {
+      StandardOutput.line(ScenarioKeyReport.text)
+    }
   }
 
   private func measureSpeed() async {

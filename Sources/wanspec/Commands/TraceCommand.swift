@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarking
+import CommandSettings
 import Console
 import Foundation
 import ScenarioReports
@@ -40,9 +41,7 @@ extension TraceCommand {
 
     @Option(Settings.traceCandidates) var candidates: Int?
 
-    @Option(Settings.target) var target: String?
-
-    @Option(Settings.draft) var draft: String?
+    @OptionGroup var models: ModelPairOptions
 
     @OptionGroup(title: "Sampling") var sampling: SamplingOptions
     @OptionGroup(title: "Engine") var engine: EngineOptions
@@ -52,8 +51,6 @@ extension TraceCommand {
       limit = try Settings.traceLimit.resolve(limit)
       maxTokens = try Settings.traceTokens.resolve(maxTokens)
       candidates = try Settings.traceCandidates.resolve(candidates)
-      target = try Settings.target.resolve(target)
-      draft = try Settings.draft.resolve(draft)
       if prompts == nil { throw ValidationError("Give a prompt file: --prompts FILE.") }
     }
 
@@ -63,11 +60,11 @@ extension TraceCommand {
       try requireWritable(output)
       let resolver = ModelResolver()
       let settings = ControllerHost.Settings(
-        target: engine.target(try resolver.path(for: target!)).load,
-        home: engine.draft(try resolver.path(for: draft!)).load)
+        target: engine.target(try resolver.path(for: models.target!)).load,
+        local: engine.draft(try resolver.path(for: models.draft!)).load)
       func name(_ model: String) -> String { URL(fileURLWithPath: model).lastPathComponent }
       let recorder = TraceRecorder(
-        target: name(target!), draft: name(draft!), prompts: chosen, maxTokens: maxTokens!,
+        target: name(models.target!), draft: name(models.draft!), prompts: chosen, maxTokens: maxTokens!,
         candidates: candidates!, sampling: sampling.settings, known: try earlierTexts(name),
         version: BuildInformation.version)
       let bar = ProgressBar(title: "recording")
@@ -89,7 +86,7 @@ extension TraceCommand {
       } catch {
         throw CommandFailure("\(error)", hint: "remove the file, or write to another")
       }
-      guard earlier.target == name(target!), earlier.draft == name(draft!), earlier.candidates == candidates!,
+      guard earlier.target == name(models.target!), earlier.draft == name(models.draft!), earlier.candidates == candidates!,
         earlier.sampling == sampling.settings
       else {
         throw CommandFailure(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Console
 import Foundation
 import ModelBackend

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Console
 import Foundation
 import RegionEmulator
@@ -10,7 +11,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     abstract:
       "Serve model APIs of many regions from this machine, with queues, days and faults that are known.",
     discussion: """
-      A sky's file says how each region is: servers, service times, load over the day, faults. Answers come in OpenAI's \
+      A file says how each emulated region is: servers, service times, load over the day, faults. Answers come in OpenAI's \
       form at /SOURCE/REGION/v1 and in Bedrock's at /SOURCE/REGION/model/ID. The time of day may run faster than real \
       time; latencies never do. --campaign writes a campaign that probes all of it:
 
@@ -23,13 +24,13 @@ struct StudyEmulateCommand: AsyncParsableCommand {
       docs/study.md lists the keys of the file.
       """)
 
-  @Argument(help: ArgumentHelp("A sky's file.", valueName: "sky"), completion: .file())
-  var sky: String
+  @Argument(help: ArgumentHelp("File of emulated regions.", valueName: "file"), completion: .file())
+  var emulated: String
 
   @Option(Settings.emulatorPort) var listen: HostPort?
 
   @Option(
-    help: ArgumentHelp("Write a campaign for this sky here.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("Write a campaign for these regions here.", valueName: "file"), completion: .file())
   var campaign: String?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("Of that campaign. (default: 7)", valueName: "days"))
@@ -60,14 +61,14 @@ struct StudyEmulateCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let sky = try Sky.read(sky)
+    let emulated = try EmulatedRegions.read(emulated)
     let address = listen!
     TerminationSignals.install()
-    let delayed = network ? try DelayedNetwork.start(sky) : nil
+    let delayed = network ? try DelayedNetwork.start(emulated) : nil
     let emulator: RegionEmulator
     do {
       emulator = try await RegionEmulator.start(
-        sky, host: network ? "0.0.0.0" : address.host, port: address.port, log: log, isDelayedOutside: network
+        emulated, host: network ? "0.0.0.0" : address.host, port: address.port, log: log, isDelayedOutside: network
       )
     } catch {
       await delayed?.stop()
@@ -75,7 +76,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     }
     let place = "\(network ? "127.0.0.1" : address.host):\(emulator.port)"
     if let campaign {
-      let text = sky.campaign(
+      let text = emulated.campaign(
         address: place, days: days, every: every, locals: delayed?.sourceAddresses ?? [:],
         hosts: delayed?.regionAddresses ?? [:])
       do { try text.write(toFile: campaign, atomically: true, encoding: .utf8) } catch {
@@ -85,10 +86,10 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     let lines = EventLines(json: json)
     lines.say(
       "ready",
-      "\(sky.name): \(sky.sites.count) regions for \(sky.sources.count) sources at http://\(place), "
-        + "time runs \(sky.acceleration.fixed(0)) times as fast"
+      "\(emulated.name): \(emulated.sites.count) regions for \(emulated.sources.count) sources at http://\(place), "
+        + "time runs \(emulated.acceleration.fixed(0)) times as fast"
         + (campaign.map { "; campaign: \($0)" } ?? ""),
-      ["name": sky.name, "port": emulator.port, "acceleration": sky.acceleration, "campaign": campaign ?? ""])
+      ["name": emulated.name, "port": emulator.port, "acceleration": emulated.acceleration, "campaign": campaign ?? ""])
     await TerminationSignals.first(exitWithParent: exitWithParent)
     await emulator.stop()
     await delayed?.stop()

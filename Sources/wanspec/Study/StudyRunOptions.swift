@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import LatencyStudy
 
 /// What `study run` and `study resume` share.

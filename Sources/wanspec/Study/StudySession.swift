@@ -14,7 +14,7 @@ struct StudySession {
   private let limits: Campaign.Limits
   private let clock: CampaignClock
   /// The emulator's name; nil for the world.
-  private let sky: String?
+  private let emulated: String?
   private let lines: EventLines
 
   init(campaign: Campaign, source: String, options: StudyRunOptions) async throws {
@@ -25,13 +25,13 @@ struct StudySession {
     lines = EventLines(json: options.json)
     guard let url = campaign.clock, !options.dryRun else {
       clock = .world
-      sky = nil
+      emulated = nil
       return
     }
-    do { (clock, sky) = try await CampaignClock.emulated(url) } catch {
+    do { (clock, emulated) = try await CampaignClock.emulated(url) } catch {
       throw CommandFailure(
         "the emulator's clock cannot be read: \(url): \(error)",
-        hint: "start it: wanspec study emulate SKY.yaml")
+        hint: "start it: wanspec study emulate REGIONS.yaml")
     }
   }
 
@@ -42,7 +42,7 @@ struct StudySession {
     if options.dryRun { return }
     let lock = try StoreLock(path)
     defer { withExtendedLifetime(lock) {} }
-    let store = try StudyStore.create(path, campaign: campaign, emulated: sky)
+    let store = try StudyStore.create(path, campaign: campaign, emulated: emulated)
     defer { store.close() }
     let threads = NIOThreadPool(numberOfThreads: 4)
     threads.start()

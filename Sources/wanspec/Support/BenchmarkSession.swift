@@ -24,16 +24,16 @@ struct BenchmarkSession {
     self.predicts = predicts
     self.cache = cache
     let resolver = ModelResolver()
-    let needsHome =
-      predicts || configurations.contains { $0.mode.needsHomeDraft || $0.byHand.policy != .never }
+    let needsLocal =
+      predicts || configurations.contains { $0.mode.needsLocalDraft || $0.byHand.policy != .never }
     let needsWorker = configurations.contains { $0.mode == .wan }
-    let draftPath = needsHome || needsWorker ? try resolver.path(for: draft) : draft
+    let draftPath = needsLocal || needsWorker ? try resolver.path(for: draft) : draft
     var plan = engine.target(try resolver.path(for: target), cores: cores?.cores ?? [])
     plan.sharesPrefixes = cache.targetKeeps
-    var homePlan = engine.draft(draftPath, cores: workerCores?.cores ?? cores?.cores ?? [])
-    homePlan.sharesPrefixes = cache.draftKeeps
+    var localPlan = engine.draft(draftPath, cores: workerCores?.cores ?? cores?.cores ?? [])
+    localPlan.sharesPrefixes = cache.draftKeeps
     settings = ControllerHost.Settings(
-      target: plan.load, home: needsHome ? homePlan.load : nil,
+      target: plan.load, local: needsLocal ? localPlan.load : nil,
       listen: needsWorker ? HostPort(host: "127.0.0.1", port: 0) : nil)
     self.draft = draftPath
     // What is asked of the worker alone comes last and wins.
@@ -90,20 +90,20 @@ struct BenchmarkSession {
 
   /// While no worker runs, so that these two engines are measured alone.
   private static func profile(_ host: ControllerHost) async throws -> CostProfile {
-    guard let home = host.home else { preconditionFailure("a prediction needs the draft model here") }
-    return try await CostProfiler(target: host.target, draft: home)
+    guard let local = host.local else { preconditionFailure("a prediction needs the draft model here") }
+    return try await CostProfiler(target: host.target, draft: local)
       .profile(name: "bench", hardware: "this machine", source: "wanspec bench")
   }
 
   private static func prediction(
     _ benchmark: Benchmark, _ rows: [BenchmarkRow], _ before: CostProfile
   ) async throws -> BenchmarkPrediction {
-    guard let home = benchmark.host.home else {
+    guard let local = benchmark.host.local else {
       preconditionFailure("a prediction needs the draft model here")
     }
     return BenchmarkPrediction(
       BenchmarkSummary.summarize(rows, benchmark.configurations),
-      texts: try await benchmark.simulatedTexts(rows, draft: home),
+      texts: try await benchmark.simulatedTexts(rows, draft: local),
       vocabularySize: benchmark.host.target.model.vocabulary.size,
       profile: before.averaged(with: try await profile(benchmark.host)), cache: benchmark.cache)
   }
@@ -113,7 +113,7 @@ struct BenchmarkSession {
       curve.points.filter { $0.size <= 16 }
         .map { "\(name)(\($0.size)) \($0.duration.inMilliseconds.fixed(1))" }.joined(separator: ", ")
     }
-    let home = host.homeCost.isKnown ? "\ndraft at home: \(list(host.homeCost, "d")) ms" : ""
-    return "target: \(list(host.targetCost, "T")) ms\(home)\n"
+    let local = host.localCost.isKnown ? "\ndraft locally: \(list(host.localCost, "d")) ms" : ""
+    return "target: \(list(host.targetCost, "T")) ms\(local)\n"
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSettings
 import Console
 import ModelBackend
 import SpeculationCore
@@ -27,6 +28,30 @@ struct EngineOptions: ParsableArguments {
       ("--gpu-layers", gpuLayers.map(String.init)), ("--cache-type", cacheType?.rawValue),
     ]
     return given.flatMap { flag, value in value.map { [flag, $0] } ?? [] }
+  }
+}
+
+/// A target and its draft, both by name or file.
+struct ModelPairOptions: ParsableArguments {
+  @Option(Settings.target) var target: String?
+
+  @Option(Settings.draft) var draft: String?
+
+  mutating func validate() throws {
+    target = try Settings.target.resolve(target)
+    draft = try Settings.draft.resolve(draft)
+  }
+}
+
+/// Where the two of a pair compute when both are measured.
+struct PairCoreOptions: ParsableArguments {
+  @Option(Settings.cpus) var cpus: CoreList?
+
+  @Option(Settings.workerCPUs) var workerCPUs: CoreList?
+
+  mutating func validate() throws {
+    cpus = try Settings.cpus.resolve(cpus)
+    workerCPUs = try Settings.workerCPUs.resolve(workerCPUs)
   }
 }
 

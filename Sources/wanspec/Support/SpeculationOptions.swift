@@ -1,13 +1,30 @@
 import ArgumentParser
+import CommandSettings
 import Serving
 import SpeculationCore
 
 /// Options that say how to speculate. Nothing needs to be said: what is not set by hand the autopilot chooses.
 struct SpeculationOptions: ParsableArguments {
-  @Option(Settings.policy) var policy: HomePolicyArgument?
+  @Option(Settings.policy) var policy: LocalPolicyArgument?
 
   @Option(Settings.draftLength) var draftLength: Int?
 
+  @OptionGroup var tuning: TuningOptions
+
+  mutating func validate() throws {
+    policy = try Settings.policy.resolve(policy)
+    draftLength = try Settings.draftLength.resolve(draftLength)
+  }
+
+  var byHand: SpeculationByHand {
+    var byHand = tuning.byHand
+    (byHand.policy, byHand.draftLength) = (policy!.policy, draftLength)
+    return byHand
+  }
+}
+
+/// What the autopilot chooses unless it is set by hand.
+struct TuningOptions: ParsableArguments {
   @Option(Settings.verifyWidth) var verifyWidth: Int?
 
   @Option(Settings.lookup) var lookup: Int?
@@ -17,17 +34,14 @@ struct SpeculationOptions: ParsableArguments {
   @OptionGroup var choosing: AutopilotOption
 
   mutating func validate() throws {
-    policy = try Settings.policy.resolve(policy)
-    draftLength = try Settings.draftLength.resolve(draftLength)
     verifyWidth = try Settings.verifyWidth.resolve(verifyWidth)
-    minGain = try Settings.minGain.resolve(minGain)
     lookup = try Settings.lookup.resolve(lookup)
+    minGain = try Settings.minGain.resolve(minGain)
   }
 
   var byHand: SpeculationByHand {
     SpeculationByHand(
-      usesAutopilot: choosing.autopilot, policy: policy!.policy, draftLength: draftLength,
-      verifyWidth: verifyWidth, lookup: lookup, minGain: minGain)
+      usesAutopilot: choosing.autopilot, verifyWidth: verifyWidth, lookup: lookup, minGain: minGain)
   }
 }
 

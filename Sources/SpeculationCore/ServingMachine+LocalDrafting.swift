@@ -1,14 +1,14 @@
-/// The draft pass at home under way: nodes of several sessions.
-struct HomePassUnderWay: Sendable {
+/// The local draft pass under way: nodes of several sessions.
+struct LocalPassUnderWay: Sendable {
   var tasks: [(session: SessionID, node: SessionMachine.NodeID)]
 }
 
-/// Drafting at home: one pass for all sessions that want one.
+/// Drafting locally: one pass for all sessions that want one.
 extension ServingMachine {
-  /// Starts the next draft pass at home, where none is under way and a node is worth it.
-  mutating func startHomePass(_ actions: inout [Action]) {
-    guard homeDrafters > 0, homePass == nil else { return }
-    let outlook = SessionMachine.HomeOutlook(
+  /// Starts the next local draft pass, where none is under way and a node is worth it.
+  mutating func startLocalPass(_ actions: inout [Action]) {
+    guard localDrafters > 0, localPass == nil else { return }
+    let outlook = SessionMachine.LocalOutlook(
       now: now, targetSeconds: estimates.targetCost.seconds(for: 1))
     var wanted: [(session: SessionID, node: SessionMachine.NodeID, probability: Double)] = []
     var limits: DraftLimits?
@@ -17,13 +17,13 @@ extension ServingMachine {
     var hasBecomeReady = false
     for index in 0..<admission.runningCount {
       let id = admission.runningSession(index)
-      guard sessions[id].mayDraftAtHome else { continue }
+      guard sessions[id].mayDraftAtLocal else { continue }
       let wasReady = sessions[id].machine.isReady
-      let frontier = sessions[id].machine.homeFrontier(outlook)
+      let frontier = sessions[id].machine.localFrontier(outlook)
       hasBecomeReady = hasBecomeReady || !wasReady && sessions[id].machine.isReady
       guard !frontier.isEmpty else { continue }
       for (node, probability) in frontier { wanted.append((id, node, probability)) }
-      let own = sessions[id].machine.configuration.homeLimits
+      let own = sessions[id].machine.configuration.localLimits
       if limits.map({ own.passWidth < $0.passWidth }) ?? true { limits = own }
       continuation += sessions[id].machine.continuation.mean
       contributors += 1
@@ -31,7 +31,7 @@ extension ServingMachine {
     if hasBecomeReady {
       // The target's pass changes who runs, and trees: what is worth drafting is looked at anew.
       startTargetPass(&actions)
-      return startHomePass(&actions)
+      return startLocalPass(&actions)
     }
     guard let limits else { return }
     if contributors > 1 {
@@ -41,7 +41,7 @@ extension ServingMachine {
       }.map(\.element)
     }
     let width = limits.width(
-      probabilities: wanted.lazy.map(\.probability), cost: estimates.homeCost,
+      probabilities: wanted.lazy.map(\.probability), cost: estimates.localCost,
       continuation: continuation / Double(contributors))
     let chosen = wanted.prefix(width)
     var tasks: [DraftTask<SessionMachine.NodeID>] = []
@@ -49,17 +49,17 @@ extension ServingMachine {
     for index in 0..<admission.runningCount {
       let id = admission.runningSession(index)
       let nodes = chosen.lazy.filter { $0.session == id }.map(\.node)
-      if !nodes.isEmpty { tasks += sessions[id].machine.beginHomeDraft(nodes) }
+      if !nodes.isEmpty { tasks += sessions[id].machine.beginLocalDraft(nodes) }
     }
-    homePass = HomePassUnderWay(tasks: tasks.map { ($0.session, $0.node) })
-    actions.append(.draftAtHome(tasks))
+    localPass = LocalPassUnderWay(tasks: tasks.map { ($0.session, $0.node) })
+    actions.append(.draftLocally(tasks))
   }
 
-  mutating func homePassEnded(_ distributions: [Distribution], duration: Duration, passTokens: Int) {
-    guard let ended = homePass else { preconditionFailure("a home draft pass ended that was not started") }
+  mutating func localPassEnded(_ distributions: [Distribution], duration: Duration, passTokens: Int) {
+    guard let ended = localPass else { preconditionFailure("a local draft pass ended that was not started") }
     precondition(distributions.count == ended.tasks.count, "a pass must answer every task")
-    homePass = nil
-    estimates.homeCost.observe(size: passTokens, duration: duration)
+    localPass = nil
+    estimates.localCost.observe(size: passTokens, duration: duration)
     var turn = 0
     while turn < ended.tasks.count {
       let id = ended.tasks[turn].session
@@ -70,21 +70,21 @@ extension ServingMachine {
       if let before = sessions[id].passEnded, !sessions[id].machine.isVerifying {
         sessions[id].passEnded = before.advanced(by: duration)
       }
-      sessions[id].machine.homeDrafted(
+      sessions[id].machine.localDrafted(
         ended.tasks[turn..<end].map(\.node), Array(distributions[turn..<end]), match: estimates.match)
     }
   }
 
   /// The sessions of the pass go on without.
-  mutating func homePassFailed(reason: String, _ actions: inout [Action]) {
-    guard let failed = homePass else { preconditionFailure("a home draft pass failed that was not started") }
-    homePass = nil
+  mutating func localPassFailed(reason: String, _ actions: inout [Action]) {
+    guard let failed = localPass else { preconditionFailure("a local draft pass failed that was not started") }
+    localPass = nil
     var last: SessionID?
     for (id, _) in failed.tasks where id != last {
       last = id
       guard sessions.contains(id) else { continue }
-      sessions[id].machine.homeDraftFailed()
-      actions.append(.note(id, .homeDraftFailed(reason: reason)))
+      sessions[id].machine.localDraftFailed()
+      actions.append(.note(id, .localDraftFailed(reason: reason)))
     }
   }
 }

@@ -2,7 +2,7 @@ import Synchronization
 
 /// What this process has resolved, in the order in which it did: which keys a configuration file may have, and what
 /// `--print-config` shows.
-enum SettingRecords {
+package enum SettingRecords {
   struct Record: Sendable {
     var name: String
     /// nil where nothing is given and nothing stands for it.
@@ -27,9 +27,11 @@ enum SettingRecords {
 
   /// A configuration file that says what holds, each line with where it came from. What is not set is shown, but
   /// commented out: there is no value that would mean the same.
-  static var configurationFile: String {
+  ///
+  /// - Parameter autopilot: the setting that says whether the autopilot chooses what is not given
+  package static func configurationFile(autopilot: Setting<Bool>) -> String {
     let records = all
-    let usesAutopilot = records.first { $0.name == Settings.autopilot.name }?.text == "true"
+    let usesAutopilot = records.first { $0.name == autopilot.name }?.text == "true"
     return records.map { record in
       let shown = record.text.map { "\(record.name): \(scalar($0))" } ?? "# \(record.name): not set"
       let source =

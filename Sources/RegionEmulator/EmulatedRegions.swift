@@ -1,7 +1,7 @@
 import StudyAnalysis
 
-/// A sky: regions whose queues, days and faults are known, so that what is measured can be compared with what is true.
-public struct Sky: Sendable, Hashable {
+/// Emulated regions: regions whose queues, days and faults are known, so that what is measured can be compared with what is true.
+public struct EmulatedRegions: Sendable, Hashable {
   /// What may go wrong with an answer.
   public enum FaultKind: String, Sendable, CaseIterable {
     /// Status 429 with Retry-After, 500, 503, 403.
@@ -31,7 +31,7 @@ public struct Sky: Sendable, Hashable {
     public var region: Region
     public var servers: Int
     /// Requests that may wait for a server; more are answered with status 503.
-    public var room: Int
+    public var queue: Int
     /// Seconds, on average: to the first token, and for each.
     public var prefill: Double
     public var perToken: Double
@@ -72,7 +72,7 @@ public struct Sky: Sendable, Hashable {
   public func roundTrip(_ source: String, _ region: String) -> Double? { roundTrips[source]?[region] }
 }
 
-extension Sky.Site {
+extension EmulatedRegions.Site {
   /// Seconds that a background request takes a server, on average.
   public var meanService: Double { prefill + Double(tokens) * perToken }
 

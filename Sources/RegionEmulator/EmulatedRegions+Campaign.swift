@@ -1,8 +1,8 @@
 import Foundation
 import LatencyStudy
 
-extension Sky {
-  /// A campaign's file for this sky: every source, every region, one API each in turn.
+extension EmulatedRegions {
+  /// A campaign's file for these regions: every source, every region, one API each in turn.
   ///
   /// - Parameters:
   ///   - address: of the emulator, "127.0.0.1:8100"

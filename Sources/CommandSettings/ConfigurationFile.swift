@@ -8,7 +8,7 @@ import Synchronization
 ///
 /// A flag on the command line wins over its environment variable, and that over the file. Keys that no flag asks for
 /// are refused, so that a misspelt one never quietly leaves a default in place.
-struct ConfigurationFile: Sendable {
+package struct ConfigurationFile: Sendable {
   struct Entry: Sendable {
     var text: String
     var place: YAMLPlace
@@ -51,13 +51,12 @@ struct ConfigurationFile: Sendable {
 
   static var installed: ConfigurationFile? { current.withLock { $0 } }
 
-  /// Commands that read one.
-  private static let commands: Set<String> = ["serve", "worker"]
-
   /// Finds `--config FILE` on the command line, or its variable, before anything else is parsed: option groups
   /// resolve their own values.
-  static func install(
-    arguments: [String], environment: [String: String] = ProcessInfo.processInfo.environment
+  ///
+  /// - Parameter commands: those that read one
+  package static func install(
+    arguments: [String], commands: Set<String>, environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws {
     guard let command = arguments.first, commands.contains(command) else { return }
     var path = environment["WANSPEC_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
@@ -72,7 +71,7 @@ struct ConfigurationFile: Sendable {
   }
 
   /// - Throws: when the file has a key that no option asked for. Call when all have.
-  static func requireAllKeysKnown() throws {
+  package static func requireAllKeysKnown() throws {
     guard let file = installed else { return }
     let known = SettingRecords.all.map(\.name)
     for (key, entry) in file.entries.sorted(by: { ($0.value.place.line ?? 0) < ($1.value.place.line ?? 0) })

@@ -1,7 +1,7 @@
-/// Redundancy: what is worth drafting at home beside the target pass, or before it.
+/// Redundancy: what is worth drafting locally beside the target pass, or before it.
 extension SessionMachine {
-  /// What the policies of drafting at home weigh.
-  package struct HomeOutlook {
+  /// What the policies of drafting locally weigh.
+  package struct LocalOutlook {
     package var now: Timestamp
     /// T(1) in seconds; nil while unknown.
     package var targetSeconds: Double?
@@ -14,66 +14,66 @@ extension SessionMachine {
 
   /// Whether the schedule asks for drafting before the next verification.
   var isToDraftFirst: Bool {
-    guard case .beforeVerification(let length) = configuration.homeSchedule else { return false }
-    return draftedThisStep < length && mayDraftAtHome
+    guard case .beforeVerification(let length) = configuration.localSchedule else { return false }
+    return draftedThisStep < length && mayDraftAtLocal
   }
 
-  private var mayDraftAtHome: Bool {
-    homeIsUsable && !isHomeDrafting && gate.isOpen && configuration.homePolicy != .never
+  private var mayDraftAtLocal: Bool {
+    localIsUsable && !isLocalDrafting && gate.isOpen && configuration.localPolicy != .never
   }
 
-  /// Nodes that the home draft model may take at once now; 0 where the schedule or the policy wants none.
-  private var homeAllowance: Int {
-    guard mayDraftAtHome else { return 0 }
-    switch (configuration.homeSchedule, state) {
-    case (.overlapped, .verifying): return configuration.homeLimits.passWidth
+  /// Nodes that the local draft model may take at once now; 0 where the schedule or the policy wants none.
+  private var localAllowance: Int {
+    guard mayDraftAtLocal else { return 0 }
+    switch (configuration.localSchedule, state) {
+    case (.overlapped, .verifying): return configuration.localLimits.passWidth
     case (.beforeVerification(let length), .drafting):
-      return min(length - draftedThisStep, configuration.homeLimits.passWidth)
+      return min(length - draftedThisStep, configuration.localLimits.passWidth)
     default: return 0
     }
   }
 
-  /// The nodes that are worth a home draft pass now, best first. A session that was to draft first and finds nothing
+  /// The nodes that are worth a local draft pass now, best first. A session that was to draft first and finds nothing
   /// worth it is ready after this.
-  package mutating func homeFrontier(_ outlook: HomeOutlook) -> [(node: NodeID, rank: Double)] {
+  package mutating func localFrontier(_ outlook: LocalOutlook) -> [(node: NodeID, rank: Double)] {
     var frontier: [(node: NodeID, rank: Double)] = []
-    let allowance = homeAllowance
+    let allowance = localAllowance
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
     if allowance > 0, room > 0 {
-      let limits = configuration.homeLimits
+      let limits = configuration.localLimits
       frontier = tree.frontier(
         limit: allowance, minPathProbability: max(limits.minPathProbability, leastWorthwhile(outlook)),
         maxDepth: min(limits.maxDepth, room - 1), lost: \.lost
-      ) { isWorthDraftingAtHome($0, outlook) }.filter { $0.rank > floor }
+      ) { isWorthDraftingLocally($0, outlook) }.filter { $0.rank > floor }
     }
     if frontier.isEmpty, case .drafting = state { state = .ready }
     return frontier
   }
 
-  /// A home draft pass over these nodes begins.
-  package mutating func beginHomeDraft(_ nodes: some Sequence<NodeID>) -> [DraftTask<NodeID>] {
-    isHomeDrafting = true
+  /// A local draft pass over these nodes begins.
+  package mutating func beginLocalDraft(_ nodes: some Sequence<NodeID>) -> [DraftTask<NodeID>] {
+    isLocalDrafting = true
     return nodes.map { node in
       DraftTask(
         session: session, node: node, prefix: tokens, path: tree.path(to: node), sampling: sampling,
-        candidates: configuration.homeLimits.candidates)
+        candidates: configuration.localLimits.candidates)
     }
   }
 
-  /// Path probability below which no home draft pass is worth its price.
+  /// Path probability below which no local draft pass is worth its price.
   ///
   /// A pass over a node at path probability p opens a child that is right with probability p times the mean
   /// continuation; a guess that is right saves a target pass of its own for that token, T(1).
-  private func leastWorthwhile(_ outlook: HomeOutlook) -> Double {
-    guard case .value(let price) = configuration.homePolicy, let single = outlook.targetSeconds else {
+  private func leastWorthwhile(_ outlook: LocalOutlook) -> Double {
+    guard case .value(let price) = configuration.localPolicy, let single = outlook.targetSeconds else {
       return 0
     }
     return price.inSeconds / (single * max(continuation.mean, 0.05))
   }
 
   /// What the policy says of one unexpanded node.
-  private func isWorthDraftingAtHome(_ node: NodeID, _ outlook: HomeOutlook) -> Bool {
-    switch configuration.homePolicy {
+  private func isWorthDraftingLocally(_ node: NodeID, _ outlook: LocalOutlook) -> Bool {
+    switch configuration.localPolicy {
     case .never: false
     case .always: true
     case .entropy(let threshold):
@@ -86,9 +86,9 @@ extension SessionMachine {
 
   /// Whether every worker's expansion of a node would miss the start of the next step.
   ///
-  /// A node that a worker has named lies on its tree: it comes to it in its own order, sooner than anything at
-  /// home could know. Of any other node the worker learns by the commit that made the root the root.
-  private func isComingTooLate(_ node: NodeID, _ outlook: HomeOutlook) -> Bool {
+  /// A node that a worker has named lies on its tree: it comes to it in its own order, sooner than anything that
+  /// is known here. Of any other node the worker learns by the commit that made the root the root.
+  private func isComingTooLate(_ node: NodeID, _ outlook: LocalOutlook) -> Bool {
     let nextStep = stepBegan.advanced(by: Duration(inSeconds: outlook.targetSeconds ?? 0))
     let isNamed = !tree.annotation(of: node).names.isEmpty
     for mirror in workers.values {

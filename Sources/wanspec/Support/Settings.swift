@@ -1,4 +1,5 @@
 import Benchmarking
+import CommandSettings
 import Console
 import Gateway
 import ModelBackend
@@ -23,11 +24,11 @@ extension Settings {
     "target", "Target model: \(modelNames).", "model", default: DefaultModels.target)
   static let draft = Setting<String>(
     "draft", "Draft model: \(modelNames).", "model", default: DefaultModels.draft)
-  static let homeDraft = Setting<String>(
-    "draft", "Draft model at home, for the local modes and for policies other than never.", "model",
+  static let localDraft = Setting<String>(
+    "draft", "Local draft model, for the local modes and for policies other than never.", "model",
     default: DefaultModels.draft)
   static let serverDraft = Setting<String>(
-    "draft", "Draft model at home, for `home` requests and for policies other than never.", "model",
+    "draft", "Local draft model, for `local` requests and for policies other than never.", "model",
     says: "none")
 
   static let context = Setting<Int>(
@@ -44,7 +45,7 @@ extension Settings {
   static let cpus = Setting<CoreList>(
     "cpus", "Cores to pin the engine to, such as 0 or 0-3.", "cores", says: "wherever the system likes")
   static let draftCPUs = Setting<CoreList>(
-    "draft-cpus", "Cores to pin the home draft model to.", "cores", says: "wherever the system likes")
+    "draft-cpus", "Cores to pin the local draft model to.", "cores", says: "wherever the system likes")
   static let workerCPUs = Setting<CoreList>(
     "worker-cpus", "Cores to pin the draft models to.", "cores", says: "wherever the system likes")
 }
@@ -66,25 +67,26 @@ extension Settings {
 
 extension Settings {
   static let mode = Setting<GenerationMode>("mode", "How to speculate.", "mode", default: .wan)
-  static let policy = Setting<HomePolicyArgument>(
+  static let policy = Setting<LocalPolicyArgument>(
     "policy",
-    "When to draft at home beside the workers: never, always, entropy:NATS or value:TIME, the time that a pass at home has to save.",
-    "policy", default: HomePolicyArgument(.never))
-  static let policies = Setting.list(policy, default: [HomePolicyArgument(.never)])
+    "When to draft locally beside the workers: \(LocalPolicyArgument.choices), the time that a local pass has to save.",
+    "policy", default: LocalPolicyArgument(.never))
+  static let policies = Setting.list(policy, default: [LocalPolicyArgument(.never)])
   static let draftLength = Setting<Int>(
     "draft-length", "Guesses before each verification in local-sequential mode.", "tokens",
-    default: SpeculationSettings.defaultDraftLength, limits: SettingLimits(range: 1...64))
+    default: SpeculationSettings.defaultDraftLength,
+    limits: SettingLimits(range: SpeculationSettings.draftLengths))
   static let verifyWidth = Setting<Int>(
     "verify-width", "Guesses in one target pass at most; the measured cost decides below that.", "nodes",
     isAutopilots: true, limits: SettingLimits(range: 1...128))
   static let lookup = Setting<Int>(
     "lookup",
     "Guesses in a row that are taken from the text itself, without any draft model, in wan and local-parallel mode.",
-    "tokens", isAutopilots: true, limits: SettingLimits(range: 0...64, lowest: "none"))
+    "tokens", isAutopilots: true, limits: SettingLimits(range: SpeculationSettings.lookupLengths, lowest: "none"))
   static let minGain = Setting<Double>(
     "min-gain",
     "Pause drafting while it makes the text less than this many times as fast as plain, in wan and local-parallel mode.",
-    "ratio", isAutopilots: true, limits: SettingLimits(range: 0...100, lowest: "never pause"))
+    "ratio", isAutopilots: true, limits: SettingLimits(range: SpeculationSettings.minGains, lowest: "never pause"))
   static let autopilot = Setting<Bool>(
     "autopilot", "Let measurements choose what is not set by hand; without, fixed values hold.", "",
     default: true, says: "--autopilot", parse: Setting.yesOrNo, text: { $0 ? "true" : "false" })

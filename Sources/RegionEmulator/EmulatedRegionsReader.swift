@@ -3,14 +3,14 @@ import LatencyStudy
 import StrictYAML
 import StudyAnalysis
 
-extension Sky {
-  public static func read(_ path: String) throws(YAMLError) -> Sky {
-    try Sky(try YAMLDocument.read(path, kind: ("a sky", "name: two-days")))
+extension EmulatedRegions {
+  public static func read(_ path: String) throws(YAMLError) -> EmulatedRegions {
+    try EmulatedRegions(try YAMLDocument.read(path, kind: ("emulated regions", "name: two-days")))
   }
 
   public init(_ document: YAMLDocument) throws(YAMLError) {
     let root = document.root
-    let reader = SkyReader(root: root, regions: try RegionReader(root).regions())
+    let reader = EmulatedRegionsReader(root: root, regions: try RegionReader(root).regions())
     name = try root.required("name", root.text("name", maxLength: 100))
     guard name.wholeMatch(of: /[A-Za-z0-9][A-Za-z0-9._-]*/) != nil else {
       throw root.error("name", "a name has letters, digits and .-_ only")
@@ -27,7 +27,7 @@ extension Sky {
   }
 }
 
-private struct SkyReader {
+private struct EmulatedRegionsReader {
   let root: YAMLSection
   let regions: RegionReader.Regions
 
@@ -46,17 +46,17 @@ private struct SkyReader {
     }
     let sources = try root.required("sources", list)
     guard !sources.isEmpty, Set(sources.map(\.name)).count == sources.count else {
-      throw root.error("sources", "a sky has a source at least, and each once")
+      throw root.error("sources", "at least one source is needed, and each once")
     }
     return sources
   }
 
-  func sites() throws(YAMLError) -> [Sky.Site] {
+  func sites() throws(YAMLError) -> [EmulatedRegions.Site] {
     guard let list = try root.sections("regions", maxCount: 250), !list.isEmpty else {
       throw root.error(
-        "regions", "a sky has a region at least", hint: "add \"regions:\" with a list of {region: NAME}")
+        "regions", "there must be a region at least", hint: "add \"regions:\" with a list of {region: NAME}")
     }
-    var sites: [Sky.Site] = []
+    var sites: [EmulatedRegions.Site] = []
     for section in list {
       guard let value = section.value("region") else {
         throw section.error(nil, "\(section.path) needs \"region\"", hint: "add \"region:\"")
@@ -70,16 +70,16 @@ private struct SkyReader {
     return sites
   }
 
-  private func site(_ section: YAMLSection, _ region: Region) throws(YAMLError) -> Sky.Site {
+  private func site(_ section: YAMLSection, _ region: Region) throws(YAMLError) -> EmulatedRegions.Site {
     func seconds(_ key: String, _ fallback: Double) throws(YAMLError) -> Double {
       guard let duration = try section.duration(key, in: .microseconds(1) ... .seconds(60)) else {
         return fallback
       }
       return duration / .seconds(1)
     }
-    let site = Sky.Site(
+    let site = EmulatedRegions.Site(
       region: region, servers: try section.integer("servers", in: 1...1000) ?? 8,
-      room: try section.integer("room", in: 0...100_000) ?? 1000,
+      queue: try section.integer(section.keys.contains("queue") ? "queue" : "room", in: 0...100_000) ?? 1000,
       prefill: try seconds("prefill", 0.15), perToken: try seconds("per-token", 0.015),
       sigma: try section.number("sigma", in: 0...3) ?? 0.3,
       tokens: try section.integer("tokens", in: 1...10_000) ?? 100,
@@ -89,12 +89,12 @@ private struct SkyReader {
     return site
   }
 
-  private func faults(_ section: YAMLSection) throws(YAMLError) -> [Sky.Fault] {
-    var faults: [Sky.Fault] = []
+  private func faults(_ section: YAMLSection) throws(YAMLError) -> [EmulatedRegions.Fault] {
+    var faults: [EmulatedRegions.Fault] = []
     for fault in try section.sections("faults", maxCount: 50) ?? [] {
       faults.append(
-        Sky.Fault(
-          kind: try fault.required("kind", fault.choice("kind", Sky.FaultKind.self)),
+        EmulatedRegions.Fault(
+          kind: try fault.required("kind", fault.choice("kind", EmulatedRegions.FaultKind.self)),
           share: try fault.required("share", fault.number("share", in: 0...1, percent: true))))
     }
     guard faults.reduce(0, { $0 + $1.share }) <= 1 else {
@@ -110,7 +110,7 @@ private struct SkyReader {
   }
 
   /// Given ones both ways; typical ones elsewhere.
-  func roundTrips(_ sources: [Region], _ sites: [Sky.Site]) throws(YAMLError) -> [String: [String: Double]] {
+  func roundTrips(_ sources: [Region], _ sites: [EmulatedRegions.Site]) throws(YAMLError) -> [String: [String: Double]] {
     var given: [String: [String: Double]] = [:]
     if let links = try root.section("links") {
       for source in links.keys where source != "jitter" {
@@ -136,9 +136,9 @@ private struct SkyReader {
     return given
   }
 
-  func keys() throws(YAMLError) -> Sky.Keys {
-    guard let section = try root.section("keys") else { return Sky.Keys() }
-    let keys = Sky.Keys(
+  func keys() throws(YAMLError) -> EmulatedRegions.Keys {
+    guard let section = try root.section("keys") else { return EmulatedRegions.Keys() }
+    let keys = EmulatedRegions.Keys(
       bearer: try section.text("bearer", maxLength: 500),
       accessKeyID: try section.text("access-key", maxLength: 200),
       secretAccessKey: try section.text("secret-key", maxLength: 200))

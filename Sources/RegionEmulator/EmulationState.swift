@@ -4,9 +4,9 @@ import NIOCore
 import SplitMix
 import StudyAnalysis
 
-/// The queues of a sky, moved by requests from all connections.
-final class SkyState: Sendable {
-  let sky: Sky
+/// The queues of all regions, moved by requests from all connections.
+final class EmulationState: Sendable {
+  let emulated: EmulatedRegions
   let keys: KeyCheck
   /// Whether a network delays packets, so that answers need not be delayed here.
   let isDelayedOutside: Bool
@@ -25,17 +25,17 @@ final class SkyState: Sendable {
   }
   private let state: NIOLockedValueBox<Queues>
 
-  init(_ sky: Sky, isDelayedOutside: Bool) {
-    self.sky = sky
+  init(_ emulated: EmulatedRegions, isDelayedOutside: Bool) {
+    self.emulated = emulated
     self.isDelayedOutside = isDelayedOutside
-    keys = KeyCheck(keys: sky.keys)
+    keys = KeyCheck(keys: emulated.keys)
     let origin = Self.monotonicNow()
     self.origin = origin
-    var random = SplitMix64(seed: sky.seed)
+    var random = SplitMix64(seed: emulated.seed)
     var queues: [String: ServiceQueue] = [:]
-    for site in sky.sites {
+    for site in emulated.sites {
       queues[site.region.name] = ServiceQueue(site, seed: random.next(), start: 0) { seconds in
-        let time = sky.start + seconds * sky.acceleration
+        let time = emulated.start + seconds * emulated.acceleration
         return site.load(at: time, offset: site.region.utcOffset(at: Date(timeIntervalSince1970: time)))
       }
     }
@@ -45,20 +45,20 @@ final class SkyState: Sendable {
   static func monotonicNow() -> Int64 { Int64(NIODeadline.now().uptimeNanoseconds) }
 
   /// Campaign time, seconds since 1970.
-  var time: Double { sky.start + Double(Self.monotonicNow() - origin) * 1e-9 * sky.acceleration }
+  var time: Double { emulated.start + Double(Self.monotonicNow() - origin) * 1e-9 * emulated.acceleration }
 
-  func site(_ region: String) -> Sky.Site? { sky.sites.first { $0.region.name == region } }
+  func site(_ region: String) -> EmulatedRegions.Site? { emulated.sites.first { $0.region.name == region } }
 
   /// What a request meets.
   struct Arrival {
     /// Nil where it does not get into the queue: for a fault that refuses it, or for want of room.
     var visit: ServiceQueue.Visit?
-    var fault: Sky.FaultKind?
+    var fault: EmulatedRegions.FaultKind?
     /// Seconds to hold the answer back, which is what a network would take.
     var delay: Double
   }
 
-  func arrive(_ request: EmulatedRequest, site: Sky.Site, roundTrip: Double, at time: Int64) -> Arrival {
+  func arrive(_ request: EmulatedRequest, site: EmulatedRegions.Site, roundTrip: Double, at time: Int64) -> Arrival {
     state.withLockedValue { state in
       state.requests += 1
       var draw = state.random.uniform()
@@ -68,9 +68,9 @@ final class SkyState: Sendable {
       }?.kind
       if fault != nil { state.faults += 1 }
       var arrival = Arrival(visit: nil, fault: fault, delay: isDelayedOutside ? 0 : roundTrip)
-      if sky.jitter > 0, !isDelayedOutside {
+      if emulated.jitter > 0, !isDelayedOutside {
         arrival.delay +=
-          state.random.exponential(mean: sky.jitter) + state.random.exponential(mean: sky.jitter)
+          state.random.exponential(mean: emulated.jitter) + state.random.exponential(mean: emulated.jitter)
       }
       guard fault?.refusal == nil else { return arrival }
       guard var queue = state.queues.removeValue(forKey: request.region) else {
@@ -88,7 +88,7 @@ final class SkyState: Sendable {
       state.lastNumber += 1
       return state.lastNumber
     }
-    return "\(sky.name)-\(number)"
+    return "\(emulated.name)-\(number)"
   }
 
   func noteRefusal() { state.withLockedValue { $0.refusals += 1 } }
