@@ -372,7 +372,8 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "SplitMix", "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl", "SpeculationTesting",
+        "SplitMix", "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl",
+        "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),

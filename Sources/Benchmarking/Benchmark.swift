@@ -24,7 +24,9 @@ package struct BenchmarkConfiguration: Sendable, Hashable {
     self.byHand = byHand
   }
 
-  package func settings(hasLocal: Bool) -> SpeculationSettings { byHand.settings(for: mode, hasLocal: hasLocal) }
+  package func settings(hasLocal: Bool) -> SpeculationSettings {
+    byHand.settings(for: mode, hasLocal: hasLocal)
+  }
 }
 
 /// What one configuration made of one prompt.

@@ -56,7 +56,8 @@ package struct ConfigurationFile: Sendable {
   ///
   /// - Parameter commands: those that read one
   package static func install(
-    arguments: [String], commands: Set<String>, environment: [String: String] = ProcessInfo.processInfo.environment
+    arguments: [String], commands: Set<String>,
+    environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws {
     guard let command = arguments.first, commands.contains(command) else { return }
     var path = environment["WANSPEC_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }

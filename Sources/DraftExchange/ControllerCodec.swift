@@ -27,7 +27,9 @@ package struct ControllerCodec: Sendable {
         if let nodes = opening.maxNodes { try check(nodes: nodes, "maxNodes") }
         try check(context: opening.context.count, "context")
         try checkOwn(opening.context, "context")
-        if let problem = opening.sampling.problem { throw FieldViolation(field: "sampling", problem: problem) }
+        if let problem = opening.sampling.problem {
+          throw FieldViolation(field: "sampling", problem: problem)
+        }
         if let adjustments = opening.sampling.adjustments { try checkOwn(adjustments) }
       case .commit(let session, let commit):
         let (position, tokens) = (commit.position, commit.tokens)

@@ -19,7 +19,8 @@ struct PairHour: Sendable {
     return PlanResult.Hour(
       hour: number, roundTripMilliseconds: roundTrip * 1000, millisecondsPerToken: wan.millisecondsPerToken,
       plainMillisecondsPerToken: local.plain.millisecondsPerToken,
-      localMillisecondsPerToken: local.best.millisecondsPerToken, localMethod: local.method, ratio: ratio.value,
+      localMillisecondsPerToken: local.best.millisecondsPerToken, localMethod: local.method,
+      ratio: ratio.value,
       ratioInterval: ratio.interval.map(PlanResult.Interval.init),
       speedup: wan.millisecondsPerToken > 0 ? local.plain.millisecondsPerToken / wan.millisecondsPerToken : 1,
       moved: isSameSite ? 0 : 1 - localShare, localPassesPerToken: wan.localPassesPerToken,

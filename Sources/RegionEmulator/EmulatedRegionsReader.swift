@@ -110,7 +110,9 @@ private struct EmulatedRegionsReader {
   }
 
   /// Given ones both ways; typical ones elsewhere.
-  func roundTrips(_ sources: [Region], _ sites: [EmulatedRegions.Site]) throws(YAMLError) -> [String: [String: Double]] {
+  func roundTrips(_ sources: [Region], _ sites: [EmulatedRegions.Site]) throws(YAMLError) -> [String: [String:
+    Double]]
+  {
     var given: [String: [String: Double]] = [:]
     if let links = try root.section("links") {
       for source in links.keys where source != "jitter" {

@@ -58,7 +58,9 @@ final class EmulationState: Sendable {
     var delay: Double
   }
 
-  func arrive(_ request: EmulatedRequest, site: EmulatedRegions.Site, roundTrip: Double, at time: Int64) -> Arrival {
+  func arrive(_ request: EmulatedRequest, site: EmulatedRegions.Site, roundTrip: Double, at time: Int64)
+    -> Arrival
+  {
     state.withLockedValue { state in
       state.requests += 1
       var draw = state.random.uniform()

@@ -78,7 +78,9 @@ final class EmulatorHandler: ChannelInboundHandler {
       let emulated = state.emulated
       return respond(
         context, call, 200,
-        Array("{\"acceleration\":\(emulated.acceleration),\"name\":\"\(emulated.name)\",\"time\":\(state.time)}".utf8))
+        Array(
+          "{\"acceleration\":\(emulated.acceleration),\"name\":\"\(emulated.name)\",\"time\":\(state.time)}"
+            .utf8))
     }
     guard let roundTrip = state.emulated.roundTrip(request.source, request.region),
       let site = state.site(request.region)

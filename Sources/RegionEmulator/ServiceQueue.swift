@@ -40,7 +40,9 @@ public struct ServiceQueue: Sendable {
   /// - Parameters:
   ///   - start: the time of the first request, at the earliest
   ///   - load: utilisation at a time, 0 to below 1
-  public init(_ site: EmulatedRegions.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double) {
+  public init(
+    _ site: EmulatedRegions.Site, seed: UInt64, start: Double, load: @escaping @Sendable (Double) -> Double
+  ) {
     self.site = site
     self.load = load
     random = SplitMix64(seed: seed)

@@ -77,7 +77,9 @@ extension ServingMachine {
 
   /// The sessions of the pass go on without.
   mutating func localPassFailed(reason: String, _ actions: inout [Action]) {
-    guard let failed = localPass else { preconditionFailure("a local draft pass failed that was not started") }
+    guard let failed = localPass else {
+      preconditionFailure("a local draft pass failed that was not started")
+    }
     localPass = nil
     var last: SessionID?
     for (id, _) in failed.tasks where id != last {

@@ -24,7 +24,8 @@ extension SessionMachine {
     )
     return [
       .send(
-        .open(session, .init(context: tokens, sampling: sampling, maxNodes: configuration.maxTreeNodes)), to: worker)
+        .open(session, .init(context: tokens, sampling: sampling, maxNodes: configuration.maxTreeNodes)),
+        to: worker)
     ]
   }
 

@@ -64,7 +64,8 @@ public struct WorkerMachine: Sendable {
     guard let last = context.last else { throw ProtocolViolation("\(id) was opened with an empty context") }
     if let problem = opening.sampling.problem { throw ProtocolViolation("\(id): \(problem)") }
     if let maxNodes, maxNodes < DraftLimits.treeSizes.lowerBound {
-      throw ProtocolViolation("\(id) was opened for \(maxNodes) nodes, fewer than \(DraftLimits.treeSizes.lowerBound)")
+      throw ProtocolViolation(
+        "\(id) was opened for \(maxNodes) nodes, fewer than \(DraftLimits.treeSizes.lowerBound)")
     }
     guard sessions.count < configuration.maxSessions else {
       return [.send(.declined(id, reason: "all \(configuration.maxSessions) sessions are taken"))]

@@ -88,8 +88,10 @@ extension ExchangeTests {
             let bytes = try await measure(listener, id) { round in
               listener.send(
                 .commit(
-                  SessionID(12), .init(position: 500 + round,
-                  tokens: (0..<tokens).map { TokenID(($0 * 7919 + round * 104729) % 151_936) })), to: id)
+                  SessionID(12),
+                  .init(
+                    position: 500 + round,
+                    tokens: (0..<tokens).map { TokenID(($0 * 7919 + round * 104729) % 151_936) })), to: id)
             }
             print("commit of \(tokens) tokens: \(bytes.sent) bytes down, \(bytes.received) bytes up")
           }

@@ -30,7 +30,8 @@ extension ExchangeTests {
           _ = try await workerLog.welcome()
           let id = try await controllerLog.attachedWorker()
           var sent: [ControllerMessage] = [
-            .open(SessionID(1), .init(context: [1, 2, 3], sampling: SamplingSettings(temperature: 0.7, seed: 9)))
+            .open(
+              SessionID(1), .init(context: [1, 2, 3], sampling: SamplingSettings(temperature: 0.7, seed: 9)))
           ]
           for step in 1...200 {
             sent.append(.commit(SessionID(1), .init(position: 2 + step, tokens: [TokenID(step)])))

@@ -155,7 +155,8 @@ extension ExchangeTests {
           let context = [TokenID](repeating: 999, count: 200_000)
           for session in 1...1000
           where !log.all.contains(where: { if case .detached = $0 { true } else { false } }) {
-            listener.send(.open(SessionID(UInt64(session)), .init(context: context, sampling: .greedy)), to: id)
+            listener.send(
+              .open(SessionID(UInt64(session)), .init(context: context, sampling: .greedy)), to: id)
             try await Task.sleep(for: .milliseconds(1))
           }
           let observed5 = try await log.detachReason(of: id)

@@ -20,9 +20,11 @@ struct WorkerGateTests {
     let tokens = SecretFile(path: certs.joinTokens, kind: .joinToken)
     let token = try tokens.create("lab", lifetime: 3600)
     let gate = try WorkerGate(
-      certificates: true, allowedWorkers: certs.allowedWorkers, joinTokens: certs.joinTokens, interval: .seconds(3600),
+      certificates: true, allowedWorkers: certs.allowedWorkers, joinTokens: certs.joinTokens,
+      interval: .seconds(3600),
       log: log)
-    let identity = try gate.authenticate(PresentedCredentials(certificate: der("w1.pem"), token: nil), now: Date())
+    let identity = try gate.authenticate(
+      PresentedCredentials(certificate: der("w1.pem"), token: nil), now: Date())
     #expect(identity.name == "w1" && identity.method == .certificate)
     #expect(identity.expires == worker.identity.notAfter)
     #expect(gate.problem(with: identity) == nil)
@@ -32,7 +34,9 @@ struct WorkerGateTests {
       try gate.authenticate(PresentedCredentials(certificate: der("w1.pem"), token: nil), now: later)
     }
     let early = #expect(throws: WorkerRefusal.self) {
-      try gate.authenticate(PresentedCredentials(certificate: der("w1.pem"), token: nil), now: Date(timeIntervalSinceNow: -86_400))
+      try gate.authenticate(
+        PresentedCredentials(certificate: der("w1.pem"), token: nil), now: Date(timeIntervalSinceNow: -86_400)
+      )
     }
     #expect(early?.description.contains("not valid before") == true)
     let wrong = #expect(throws: WorkerRefusal.self) {
@@ -40,12 +44,18 @@ struct WorkerGateTests {
     }
     #expect(wrong?.description.contains("for a controller") == true)
     // A good token helps a bad certificate, as it would help none.
-    #expect(try gate.authenticate(PresentedCredentials(certificate: der("main.pem"), token: token), now: Date()).name == "lab")
+    #expect(
+      try gate.authenticate(PresentedCredentials(certificate: der("main.pem"), token: token), now: Date())
+        .name == "lab")
     let byToken = try gate.authenticate(PresentedCredentials(certificate: nil, token: token), now: Date())
     #expect(gate.problem(with: byToken) == nil)
     #expect(gate.problem(with: byToken, now: Date(timeIntervalSinceNow: 3601)) != nil)
-    #expect(throws: WorkerRefusal.self) { try gate.authenticate(PresentedCredentials(certificate: nil, token: nil), now: Date()) }
-    #expect(throws: WorkerRefusal.self) { try gate.authenticate(PresentedCredentials(certificate: [1, 2, 3], token: nil), now: Date()) }
+    #expect(throws: WorkerRefusal.self) {
+      try gate.authenticate(PresentedCredentials(certificate: nil, token: nil), now: Date())
+    }
+    #expect(throws: WorkerRefusal.self) {
+      try gate.authenticate(PresentedCredentials(certificate: [1, 2, 3], token: nil), now: Date())
+    }
     try certs.revoke("w1")
     try tokens.revoke("lab")
     gate.check()

@@ -9,7 +9,9 @@ struct MetricsTests {
     try await TestServer.run { server in
       let page = try await server.client.get("/metrics").text
       let shown = Set(
-        page.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }.map { String($0.split(separator: " ")[2]) })
+        page.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }.map {
+          String($0.split(separator: " ")[2])
+        })
       #expect(shown.count > 40)
       let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
       let text = try String(contentsOf: root.appending(path: "docs/operations.md"), encoding: .utf8)

@@ -8,7 +8,9 @@ import Testing
 
 /// Probes of real connections to the emulator, and to nobody.
 @Suite(.serialized) struct ProberTests {
-  private static func emulatedRegions(_ faults: String, perToken: String = "1ms", keys: String = "") throws -> EmulatedRegions {
+  private static func emulatedRegions(_ faults: String, perToken: String = "1ms", keys: String = "") throws
+    -> EmulatedRegions
+  {
     try EmulatedRegions(
       YAMLDocument(
         parsing: """

@@ -76,7 +76,8 @@ func emulatedRegions(
 
   /// The campaign that comes with emulated regions is one, and covers it.
   @Test func itsCampaignIsRead() throws {
-    let emulated = try emulatedRegions(regions: "- {region: us-east-1}\n- {region: eu-west-1}\n- {region: ap-south-1}")
+    let emulated = try emulatedRegions(
+      regions: "- {region: us-east-1}\n- {region: eu-west-1}\n- {region: ap-south-1}")
     let text = emulated.campaign(
       address: "127.0.0.1:1", days: 2, every: "30min", locals: ["eu-west-2": "10.77.1.1"])
     let campaign = try Campaign(YAMLDocument(parsing: text, name: "c"))
@@ -239,11 +240,13 @@ func emulatedRegions(
   @Test func aPortThatIsTakenIsNamed() async throws {
     let emulator = try await RegionEmulator.start(try emulatedRegions(), host: "127.0.0.1", port: 0, log: nil)
     await #expect(throws: EmulatorError.self) {
-      _ = try await RegionEmulator.start(try emulatedRegions(), host: "127.0.0.1", port: emulator.port, log: nil)
+      _ = try await RegionEmulator.start(
+        try emulatedRegions(), host: "127.0.0.1", port: emulator.port, log: nil)
     }
     await emulator.stop()
     await #expect(throws: EmulatorError.self) {
-      _ = try await RegionEmulator.start(try emulatedRegions(), host: "127.0.0.1", port: 0, log: "/nonexistent/log")
+      _ = try await RegionEmulator.start(
+        try emulatedRegions(), host: "127.0.0.1", port: 0, log: "/nonexistent/log")
     }
   }
 }

@@ -30,16 +30,22 @@ import Testing
     .ping(1),
     .message(
       .open(
-        SessionID(3), .init(context: [1, 2, -1], sampling: SamplingSettings(temperature: 0.7, topK: 40, seed: 9),
-        maxNodes: 24))),
+        SessionID(3),
+        .init(
+          context: [1, 2, -1], sampling: SamplingSettings(temperature: 0.7, topK: 40, seed: 9),
+          maxNodes: 24))),
     .message(
       .open(
-        SessionID(4), .init(context: [1],
-        sampling: SamplingSettings(
-          adjustments: LogitAdjustments(
-            promptLength: 1, repetition: 1.1, presence: -0.5, frequency: 0.25,
-            biases: [LogitAdjustments.Bias(token: 7, value: -100), LogitAdjustments.Bias(token: 9, value: 2)])
-        )))),
+        SessionID(4),
+        .init(
+          context: [1],
+          sampling: SamplingSettings(
+            adjustments: LogitAdjustments(
+              promptLength: 1, repetition: 1.1, presence: -0.5, frequency: 0.25,
+              biases: [
+                LogitAdjustments.Bias(token: 7, value: -100), LogitAdjustments.Bias(token: 9, value: 2),
+              ])
+          )))),
     .message(.commit(SessionID(3), .init(position: 5, tokens: [8, 9, 10], pause: true))),
     .message(.close(SessionID(3))),
   ]

@@ -37,7 +37,8 @@ struct ScenarioKeyTests {
     }
     let described = "\(error)"
     #expect(described.contains("unknown key \"nonsense\""), "\(described)")
-    let known = try #require(described.split(separator: "keys here: ").last).split(separator: ", ").map(String.init)
+    let known = try #require(described.split(separator: "keys here: ").last).split(separator: ", ").map(
+      String.init)
     // What only one kind of value asks for, or was asked for elsewhere, may be missing; nothing may be too much.
     let listed = try #require(ScenarioKeys.sections.first { $0.path == section }).rows.map(\.name)
     #expect(Set(known).subtracting(listed).isEmpty, "\(known)")

@@ -272,7 +272,8 @@ private struct Engine {
         let tokens = (0...Int(random.next() % 4)).map { _ in TokenID(random.chance(0.7) ? 7 : 8) }
         texts[id]! += tokens
         engine.take(
-          try machine.commit(id, .init(position: texts[id]!.count - 1, tokens: tokens, pause: random.chance(0.1))))
+          try machine.commit(
+            id, .init(position: texts[id]!.count - 1, tokens: tokens, pause: random.chance(0.1))))
       case 7 where engine.next != nil && random.chance(0.1):
         engine.next = nil
         let actions = machine.passFailed(reason: "planned")

@@ -180,7 +180,9 @@ private struct Follower {
       try machine.open(session, .init(context: [7], sampling: .greedy, maxNodes: 15))
     }
     #expect(
-      try machine.open(session, .init(context: [7], sampling: .greedy, maxNodes: 16)).map(\.kind) == ["expand 1"])
+      try machine.open(session, .init(context: [7], sampling: .greedy, maxNodes: 16)).map(\.kind) == [
+        "expand 1"
+      ])
   }
 }
 

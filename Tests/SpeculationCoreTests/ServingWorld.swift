@@ -316,7 +316,9 @@ struct ServingWorld {
     case .commit(let id, let commit):
       // A worker that has declined may hear of one more commit.
       guard let known = open[worker]?[id] else { return }
-      guard commit.position == known.position + commit.tokens.count else { throw CheckFailure("a commit with a gap") }
+      guard commit.position == known.position + commit.tokens.count else {
+        throw CheckFailure("a commit with a gap")
+      }
       open[worker]![id]!.position = commit.position
     case .close(let id): open[worker]?[id] = nil
     }

@@ -44,7 +44,8 @@ private enum Event: String, CaseIterable {
     case .open: return try machine.open(session, .init(context: [10, 11], sampling: .greedy))
     case .openOther: return try machine.open(other, .init(context: [10], sampling: .greedy))
     case .openEmpty: return try machine.open(other, .init(context: [], sampling: .greedy))
-    case .openBadly: return try machine.open(other, .init(context: [1], sampling: SamplingSettings(temperature: -1)))
+    case .openBadly:
+      return try machine.open(other, .init(context: [1], sampling: SamplingSettings(temperature: -1)))
     case .openFull: return try machine.open(other, .init(context: Array(0..<8), sampling: .greedy))
     case .commitGuess: return try machine.commit(session, .init(position: 2, tokens: [20]))
     case .commitOther: return try machine.commit(session, .init(position: 2, tokens: [30]))

@@ -128,7 +128,8 @@ extension Simulation {
           max(
             1,
             localNanoseconds.time(
-              tasks.count, reading: unread, perToken: plan.localPrefillPerToken.wholeNanoseconds) + attention)),
+              tasks.count, reading: unread, perToken: plan.localPrefillPerToken.wholeNanoseconds) + attention)
+        ),
         by: plan.variation.draft)
     var answer: [Distribution] = []
     answer.reserveCapacity(tasks.count)

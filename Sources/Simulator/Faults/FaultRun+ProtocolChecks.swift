@@ -20,7 +20,8 @@ extension FaultRun {
       try Self.require(
         opening.sampling == session.sampling, .controllerMessage, "opens with other sampling settings")
       try Self.require(
-        opening.maxNodes == session.plan.maxTreeNodes, .controllerMessage, "opens for another number of nodes")
+        opening.maxNodes == session.plan.maxTreeNodes, .controllerMessage, "opens for another number of nodes"
+      )
       connection.told[id] = opening.context.count - 1
       connection.opened[id] = session
     case .commit(let id, let commit):

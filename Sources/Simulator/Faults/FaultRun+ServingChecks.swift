@@ -163,7 +163,8 @@ extension FaultRun {
     if !controller.releasing.isEmpty, controller.waitingCount > 0 || isFull(controller) { return }
     for session in controller.sessions where session.isRunning {
       try Self.require(
-        session.plan.draftsBefore != nil && controller.localPass != nil, .waiting, "\(session.id) stands still"
+        session.plan.draftsBefore != nil && controller.localPass != nil, .waiting,
+        "\(session.id) stands still"
       )
     }
     try Self.require(

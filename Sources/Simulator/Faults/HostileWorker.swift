@@ -40,7 +40,9 @@ struct HostileWorker {
     case .commit(let session, let commit):
       id = session
       // The commit itself may have been damaged on its way.
-      if let known = sessions[id]?.known { sessions[id]!.position = min(max(commit.position, known), 1 << 40) }
+      if let known = sessions[id]?.known {
+        sessions[id]!.position = min(max(commit.position, known), 1 << 40)
+      }
     case .close(let session):
       sessions[session] = nil
       // Goes on talking about what is over.

@@ -15,7 +15,8 @@ struct ScenarioKey<Value: Sendable>: Sendable {
   let parse: @Sendable (YAMLValue) throws(YAMLError) -> Value
 
   init(
-    _ name: String, old oldName: String? = nil, _ about: String, _ values: String, default fallback: String? = nil,
+    _ name: String, old oldName: String? = nil, _ about: String, _ values: String,
+    default fallback: String? = nil,
     parse: @escaping @Sendable (YAMLValue) throws(YAMLError) -> Value
   ) {
     self.name = name
@@ -99,7 +100,9 @@ extension ScenarioKey where Value == Duration {
 
 extension ScenarioKey where Value == Bool {
   init(_ name: String, _ about: String, default fallback: Bool) {
-    self.init(name, about, "true, false", default: "\(fallback)") { (value) throws(YAMLError) in try value.flag() }
+    self.init(name, about, "true, false", default: "\(fallback)") { (value) throws(YAMLError) in
+      try value.flag()
+    }
   }
 }
 
@@ -120,7 +123,9 @@ extension ScenarioKey where Value: RawRepresentable & CaseIterable, Value.RawVal
 extension ScenarioKey where Value == YAMLSection {
   /// A key whose value has keys of its own.
   init(_ name: String, old oldName: String? = nil, _ about: String) {
-    self.init(name, old: oldName, about, "keys", default: nil) { (value) throws(YAMLError) in try value.section() }
+    self.init(name, old: oldName, about, "keys", default: nil) { (value) throws(YAMLError) in
+      try value.section()
+    }
   }
 }
 

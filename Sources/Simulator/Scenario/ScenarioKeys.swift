@@ -49,7 +49,8 @@ extension ScenarioKeys {
   static let profile = ScenarioKey<String>(
     "profile", "Pass times of real hardware (`Scenarios/profiles`, `wanspec profile`)", "a file")
   static let text = ScenarioKey<YAMLSection>("text", "What is written: a recording, or matches by chance")
-  static let target = ScenarioKey<YAMLSection>("target", "The target's passes; the profile's where it is not written")
+  static let target = ScenarioKey<YAMLSection>(
+    "target", "The target's passes; the profile's where it is not written")
   static let draft = ScenarioKey<YAMLSection>("draft", "The draft's passes at a worker")
   static let local = ScenarioKey<YAMLSection>(
     "local", old: "home", "The same for the draft beside the target, where it differs")
@@ -63,7 +64,8 @@ extension ScenarioKeys {
   static let contention = ScenarioKey<Double>(
     "contention", "How many times as long a target's pass takes beside a draft's", in: 1...10, default: 1)
   static let draftContention = ScenarioKey<Double>(
-    "draft-contention", "How many times as long a draft's pass takes beside a target's", in: 1...10, default: 1)
+    "draft-contention", "How many times as long a draft's pass takes beside a target's", in: 1...10,
+    default: 1)
   static let stepOverhead = ScenarioKey(
     "step-overhead", "The controller's own time for a step", in: .zero ... .seconds(10), default: .zero)
   static let livenessTimeout = ScenarioKey(
@@ -74,16 +76,19 @@ extension ScenarioKeys {
   static let workload = ScenarioKey<YAMLSection>(
     "workload", "Requests; without it each text is written once, `sessions` at a time")
   static let goodput = ScenarioKey<YAMLSection>("goodput", "Limits that an answer has to keep to count")
-  static let capacity = ScenarioKey<YAMLSection>("capacity", "Limits for which the most streams are looked for")
+  static let capacity = ScenarioKey<YAMLSection>(
+    "capacity", "Limits for which the most streams are looked for")
 
   /// In the ranges of `wanspec serve`.
   enum Limits {
-    static let cacheTokens = ScenarioKey("cache-tokens", "Tokens of all answers that the target's cache holds", in: 1...(1 << 26))
+    static let cacheTokens = ScenarioKey(
+      "cache-tokens", "Tokens of all answers that the target's cache holds", in: 1...(1 << 26))
     static let maxSessions = ScenarioKey("max-sessions", "Answers written at once", in: 1...4096)
     static let maxWaiting = ScenarioKey("max-waiting", "Requests that wait; more are refused", in: 0...65_536)
     static let context = ScenarioKey(
       "context", "Tokens an answer may have, prompt included", in: 2...TokenLength.limits.upperBound)
-    static let branches = ScenarioKey("branches", "Leaves of trees over all sessions in one pass", in: 1...65_536)
+    static let branches = ScenarioKey(
+      "branches", "Leaves of trees over all sessions in one pass", in: 1...65_536)
     static let prefillChunk = ScenarioKey(
       "prefill-chunk", "Tokens of prompts in one pass while other answers are being written", in: 1...65_536)
 
@@ -97,19 +102,23 @@ extension ScenarioKeys {
 
 extension ScenarioKeys {
   enum Text {
-    static let recording = ScenarioKey<String>("recording", "What models said, a file of `wanspec trace record`", "a file")
+    static let recording = ScenarioKey<String>(
+      "recording", "What models said, a file of `wanspec trace record`", "a file")
     static let tasks = ScenarioKey<YAMLValue>("tasks", "Tasks of the recording to take", "a list")
     static let joined = ScenarioKey("joined", "Whether the recording's texts are one", default: false)
-    static let fittedTo = ScenarioKey<String>("fitted-to", "Matches by chance, as often as in this recording", "a file")
+    static let fittedTo = ScenarioKey<String>(
+      "fitted-to", "Matches by chance, as often as in this recording", "a file")
     static let matchRate = ScenarioKey(
       "match-rate", "How often the draft's first candidate is right", in: 0...1, percent: true)
     static let afterMiss = ScenarioKey(
-      "after-miss", "How often after a miss; as often as otherwise where it is not written", in: 0...1, percent: true)
+      "after-miss", "How often after a miss; as often as otherwise where it is not written", in: 0...1,
+      percent: true)
     static let spread = ScenarioKey<Double>(
       "spread", "How much of the rest each next candidate has", in: 0...1, default: 0.5)
     static let texts = ScenarioKey(
       "texts", "How many; all of a recording, or 16, where it is not written", in: 1...100_000)
-    static let length = ScenarioKey("length", "Tokens of a text that is drawn", in: 1...10_000_000, default: 256)
+    static let length = ScenarioKey(
+      "length", "Tokens of a text that is drawn", in: 1...10_000_000, default: 256)
 
     static let rows = [
       recording.row, tasks.row, joined.row, fittedTo.row, matchRate.row, afterMiss.row, spread.row, texts.row,
@@ -121,7 +130,8 @@ extension ScenarioKeys {
     static let pass = ScenarioKey<YAMLValue>(
       "pass", "Duration of a pass", "a duration, or a table such as {1: 30ms, 8: 33ms} by size")
     static let prefill = ScenarioKey(
-      "prefill", "For each token of a prompt; a draft reads at the speed of its passes where it is not written",
+      "prefill",
+      "For each token of a prompt; a draft reads at the speed of its passes where it is not written",
       in: .zero ... .seconds(10))
 
     static let rows = [pass.row, prefill.row]
@@ -143,7 +153,8 @@ extension ScenarioKeys {
   /// Limits of whoever drafts, at a worker or locally; the autopilot's where they are not written.
   enum Drafter {
     static let width = ScenarioKey("width", "Nodes in one draft pass at most (B)", in: DraftLimits.passWidths)
-    static let candidates = ScenarioKey("candidates", "Children kept for each node (m)", in: DraftLimits.candidateCounts)
+    static let candidates = ScenarioKey(
+      "candidates", "Children kept for each node (m)", in: DraftLimits.candidateCounts)
     static let minProbability = ScenarioKey<Double>(
       "min-probability", "Candidates less likely than this are not kept", in: 0...1)
     static let minPath = ScenarioKey<Double>(
@@ -161,13 +172,17 @@ extension ScenarioKeys {
 
 extension ScenarioKeys {
   enum Link {
-    static let rtt = ScenarioKey("rtt", "Round trip, half of it each way", in: .zero ... .seconds(120), default: .zero)
-    static let upDelay = ScenarioKey("up-delay", "One way, from the worker; half of `rtt` where it is not written", in: oneWay)
-    static let downDelay = ScenarioKey("down-delay", "One way, to the worker; half of `rtt` where it is not written", in: oneWay)
+    static let rtt = ScenarioKey(
+      "rtt", "Round trip, half of it each way", in: .zero ... .seconds(120), default: .zero)
+    static let upDelay = ScenarioKey(
+      "up-delay", "One way, from the worker; half of `rtt` where it is not written", in: oneWay)
+    static let downDelay = ScenarioKey(
+      "down-delay", "One way, to the worker; half of `rtt` where it is not written", in: oneWay)
     static let rate = ScenarioKey<Double>("rate", "Bits a second each way", "1kbit/s to 1000Gbit/s") {
       (value) throws(YAMLError) in try value.rate(in: 1000...1e12)
     }
-    static let loss = ScenarioKey<Double>("loss", "Share of packets that are lost", in: 0...0.5, percent: true, default: 0)
+    static let loss = ScenarioKey<Double>(
+      "loss", "Share of packets that are lost", in: 0...0.5, percent: true, default: 0)
     static let jitter = ScenarioKey<YAMLSection>("jitter", "What packets are late by")
     static let series = ScenarioKey<YAMLSection>("series", "Measured round trips, replayed")
     static let outages = ScenarioKey<[YAMLSection]>(list: "outages", "When nothing arrives", maxCount: 1000)
@@ -196,7 +211,8 @@ extension ScenarioKeys {
     enum Jitter {
       static let uniform = ScenarioKey("uniform", "Evenly, up to this", in: late)
       static let normal = ScenarioKey<YAMLSection>("normal", "`{mean, deviation}`, durations")
-      static let lognormal = ScenarioKey<YAMLSection>("lognormal", "`{median, sigma}`, a duration and 0 to 10")
+      static let lognormal = ScenarioKey<YAMLSection>(
+        "lognormal", "`{median, sigma}`, a duration and 0 to 10")
       static let pareto = ScenarioKey<YAMLSection>("pareto", "`{scale, shape}`, a duration and 0.1 to 100")
       static let mean = ScenarioKey("mean", "", in: late)
       static let deviation = ScenarioKey("deviation", "", in: late)
@@ -280,7 +296,8 @@ extension ScenarioKeys {
 
 extension ScenarioKeys {
   enum Requests {
-    static let requests = ScenarioKey("requests", "How many; each text once where it is not written", in: 1...100_000_000)
+    static let requests = ScenarioKey(
+      "requests", "How many; each text once where it is not written", in: 1...100_000_000)
     static let warmUp = ScenarioKey(
       "warm-up", "What comes in before is not counted", in: .zero ... .seconds(30 * 86_400), default: .zero)
     static let prompt = ScenarioKey<YAMLValue>("prompt", "Tokens of a prompt", "a number, or a distribution")
@@ -290,7 +307,8 @@ extension ScenarioKeys {
     static let rows = [requests.row, warmUp.row, prompt.row, answer.row, arrivals.row]
 
     enum Length {
-      static let uniform = ScenarioKey<YAMLValue>("uniform", "Evenly between two, such as [100, 900]", "two lengths")
+      static let uniform = ScenarioKey<YAMLValue>(
+        "uniform", "Evenly between two, such as [100, 900]", "two lengths")
       static let lognormal = ScenarioKey<YAMLSection>("lognormal", "`{median, sigma, most}`")
       static let sigma = ScenarioKey<Double>("sigma", "", in: 0...10)
       static let most = ScenarioKey("most", "", in: TokenLength.limits)
@@ -304,8 +322,11 @@ extension ScenarioKeys {
     static let poisson = ScenarioKey<YAMLValue>("poisson", "By chance, at this mean rate", rates)
     static let diurnal = ScenarioKey<YAMLSection>("diurnal", "By chance, at a rate that follows the day")
     static let trace = ScenarioKey<YAMLSection>("trace", "From a file")
-    static let users = ScenarioKey("users", "So many who ask again when they are answered; `sessions` where it is not written", in: 1...100_000)
-    static let thinkTime = ScenarioKey("think-time", "After so long, with `users`", in: .zero ... .seconds(86_400), default: .zero)
+    static let users = ScenarioKey(
+      "users", "So many who ask again when they are answered; `sessions` where it is not written",
+      in: 1...100_000)
+    static let thinkTime = ScenarioKey(
+      "think-time", "After so long, with `users`", in: .zero ... .seconds(86_400), default: .zero)
 
     static let rates = "0.0001/s to 1000000/s, in /s, /min or /h"
     static let rows = [rate.row, poisson.row, diurnal.row, trace.row, users.row, thinkTime.row]
@@ -316,14 +337,17 @@ extension ScenarioKeys {
         "period", "Length of a day", in: .seconds(1) ... .seconds(366 * 86_400), default: .seconds(86_400))
       static let start = ScenarioKey("start", "Where in it the run begins", in: anyTime, default: .zero)
       static let peak = ScenarioKey<Double>("peak", "The highest rate over the mean, of a sine", in: 1...2)
-      static let hours = ScenarioKey<YAMLValue>("hours", "A factor for each part of the period, instead", "a list of numbers")
+      static let hours = ScenarioKey<YAMLValue>(
+        "hours", "A factor for each part of the period, instead", "a list of numbers")
 
       static let rows = [mean.row, period.row, start.row, peak.row, hours.row]
     }
 
     enum Trace {
-      static let file = ScenarioKey<String>("file", "Arrival time, prompt and answer length, a line for each request", "a file", maxLength: 4096)
-      static let scale = ScenarioKey("scale", "How many times as fast as in the file", in: 1e-3...1e6, default: 1)
+      static let file = ScenarioKey<String>(
+        "file", "Arrival time, prompt and answer length, a line for each request", "a file", maxLength: 4096)
+      static let scale = ScenarioKey(
+        "scale", "How many times as fast as in the file", in: 1e-3...1e6, default: 1)
       static let limit = ScenarioKey("limit", "Requests at most", in: 1...100_000_000)
       static let start = ScenarioKey("start", "From this time of the file on", in: anyTime, default: .zero)
       static let end = ScenarioKey("end", "Up to this time", in: anyTime)

@@ -67,7 +67,8 @@ struct DemoCommand: AsyncParsableCommand {
     // One core each for target and worker, where there are two.
     let cores = EmbeddedEngine.allowedCores
     let session = try BenchmarkSession(
-      target: models.target!, draft: models.draft!, engine: engine, cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
+      target: models.target!, draft: models.draft!, engine: engine,
+      cores: cores.count > 1 ? CoreList([cores[0]]) : nil,
       workerCores: cores.count > 1 ? CoreList([cores[1]]) : nil, workerArguments: [],
       configurations: configurations, cache: .cold, predicts: false)
     let display = DemoDisplay(colors: OriginColors(isOn: color!.isOn && !json), isSilent: json)

@@ -94,7 +94,9 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if printConfig { return StandardOutput.write(Data(SettingRecords.configurationFile(autopilot: Settings.autopilot).utf8)) }
+    if printConfig {
+      return StandardOutput.write(Data(SettingRecords.configurationFile(autopilot: Settings.autopilot).utf8))
+    }
     let log = server.log
     // From here on a signal ends the server in order, however far it has come.
     TerminationSignals.install()

@@ -86,7 +86,8 @@ extension TraceCommand {
       } catch {
         throw CommandFailure("\(error)", hint: "remove the file, or write to another")
       }
-      guard earlier.target == name(models.target!), earlier.draft == name(models.draft!), earlier.candidates == candidates!,
+      guard earlier.target == name(models.target!), earlier.draft == name(models.draft!),
+        earlier.candidates == candidates!,
         earlier.sampling == sampling.settings
       else {
         throw CommandFailure(

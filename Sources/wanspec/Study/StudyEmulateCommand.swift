@@ -68,7 +68,8 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     let emulator: RegionEmulator
     do {
       emulator = try await RegionEmulator.start(
-        emulated, host: network ? "0.0.0.0" : address.host, port: address.port, log: log, isDelayedOutside: network
+        emulated, host: network ? "0.0.0.0" : address.host, port: address.port, log: log,
+        isDelayedOutside: network
       )
     } catch {
       await delayed?.stop()
@@ -89,7 +90,10 @@ struct StudyEmulateCommand: AsyncParsableCommand {
       "\(emulated.name): \(emulated.sites.count) regions for \(emulated.sources.count) sources at http://\(place), "
         + "time runs \(emulated.acceleration.fixed(0)) times as fast"
         + (campaign.map { "; campaign: \($0)" } ?? ""),
-      ["name": emulated.name, "port": emulator.port, "acceleration": emulated.acceleration, "campaign": campaign ?? ""])
+      [
+        "name": emulated.name, "port": emulator.port, "acceleration": emulated.acceleration,
+        "campaign": campaign ?? "",
+      ])
     await TerminationSignals.first(exitWithParent: exitWithParent)
     await emulator.stop()
     await delayed?.stop()

@@ -82,11 +82,13 @@ extension Settings {
   static let lookup = Setting<Int>(
     "lookup",
     "Guesses in a row that are taken from the text itself, without any draft model, in wan and local-parallel mode.",
-    "tokens", isAutopilots: true, limits: SettingLimits(range: SpeculationSettings.lookupLengths, lowest: "none"))
+    "tokens", isAutopilots: true,
+    limits: SettingLimits(range: SpeculationSettings.lookupLengths, lowest: "none"))
   static let minGain = Setting<Double>(
     "min-gain",
     "Pause drafting while it makes the text less than this many times as fast as plain, in wan and local-parallel mode.",
-    "ratio", isAutopilots: true, limits: SettingLimits(range: SpeculationSettings.minGains, lowest: "never pause"))
+    "ratio", isAutopilots: true,
+    limits: SettingLimits(range: SpeculationSettings.minGains, lowest: "never pause"))
   static let autopilot = Setting<Bool>(
     "autopilot", "Let measurements choose what is not set by hand; without, fixed values hold.", "",
     default: true, says: "--autopilot", parse: Setting.yesOrNo, text: { $0 ? "true" : "false" })
