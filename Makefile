@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test check build tests bench mutation-check bootstrap bootstrap-tests format models-demo \
-  models-test clean distclean
+  models-test reference clean distclean
 
 # Models by catalogue name (`wanspec models list`).
 DEMO_MODELS := qwen2.5-coder-1.5b-instruct-bf16 qwen2.5-coder-0.5b-instruct
@@ -71,6 +71,9 @@ models-demo: build
 
 models-test: tests
 	@$(WANSPEC) models pull $(TEST_MODELS)
+
+reference: tests ## Make the libraries' reference with DocC, where Swift has it: .build/documentation
+	@BUILD=$(BUILD) dev/document
 
 format: ## Format the Swift sources
 	@dev/format

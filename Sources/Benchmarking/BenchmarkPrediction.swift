@@ -65,6 +65,7 @@ package struct BenchmarkPrediction: Sendable {
             prefillPerToken: cache.draftKeeps ? .zero : profile.draft.prefill, link: link)
         ])
       plan.targetPrefillPerToken = cache.targetKeeps ? .zero : profile.target.prefill
+      plan.targetOutput = profile.target.output * scale
       plan.sharesPrompts = false
       plan.variation = profile.variation
       plan.targetAttention = profile.target.attention

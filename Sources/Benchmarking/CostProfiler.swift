@@ -30,7 +30,8 @@ package struct CostProfiler: Sendable {
       target: CostProfile.Engine(
         model: target.model.name, pass: Self.usual(targetAlone, targetBeside.usual),
         prefill: try await targetPrefill(alone: targetAlone[1]!),
-        attention: try await Self.attention(target, targetAlone)),
+        attention: try await Self.attention(target, targetAlone),
+        output: try await targetOutput(alone: targetAlone) * targetBeside.usual),
       draft: CostProfile.Engine(
         model: draft.model.name, pass: Self.usual(draftAlone, draftBeside.usual),
         prefill: try await draft.measureReading(of: Self.promptTokens)
@@ -38,6 +39,26 @@ package struct CostProfiler: Sendable {
         attention: try await Self.attention(draft, draftAlone)),
       contention: targetBeside.slowdown, draftContention: draftBeside.slowdown,
       variation: PassVariation(target: targetBeside.variation, draft: draftBeside.variation))
+  }
+
+  /// What of a wide pass is for saying what comes after each of its tokens: it against one of the same size that only reads.
+  private func targetOutput(alone: [Int: Duration]) async throws -> Duration {
+    guard let size = alone.keys.max(), size > 1, let asked = alone[size] else { return .zero }
+    var read = Duration.seconds(3600)
+    for run in 0..<Self.turns {
+      let session = SessionID(.max - 7)
+      let text = CostMeasurement.text(128 + size, of: target.model, step: 104_729 + TokenID(run))
+      func verify(_ prefix: [TokenID]) async throws -> Duration {
+        try await target.verify([
+          VerificationRequest(session: session, prefix: prefix, draft: DraftTree(), sampling: .greedy)
+        ]).duration
+      }
+      // Below a text as long as that of the other passes.
+      _ = try await verify(Array(text.prefix(128)))
+      read = min(read, try await verify(text))
+      await target.discard(session)
+    }
+    return max(.zero, asked - read) / (size - 1)
   }
 
   /// What each token of a prompt adds to a pass.

@@ -120,7 +120,7 @@ public final class WorkerListener: Sendable {
 
   /// The port that is listened on. Waits until it is known.
   ///
-  /// - Throws: ``ExchangeError`` when `run` ended, ``CancellationError``
+  /// - Throws: ``ExchangeError`` when `run` ended, `CancellationError`
   public var boundPort: Int {
     get async throws { try await bound.value }
   }

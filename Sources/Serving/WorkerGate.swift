@@ -14,7 +14,7 @@ public final class WorkerGate: WorkerAuthenticator {
   ///   - allowedWorkers: the file that lists them; nil: every worker that the authority certified
   ///   - joinTokens: the file of tokens; nil: no token lets anybody in
   ///   - interval: how often the files are looked at
-  /// - Throws: ``CredentialsError`` when the files cannot be used now
+  /// - Throws: `CredentialsError` when the files cannot be used now
   public init(
     certificates: Bool, allowedWorkers: String?, joinTokens: String?, interval: Duration = .seconds(1),
     log: Logger

@@ -99,15 +99,15 @@ struct ContextReading: Sendable {
   ///   - stage: of the part
   ///   - cached: tokens of the part that the engine has now
   ///   - count: tokens of the text by now
-  ///   - room: tokens that excerpts may hold beside the whole text
+  ///   - capacity: tokens that excerpts may hold beside the whole text
   /// - Returns: excerpts that are of no more use
   mutating func didRead(
-    _ stage: UInt8, cached: Int, count: Int, room: Int, cost: ReadingCost
+    _ stage: UInt8, cached: Int, count: Int, capacity: Int, cost: ReadingCost
   ) -> [UInt8] {
     switch state {
     case .unknown where stage == 0:
       whole.read = min(cached, count)
-      state = begin(count: count, room: room, cost)
+      state = begin(count: count, capacity: capacity, cost)
       return []
     case .reading where stage == 0:
       advance(&whole, to: cached, count)
@@ -140,10 +140,10 @@ struct ContextReading: Sendable {
 
   // MARK: Private
 
-  private func begin(count: Int, room: Int, _ cost: ReadingCost) -> State {
+  private func begin(count: Int, capacity: Int, _ cost: ReadingCost) -> State {
     let unread = whole.unread(of: count)
     if unread <= cost.atOnce { return .whole }
-    guard let sizes = cost.excerpts(unread: unread, room: room) else { return .reading }
+    guard let sizes = cost.excerpts(unread: unread, capacity: capacity) else { return .reading }
     return .excerpt(
       Part(stage: 1, skipped: count - sizes.first),
       larger: sizes.larger.map { Part(stage: 2, skipped: count - $0) })

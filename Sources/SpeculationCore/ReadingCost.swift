@@ -53,12 +53,12 @@ struct ReadingCost: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - unread: tokens of the text that the engine does not have
-  ///   - room: tokens that both may hold
+  ///   - capacity: tokens that both may hold
   /// - Returns: nil where the text is read first, or where there is no larger one
-  func excerpts(unread: Int, room: Int) -> (first: Int, larger: Int?)? {
-    let first = min(atOnce, room / 4)
+  func excerpts(unread: Int, capacity: Int) -> (first: Int, larger: Int?)? {
+    let first = min(atOnce, capacity / 4)
     guard unread > longestWait, first >= Self.head + Self.leastTail else { return nil }
-    let larger = min(first * Self.growth, room - first)
+    let larger = min(first * Self.growth, capacity - first)
     return (first, larger >= 2 * first && unread > larger * Self.worthwhile ? larger : nil)
   }
 

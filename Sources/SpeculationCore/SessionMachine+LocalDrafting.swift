@@ -39,11 +39,11 @@ extension SessionMachine {
     var frontier: [(node: NodeID, rank: Double)] = []
     let allowance = localAllowance
     // A guess at depth d is of use when d + 1 more tokens can be committed; expanding a node guesses below it.
-    if allowance > 0, room > 0 {
+    if allowance > 0, usableDepth > 0 {
       let limits = configuration.localLimits
       frontier = tree.frontier(
         limit: allowance, minPathProbability: max(limits.minPathProbability, leastWorthwhile(outlook)),
-        maxDepth: min(limits.maxDepth, room - 1), lost: \.lost
+        maxDepth: min(limits.maxDepth, usableDepth - 1), lost: \.lost
       ) { isWorthDraftingLocally($0, outlook) }.filter { $0.rank > floor }
     }
     if frontier.isEmpty, case .drafting = state { state = .ready }

@@ -12,8 +12,8 @@ extension SessionMachine {
     offer.probabilities.removeAll(keepingCapacity: true)
     let policy = configuration.verification
     let maxNodes = min(policy.maxNodes, limit)
-    guard maxNodes > 0, room > 0 else { return }
-    let deepest = tree.rootPosition + room
+    guard maxNodes > 0, usableDepth > 0 else { return }
+    let deepest = tree.rootPosition + usableDepth
     tree.visitRanked(minPathProbability: policy.minPathProbability) { ranked in
       if ranked.place != 0 {
         // The root was visited first, so a node's index is one less than its turn.
@@ -57,7 +57,7 @@ extension SessionMachine {
   }
 
   /// How many guesses in a row can still be committed: each is followed by a token of the target's own.
-  var room: Int {
+  var usableDepth: Int {
     min(configuration.maxTokens - statistics.tokens - 1, configuration.contextLength - tokens.count - 1)
   }
 
@@ -84,7 +84,7 @@ extension SessionMachine {
   }
 
   mutating func guessFromText(below node: NodeID) {
-    let length = min(configuration.lookupLength, room - tree.depth(of: node))
+    let length = min(configuration.lookupLength, usableDepth - tree.depth(of: node))
     let (guesses, matched) = lookup.guesses(after: tokens, tree.path(to: node), limit: length)
     var parent = node
     for (offset, token) in guesses.enumerated() {
@@ -95,7 +95,7 @@ extension SessionMachine {
       guard makeRoom(for: 1), tree.contains(parent) else { return }
       parent = tree.attach(
         token, below: parent,
-        probability: min(lookup.probability(matched: matched + offset), roomForGuesses(below: parent)),
+        probability: min(lookup.probability(matched: matched + offset), unclaimedProbability(below: parent)),
         annotation: Note(origin: .lookup, matched: matched + offset))
     }
   }

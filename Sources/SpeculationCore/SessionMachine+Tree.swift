@@ -186,12 +186,12 @@ extension SessionMachine {
     }
     let unnamed = tree.children(of: node).filter { tree.annotation(of: $0).confidence == nil }
     guard !unnamed.isEmpty else { return }
-    let room = roomForGuesses(below: node)
-    for child in unnamed { tree.setProbability(of: child, to: min(tree.probability(of: child), room)) }
+    let unclaimed = unclaimedProbability(below: node)
+    for child in unnamed { tree.setProbability(of: child, to: min(tree.probability(of: child), unclaimed)) }
   }
 
   /// What the draft model's own guesses leave for those from the text; 1 below a node that it was not run on.
-  func roomForGuesses(below node: NodeID) -> Float {
+  func unclaimedProbability(below node: NodeID) -> Float {
     guard tree.isExpanded(node) else { return 1 }
     var named: Float = 0
     tree.forEachChild(of: node) { child in

@@ -62,9 +62,9 @@ extension WorkerMachine.Session {
   }
 
   func bounds(_ configuration: WorkerMachine.Configuration) -> OpenNodes.Bounds {
-    let room = configuration.contextLength - committed.count - 1
+    let usableDepth = configuration.contextLength - committed.count - 1
     return OpenNodes.Bounds(
       minPathProbability: configuration.limits.minPathProbability, floor: floor,
-      maxDepth: min(configuration.limits.maxDepth, room))
+      maxDepth: min(configuration.limits.maxDepth, usableDepth))
   }
 }

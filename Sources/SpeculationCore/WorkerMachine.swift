@@ -52,10 +52,8 @@ public struct WorkerMachine: Sendable {
 
   // MARK: Events from the controller
 
-  /// A controller opens a session. Opening one that is open already is a violation.
-  ///
-  /// - Parameter maxNodes: nodes that the controller holds for the worker; nil: it did not say, and does not
-  ///   understand `Expansion.forgotten`
+  /// A controller opens a session. Opening one that is open already is a violation. A controller that does not say how
+  /// many nodes it holds does not understand `Expansion.forgotten` either.
   public mutating func open(
     _ id: SessionID, _ opening: ControllerMessage.Opening
   ) throws(ProtocolViolation) -> [Action] {
@@ -187,7 +185,7 @@ public struct WorkerMachine: Sendable {
     if let index = sessions.index(of: done.session), sessions.values[index].incarnation == done.incarnation {
       let count = sessions.values[index].committed.count
       let gone = sessions.values[index].reading.didRead(
-        done.stage, cached: max(0, cached), count: count, room: configuration.excerptTokens,
+        done.stage, cached: max(0, cached), count: count, capacity: configuration.excerptTokens,
         cost: readingCost)
       actions += gone.map { .discard(done.session.sequence($0)) }
     }

@@ -102,7 +102,7 @@ extension CacheLedger {
     sessions.values.contains { $0.holds(run) } || retained.contains { $0.holds(run) }
   }
 
-  // MARK: Room
+  // MARK: Capacity
 
   /// Gives up what the pass does not need until everything fits.
   ///

@@ -45,7 +45,8 @@ extension Simulation {
       }
     }
     var time = targetNanoseconds.time(
-      tokens, reading: read, perToken: plan.targetPrefillPerToken.wholeNanoseconds)
+      tokens, reading: read, perToken: plan.targetPrefillPerToken.wholeNanoseconds,
+      output: plan.targetOutput.wholeNanoseconds)
     time = max(1, time + attention)
     let isContended = controllers[controller].localAnswer != nil || workers.contains(where: \.isBusy)
     if plan.contention != 1, isContended { time = Int64((Double(time) * plan.contention).rounded()) }

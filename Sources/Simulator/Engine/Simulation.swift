@@ -310,11 +310,15 @@ struct CostTable {
   ///
   /// What is read rides along: the pass costs as much as any other of its size, and beyond the sizes that were measured
   /// what each token of a long text costs. It never costs more than the two one after the other.
-  func time(_ tokens: Int, reading: Int, perToken: Int64) -> Int64 {
+  ///
+  /// - Parameter output: what of a pass's time is for what is said after one token; what is read is asked for nothing
+  func time(_ tokens: Int, reading: Int, perToken: Int64, output: Int64 = 0) -> Int64 {
     guard reading > 0 else { return self[tokens] }
     let size = tokens + reading
-    let beyond = Int64(max(0, size - largest)) * perToken
-    return min(self[min(size, largest)] + beyond, self[max(1, tokens)] + Int64(reading) * perToken)
+    let beyond = max(0, size - largest)
+    let together = self[min(size, largest)] - Int64(max(0, reading - beyond)) * output
+    let alone = self[max(1, tokens)]
+    return min(max(together, alone) + Int64(beyond) * perToken, alone + Int64(reading) * perToken)
   }
 
   subscript(size: Int) -> Int64 { size < table.count ? table[size] : Self.nanoseconds(curve, size) }

@@ -53,6 +53,8 @@ public struct SimulationPlan: Sendable {
   /// What longer texts add to passes of the target, and of draft models.
   public var targetAttention = AttentionCost.none
   public var draftAttention = AttentionCost.none
+  /// See `CostProfile.Engine.output`, the target's.
+  public var targetOutput = Duration.zero
   /// What chance adds to passes, drawn anew for each.
   public var variation = PassVariation.steady
   /// Time between a target pass and the next that the controller itself needs.

@@ -88,7 +88,7 @@ extension FaultRun {
       set.tokens.count == set.parents.count, .verification, "tokens and parents differ in number")
     try Self.require(
       set.tokens.count <= session.plan.maxVerified, .verification, "\(set.tokens.count) nodes in one set")
-    let room = min(
+    let usableDepth = min(
       session.plan.maxTokens - session.emitted, session.contextLength - prefix.count)
     var depths: [Int] = []
     for (node, parent) in set.parents.enumerated() {
@@ -96,7 +96,7 @@ extension FaultRun {
         parent >= -1 && parent < node, .verification, "node \(node) precedes its parent \(parent)")
       depths.append(parent < 0 ? 1 : depths[Int(parent)] + 1)
       try Self.require(
-        depths[node] < room, .verification, "node \(node) is too deep to be committed with a successor")
+        depths[node] < usableDepth, .verification, "node \(node) is too deep to be committed with a successor")
       for other in 0..<node where set.parents[other] == parent && set.tokens[other] == set.tokens[node] {
         throw BrokenRule(.verification, "node \(node) is twice in the set")
       }

@@ -11,10 +11,15 @@ public struct CostProfile: Sendable, Hashable {
     public var prefill: Duration
     /// What longer texts add to its passes.
     public var attention: AttentionCost
+    /// What of a pass's time is for saying what comes after one of its tokens. A prompt's tokens but the last are asked for
+    /// nothing.
+    public var output: Duration
 
     public init(
-      model: String, pass: CostCurve, prefill: Duration, attention: AttentionCost = .none
+      model: String, pass: CostCurve, prefill: Duration, attention: AttentionCost = .none,
+      output: Duration = .zero
     ) {
+      self.output = output
       self.model = model
       self.pass = pass
       self.prefill = prefill
@@ -71,7 +76,8 @@ public struct CostProfile: Sendable, Hashable {
         })
       return Engine(
         model: a.model, pass: CostCurve(measured: points), prefill: (a.prefill + b.prefill) / 2,
-        attention: AttentionCost(perToken: (a.attention.perToken + b.attention.perToken) / 2))
+        attention: AttentionCost(perToken: (a.attention.perToken + b.attention.perToken) / 2),
+        output: (a.output + b.output) / 2)
     }
     return CostProfile(
       name: name, hardware: hardware, source: source, target: mean(target, other.target),
@@ -90,6 +96,8 @@ public struct CostProfile: Sendable, Hashable {
       var prefillMillisecondsPerToken: Double?
       /// For each token of a pass and each token of text beyond 128.
       var attentionNanoseconds: Double?
+      /// For each token of a pass that is not asked for what comes after it.
+      var outputMillisecondsPerToken: Double?
     }
     var format: String
     var version: Int
@@ -116,7 +124,9 @@ public struct CostProfile: Sendable, Hashable {
           }),
         prefillMillisecondsPerToken: (engine.prefill.inMilliseconds * 1000).rounded() / 1000,
         attentionNanoseconds: engine.attention == .none
-          ? nil : Double(engine.attention.perToken.wholeNanoseconds))
+          ? nil : Double(engine.attention.perToken.wholeNanoseconds),
+        outputMillisecondsPerToken: engine.output == .zero
+          ? nil : (engine.output.inMilliseconds * 1000).rounded() / 1000)
     }
     let file = File(
       format: Self.format, version: Self.version, name: name, hardware: hardware, source: source,
@@ -166,9 +176,14 @@ public struct CostProfile: Sendable, Hashable {
         throw RecordingError(
           path, "\(name): attention must be between 0 and 1000000 ns a token of text, not \(attention)")
       }
+      let output = engine.outputMillisecondsPerToken ?? 0
+      guard (0...10_000).contains(output) else {
+        throw RecordingError(path, "\(name): output must be between 0 and 10000 ms a token, not \(output)")
+      }
       return Engine(
         model: engine.model, pass: CostCurve(measured: points), prefill: Duration(inSeconds: prefill / 1000),
-        attention: AttentionCost(perToken: .nanoseconds(Int64(attention))))
+        attention: AttentionCost(perToken: .nanoseconds(Int64(attention))),
+        output: Duration(inSeconds: output / 1000))
     }
     let (contention, draftContention) = (file.contention ?? 1, file.draftContention ?? 1)
     guard (1...10).contains(contention), (1...10).contains(draftContention) else {

@@ -46,6 +46,7 @@ struct SetupReader {
     plan.variation = profile?.variation ?? .steady
     plan.targetAttention = target.attention
     plan.draftAttention = draft.attention
+    plan.targetOutput = target.output
     plan.stepOverhead = try ScenarioKeys.stepOverhead.read(root) ?? .zero
     plan.livenessTimeout = try ScenarioKeys.livenessTimeout.read(root) ?? .seconds(3)
     plan.pool.workersPerSession =

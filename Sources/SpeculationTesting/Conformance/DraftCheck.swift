@@ -120,7 +120,7 @@ extension DraftCheck {
   }
 }
 
-// MARK: Room
+// MARK: Capacity
 
 extension DraftCheck {
   private static func guesses(_ fixture: EngineFixture<any DraftModel>) async throws {

@@ -79,6 +79,7 @@ extension CostProfile {
     T(n) ms     \(Self.list(target.pass))
     d(b) ms     \(Self.list(draft.pass))
     a token of a prompt: target \(target.prefill.inMilliseconds.fixed(2)) ms, draft \(draft.prefill.inMilliseconds.fixed(2)) ms
+    what follows a token of a pass: target \(target.output.inMilliseconds.fixed(2)) ms of it
     attention, a token of a pass and of text: target \(target.attention.perToken.inMilliseconds.fixed(5)) ms, draft \(draft.attention.perToken.inMilliseconds.fixed(5)) ms
     while the other computes: target x\(contention.fixed(2)), draft x\(draftContention.fixed(2))
     varies by: target \((variation.target * 100).fixed(1))%, draft \((variation.draft * 100).fixed(1))%
@@ -92,6 +93,7 @@ extension CostProfile {
     return [
       "name": name, "hardware": hardware, "target_ms": points(target.pass), "draft_ms": points(draft.pass),
       "target_prefill_ms": target.prefill.inMilliseconds, "draft_prefill_ms": draft.prefill.inMilliseconds,
+      "target_output_ms": target.output.inMilliseconds,
       "target_attention_ms": target.attention.perToken.inMilliseconds,
       "draft_attention_ms": draft.attention.perToken.inMilliseconds, "contention": contention,
       "draft_contention": draftContention, "variation": variation.target,

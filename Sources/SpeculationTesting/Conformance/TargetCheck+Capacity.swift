@@ -2,7 +2,7 @@ import ModelBackend
 import Simulator
 import SpeculationCore
 
-// MARK: Room
+// MARK: Capacity
 
 extension TargetCheck {
   /// Fills the cache with texts two tokens shorter than the context.

@@ -105,7 +105,7 @@ private struct Follower {
   var isIdle: Bool { tasks.isEmpty }
 }
 
-@Suite struct WorkerRoomTests {
+@Suite struct WorkerEvictionTests {
   /// It drafts until nothing likelier can come, and has then all that a tree of 7/8 of its size would hold, but for
   /// the children of one expansion.
   @Test(arguments: [16, 32, 100, 400], [1, 4, 64])
@@ -186,7 +186,7 @@ private struct Follower {
   }
 }
 
-@Suite struct ControllerRoomTests {
+@Suite struct ControllerEvictionTests {
   private func expansion(
     _ site: ExpansionSite, _ first: RemoteNodeID, _ distribution: Distribution, known: Int = 1,
     forgotten: [RemoteNodeID] = []
