@@ -96,7 +96,8 @@ extension FaultRun {
         parent >= -1 && parent < node, .verification, "node \(node) precedes its parent \(parent)")
       depths.append(parent < 0 ? 1 : depths[Int(parent)] + 1)
       try Self.require(
-        depths[node] < usableDepth, .verification, "node \(node) is too deep to be committed with a successor")
+        depths[node] < usableDepth, .verification, "node \(node) is too deep to be committed with a successor"
+      )
       for other in 0..<node where set.parents[other] == parent && set.tokens[other] == set.tokens[node] {
         throw BrokenRule(.verification, "node \(node) is twice in the set")
       }
