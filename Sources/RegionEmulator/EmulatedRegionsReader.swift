@@ -46,7 +46,7 @@ private struct EmulatedRegionsReader {
     }
     let sources = try root.required("sources", list)
     guard !sources.isEmpty, Set(sources.map(\.name)).count == sources.count else {
-      throw root.error("sources", "at least one source is needed, and each once")
+      throw root.error("sources", "there must be a source at least, and each once")
     }
     return sources
   }

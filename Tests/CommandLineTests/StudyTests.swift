@@ -165,7 +165,7 @@ import Testing
       (["study", "report", folder.file("none")], 1, "there is no such file"),
       (["study", "merge", text, "--output", text], 64, "is one of the files to merge"),
       (["study", "export", text], 1, "not a study's store"),
-      (["study", "emulate", bad], 1, "at least one region is needed"),
+      (["study", "emulate", bad], 1, "there must be a region at least"),
       (["plan", bad], 1, "sites"), (["plan", folder.file("none")], 1, "cannot be read"),
       (["plan", bad, "--jobs", "0"], 64, "--jobs"),
     ]
