@@ -47,15 +47,11 @@ package struct CostProfiler: Sendable {
     var read = Duration.seconds(3600)
     for run in 0..<Self.turns {
       let session = SessionID(.max - 7)
-      let text = CostMeasurement.text(128 + size, of: target.model, step: 104_729 + TokenID(run))
-      func verify(_ prefix: [TokenID]) async throws -> Duration {
-        try await target.verify([
-          VerificationRequest(session: session, prefix: prefix, draft: DraftTree(), sampling: .greedy)
-        ]).duration
-      }
       // Below a text as long as that of the other passes.
-      _ = try await verify(Array(text.prefix(128)))
-      read = min(read, try await verify(text))
+      let before = AttentionCost.none.measuredAt
+      let text = CostMeasurement.text(before + size, of: target.model, step: 104_729 + TokenID(run))
+      _ = try await readingPass(session, Array(text.prefix(before)))
+      read = min(read, try await readingPass(session, text))
       await target.discard(session)
     }
     return max(.zero, asked - read) / (size - 1)
@@ -65,13 +61,17 @@ package struct CostProfiler: Sendable {
   private func targetPrefill(alone single: Duration) async throws -> Duration {
     let session = SessionID(.max - 7)
     let count = min(Self.promptTokens, target.model.contextLength - 2)
-    let pass = try await target.verify([
-      VerificationRequest(
-        session: session, prefix: CostMeasurement.text(count + 1, of: target.model, step: 104_729),
-        draft: DraftTree(), sampling: .greedy)
-    ])
+    let duration = try await readingPass(
+      session, CostMeasurement.text(count + 1, of: target.model, step: 104_729))
     await target.discard(session)
-    return max(.zero, pass.duration - single) / count
+    return max(.zero, duration - single) / count
+  }
+
+  /// A pass that reads what the target does not have of a text, and asks what comes after it.
+  private func readingPass(_ session: SessionID, _ text: [TokenID]) async throws -> Duration {
+    try await target.verify([
+      VerificationRequest(session: session, prefix: text, draft: DraftTree(), sampling: .greedy)
+    ]).duration
   }
 
   /// What each token of a text adds for each token of a pass: from passes over a few tokens below a longer text.

@@ -57,6 +57,8 @@ package struct GenerationFigures: Sendable {
     var object: [String: any Sendable] = [
       "finish_reason": summary.reason.name, "tokens": s.tokens, "prompt_tokens": summary.promptTokens,
       "steps": s.steps, "tokens_per_step": s.tokensPerStep, "accepted_remote": s.acceptedRemote,
+      "accepted_local": s.acceptedLocal,
+      // Its name in an earlier version.
       "accepted_home": s.acceptedLocal, "accepted_lookup": s.acceptedLookup, "from_target": s.fromTarget,
       "bubble_rate": s.bubbleRate,
       "controller_draft_passes": s.localExpansions,

@@ -30,7 +30,7 @@ struct PairScenario {
   func alone(
     _ controller: PlanFile.Site, _ hardware: SiteHardware, slowdown: (target: Double, draft: Double)
   ) throws(YAMLError) -> YAMLDocument {
-    var document = try local(controller, hardware, slowdown)
+    var document = try localScenario(controller, hardware, slowdown)
     document = document.split(["worker", "link"]).others
     // No worker is asked; equal for all that there may be.
     try document.set("draft", to: hardware.local.scaled(by: slowdown.draft).node(at: controller.place))
@@ -45,7 +45,7 @@ struct PairScenario {
     _ controller: PlanFile.Site, _ hardware: SiteHardware, slowdown: (target: Double, draft: Double),
     _ worker: PlanFile.Site, _ workerHardware: SiteHardware, workerSlowdown: Double
   ) throws(YAMLError) -> YAMLDocument {
-    var document = try local(controller, hardware, slowdown)
+    var document = try localScenario(controller, hardware, slowdown)
     if let changes = worker.workerChanges { try document.merge(changes) }
     if worker.name != controller.name {
       try document.set("contention", to: Self.number(hardware.remoteContention, controller.place))
@@ -55,7 +55,7 @@ struct PairScenario {
     return document
   }
 
-  private func local(
+  private func localScenario(
     _ controller: PlanFile.Site, _ hardware: SiteHardware, _ slowdown: (target: Double, draft: Double)
   ) throws(YAMLError) -> YAMLDocument {
     var document = file.scenario

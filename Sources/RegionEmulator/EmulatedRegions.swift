@@ -1,6 +1,6 @@
 import StudyAnalysis
 
-/// Emulated regions: regions whose queues, days and faults are known, so that what is measured can be compared with what is true.
+/// Regions whose queues, days and faults are known, so that what is measured can be compared with what is true.
 public struct EmulatedRegions: Sendable, Hashable {
   /// What may go wrong with an answer.
   public enum FaultKind: String, Sendable, CaseIterable {

@@ -79,7 +79,7 @@ private struct EmulatedRegionsReader {
     }
     let site = EmulatedRegions.Site(
       region: region, servers: try section.integer("servers", in: 1...1000) ?? 8,
-      queue: try section.integer(section.keys.contains("queue") ? "queue" : "room", in: 0...100_000) ?? 1000,
+      queue: try section.integer(section.key("queue", orOld: "room"), in: 0...100_000) ?? 1000,
       prefill: try seconds("prefill", 0.15), perToken: try seconds("per-token", 0.015),
       sigma: try section.number("sigma", in: 0...3) ?? 0.3,
       tokens: try section.integer("tokens", in: 1...10_000) ?? 100,

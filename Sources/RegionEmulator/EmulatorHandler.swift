@@ -88,7 +88,7 @@ final class EmulatorHandler: ChannelInboundHandler {
       throw .init(
         status: 404,
         message:
-          "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" in this emulated"
+          "no source \"\(request.source.prefix(100))\" or no region \"\(request.region.prefix(100))\" among the emulated regions"
       )
     }
     call.entry.source = request.source

@@ -6,7 +6,7 @@ package enum ScenarioKeyReport {
     ScenarioKeys.sections.map { section in
       let width = section.rows.map(\.name.count).max() ?? 0
       let lines = section.rows.map { row in
-        let notes = [row.values == "keys" ? nil : row.values, row.fallback.map { "default: \($0)" }]
+        let notes = [row.values, row.fallback.map { "default: \($0)" }]
         let said = notes.compactMap { $0 }.joined(separator: "; ")
         return "  " + row.name + String(repeating: " ", count: width - row.name.count + 2) + row.about
           + (said.isEmpty ? "" : " (\(said))")
@@ -20,8 +20,9 @@ package enum ScenarioKeyReport {
     ScenarioKeys.sections.flatMap { section in
       section.rows.map { row in
         var object: [String: any Sendable] = [
-          "section": section.path, "key": row.name, "values": row.values, "about": row.about,
+          "section": section.path, "key": row.name, "about": row.about,
         ]
+        object["values"] = row.values
         object["default"] = row.fallback
         return object
       }

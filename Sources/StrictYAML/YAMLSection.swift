@@ -30,6 +30,11 @@ public final class YAMLSection: Sendable {
 
   public var keys: [String] { entries.map(\.key) }
 
+  /// Which of a key's two names is written: its present one, or that of an earlier version, which nobody is told of.
+  public func key(_ name: String, orOld oldName: String) -> String {
+    entry(name) == nil && entry(oldName) != nil ? oldName : name
+  }
+
   /// Whether the key is present. It must still be read.
   public func has(_ key: String) -> Bool {
     state.withLock { Self.note(key, in: &$0) }

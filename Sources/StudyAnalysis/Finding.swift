@@ -1,4 +1,5 @@
 import Foundation
+import Spelling
 import StudyStatistics
 
 /// A sentence that the data support, with its figure.
@@ -72,8 +73,7 @@ extension StudySummary {
     }
     var result = findings.sorted { $0.0 > $1.0 }.map(\.1)
     if !flat.isEmpty {
-      let places =
-        flat.count == 1 ? flat[0] : flat.dropLast().joined(separator: ", ") + " and " + flat[flat.count - 1]
+      let places = flat.listed(before: "and")
       result.insert(
         Finding(
           topic: .daily, figure: "\(flat.count) flat",

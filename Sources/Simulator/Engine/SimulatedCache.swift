@@ -14,7 +14,7 @@ struct SimulatedCache {
 
   private var sequences: [SessionID: Sequence] = [:]
   /// Contexts of sessions that are over, as far as they were read; the one of use the longest time ago first.
-  private var left: [ArraySlice<TokenID>] = []
+  private var left: [[TokenID]] = []
 
   /// Tokens that two texts must have in common for one to wait until the other is read: the engine's.
   static let leastShare = CacheLedger.leastShare
@@ -30,11 +30,11 @@ struct SimulatedCache {
   mutating func open(_ session: SessionID, _ context: [TokenID]) -> Int {
     var best = 0
     for sequence in sequences.values {
-      best = max(best, min(sequence.read, Self.common(sequence.context[...], context)))
+      best = max(best, min(sequence.read, commonLength(sequence.context, context)))
     }
     var used: Int?
     for (index, text) in left.enumerated() {
-      let common = Self.common(text, context)
+      let common = commonLength(text, context)
       if common > best { (best, used) = (common, index) }
     }
     if let used { left.append(left.remove(at: used)) }
@@ -52,9 +52,9 @@ struct SimulatedCache {
   /// A session is over.
   mutating func release(_ session: SessionID) {
     guard let gone = sequences.removeValue(forKey: session) else { return }
-    let text = gone.context.prefix(gone.read)
+    let text = Array(gone.context.prefix(gone.read))
     guard !text.isEmpty else { return }
-    left.removeAll { Self.common($0, gone.context) == $0.count && $0.count <= text.count }
+    left.removeAll { commonLength($0, gone.context) == $0.count && $0.count <= text.count }
     left.append(text)
     if left.count > Self.maxLeft { left.removeFirst() }
   }
@@ -81,9 +81,5 @@ struct SimulatedCache {
     let cached = max(read, min(read + task.limit, task.tokens.count - 1))
     sequences[task.sequence, default: Sequence()].read = cached
     return (cached - read, cached)
-  }
-
-  private static func common(_ a: ArraySlice<TokenID>, _ b: [TokenID]) -> Int {
-    zip(a, b).prefix { $0 == $1 }.count
   }
 }

@@ -1,6 +1,6 @@
 import SpeculationCore
 
-/// The controllers' engines: target passes and draft passes locally.
+/// The controllers' engines: target passes and local draft passes.
 extension Simulation {
   mutating func verify(_ pass: TargetPass, _ controller: Int) {
     precondition(!controllers[controller].isTargetBusy, "an engine runs one pass at a time")
@@ -119,8 +119,8 @@ extension Simulation {
     var attention: Int64 = 0
     for task in tasks {
       attention += plan.draftAttention.nanoseconds(tokens: 1, context: task.prefix.count)
-      if requests[Int(task.session.rawValue)].isReadAtLocal { continue }
-      requests[Int(task.session.rawValue)].isReadAtLocal = true
+      if requests[Int(task.session.rawValue)].isReadLocally { continue }
+      requests[Int(task.session.rawValue)].isReadLocally = true
       unread += task.prefix.count - 1
     }
     let time =

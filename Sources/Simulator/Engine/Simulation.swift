@@ -43,11 +43,11 @@ public struct Simulation: ~Copyable {
     /// It was told to leave its cells to others.
     var makesRoom = false
     /// Whether the local draft model has read its prompt.
-    var isReadAtLocal = false
+    var isReadLocally = false
     var isOver = false
   }
 
-  /// A controller with its target and its draft model locally.
+  /// A controller with its target and its local draft model.
   struct Controller {
     var machine: ServingMachine
     /// Prompts in the target's cache, which those that begin alike share.

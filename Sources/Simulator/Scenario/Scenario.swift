@@ -85,7 +85,7 @@ public struct Scenario: Sendable {
     variants = try Self.variants(root)
     charts = try Self.charts(root, variants.map(\.name))
     try root.finish()
-    seed = UInt64(try ScenarioKeys.seed.read(body.root) ?? 1)
+    seed = UInt64(try ScenarioKeys.seed.value(body.root))
     points = []
     let reader = SetupReader(folder: folder)
     for variant in variants {

@@ -8,22 +8,25 @@ struct ScenarioKey<Value: Sendable>: Sendable {
   let oldName: String?
   /// A sentence without its full stop, with the unit where the value has one.
   let about: String
-  /// What may be written.
-  let values: String
+  /// What may be written; nil for keys of its own.
+  let values: String?
   /// What holds where nothing is written; nil where that depends on other keys or is nothing.
-  let fallback: String?
+  let fallback: Value?
+  /// The same for people.
+  let fallbackText: String?
   let parse: @Sendable (YAMLValue) throws(YAMLError) -> Value
 
   init(
-    _ name: String, old oldName: String? = nil, _ about: String, _ values: String,
-    default fallback: String? = nil,
+    _ name: String, old oldName: String? = nil, _ about: String, _ values: String?,
+    default fallback: (value: Value, text: String)? = nil,
     parse: @escaping @Sendable (YAMLValue) throws(YAMLError) -> Value
   ) {
     self.name = name
     self.oldName = oldName
     self.about = about
     self.values = values
-    self.fallback = fallback
+    self.fallback = fallback?.value
+    fallbackText = fallback?.text
     self.parse = parse
   }
 
@@ -35,6 +38,16 @@ struct ScenarioKey<Value: Sendable>: Sendable {
     return try parse(value)
   }
 
+  /// The same for a key that has a default.
+  ///
+  /// - Parameter other: goes before the default: a profile's
+  func value(_ section: YAMLSection?, or other: Value? = nil) throws(YAMLError) -> Value {
+    guard let value = try read(section) ?? other ?? fallback else {
+      preconditionFailure("\(name) has no default")
+    }
+    return value
+  }
+
   /// The same for a key that must be there.
   func required(_ section: YAMLSection) throws(YAMLError) -> Value {
     try section.required(name, try read(section))
@@ -42,12 +55,11 @@ struct ScenarioKey<Value: Sendable>: Sendable {
 
   /// The name under which the section has it.
   func written(in section: YAMLSection) -> String {
-    if let oldName, !section.keys.contains(name), section.keys.contains(oldName) { return oldName }
-    return name
+    oldName.map { section.key(name, orOld: $0) } ?? name
   }
 
   var row: ScenarioKeyRow {
-    ScenarioKeyRow(name: name, about: about, values: values, fallback: fallback)
+    ScenarioKeyRow(name: name, about: about, values: values, fallback: fallbackText)
   }
 }
 
@@ -55,7 +67,8 @@ struct ScenarioKey<Value: Sendable>: Sendable {
 public struct ScenarioKeyRow: Sendable, Hashable {
   public var name: String
   public var about: String
-  public var values: String
+  /// nil for keys of its own.
+  public var values: String?
   public var fallback: String?
 }
 
@@ -66,7 +79,7 @@ extension ScenarioKey where Value == Int {
     _ name: String, _ about: String, in range: ClosedRange<Int>, default fallback: Int? = nil
   ) {
     self.init(
-      name, about, "\(range.lowerBound) to \(range.upperBound)", default: fallback.map(String.init)
+      name, about, "\(range.lowerBound) to \(range.upperBound)", default: fallback.map { ($0, String($0)) }
     ) { (value) throws(YAMLError) in try value.integer(in: range) }
   }
 }
@@ -78,7 +91,7 @@ extension ScenarioKey where Value == Double {
   ) {
     self.init(
       name, about, "\(Self.text(range.lowerBound)) to \(Self.text(range.upperBound))",
-      default: fallback.map(Self.text)
+      default: fallback.map { ($0, Self.text($0)) }
     ) { (value) throws(YAMLError) in try value.number(in: range, percent: percent) }
   }
 
@@ -93,14 +106,14 @@ extension ScenarioKey where Value == Duration {
   ) {
     self.init(
       name, about, "\(YAMLDuration.text(range.lowerBound)) to \(YAMLDuration.text(range.upperBound))",
-      default: fallback.map(YAMLDuration.text)
+      default: fallback.map { ($0, YAMLDuration.text($0)) }
     ) { (value) throws(YAMLError) in try value.duration(in: range) }
   }
 }
 
 extension ScenarioKey where Value == Bool {
   init(_ name: String, _ about: String, default fallback: Bool) {
-    self.init(name, about, "true, false", default: "\(fallback)") { (value) throws(YAMLError) in
+    self.init(name, about, "true, false", default: (fallback, "\(fallback)")) { (value) throws(YAMLError) in
       try value.flag()
     }
   }
@@ -115,7 +128,8 @@ extension ScenarioKey where Value == String {
 extension ScenarioKey where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
   init(_ name: String, _ about: String, default fallback: Value? = nil) {
     self.init(
-      name, about, Value.allCases.map(\.rawValue).joined(separator: ", "), default: fallback?.rawValue
+      name, about, Value.allCases.map(\.rawValue).joined(separator: ", "),
+      default: fallback.map { ($0, $0.rawValue) }
     ) { (value) throws(YAMLError) in try value.choice() }
   }
 }
@@ -123,7 +137,7 @@ extension ScenarioKey where Value: RawRepresentable & CaseIterable, Value.RawVal
 extension ScenarioKey where Value == YAMLSection {
   /// A key whose value has keys of its own.
   init(_ name: String, old oldName: String? = nil, _ about: String) {
-    self.init(name, old: oldName, about, "keys", default: nil) { (value) throws(YAMLError) in
+    self.init(name, old: oldName, about, nil) { (value) throws(YAMLError) in
       try value.section()
     }
   }
@@ -132,7 +146,7 @@ extension ScenarioKey where Value == YAMLSection {
 extension ScenarioKey where Value == [YAMLSection] {
   /// A list of such.
   init(list name: String, _ about: String, maxCount: Int) {
-    self.init(name, about, "a list of at most \(maxCount)", default: nil) { (value) throws(YAMLError) in
+    self.init(name, about, "a list of at most \(maxCount)") { (value) throws(YAMLError) in
       try value.list(maxCount: maxCount) { (value) throws(YAMLError) in try value.section() }
     }
   }

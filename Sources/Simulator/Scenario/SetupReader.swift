@@ -1,5 +1,6 @@
 import Foundation
 import SpeculationCore
+import Spelling
 import StrictYAML
 import Synchronization
 import WideArea
@@ -23,7 +24,7 @@ struct SetupReader {
   }
 
   func setup(_ root: YAMLSection) throws(YAMLError) -> Setup {
-    let seed = UInt64(try ScenarioKeys.seed.read(root) ?? 1)
+    let seed = UInt64(try ScenarioKeys.seed.value(root))
     let profile = try profile(root)
     let texts = try texts(try ScenarioKeys.text.required(root))
     let target = try costs(root, ScenarioKeys.target, default: profile?.target)
@@ -31,7 +32,7 @@ struct SetupReader {
     let local = try costs(root, ScenarioKeys.local, default: draft, reads: true)
     let link = try link(ScenarioKeys.link.read(root), seed: seed)
     let controls = try ScenarioKeys.controller.read(root)
-    let mode = try ScenarioKeys.Controller.mode.read(controls) ?? .autopilot
+    let mode = try ScenarioKeys.Controller.mode.value(controls)
     let settings = try settings(controls, mode)
     var plan = SimulationPlan(settings: settings, targetCost: target.pass, localCost: local.pass)
     plan.targetPrefillPerToken = target.prefill
@@ -39,18 +40,17 @@ struct SetupReader {
     plan.workers = try workers(
       root, draft: draft, link: link, seed: seed,
       limits: mode == .autopilot ? Autopilot.limits : DraftLimits())
-    plan.sessions = try ScenarioKeys.sessions.read(root) ?? 1
-    plan.sharesTarget = try ScenarioKeys.sharesTarget.read(root) ?? true
-    plan.contention = try ScenarioKeys.contention.read(root) ?? profile?.contention ?? 1
-    plan.draftContention = try ScenarioKeys.draftContention.read(root) ?? profile?.draftContention ?? 1
+    plan.sessions = try ScenarioKeys.sessions.value(root)
+    plan.sharesTarget = try ScenarioKeys.sharesTarget.value(root)
+    plan.contention = try ScenarioKeys.contention.value(root, or: profile?.contention)
+    plan.draftContention = try ScenarioKeys.draftContention.value(root, or: profile?.draftContention)
     plan.variation = profile?.variation ?? .steady
     plan.targetAttention = target.attention
     plan.draftAttention = draft.attention
     plan.targetOutput = target.output
-    plan.stepOverhead = try ScenarioKeys.stepOverhead.read(root) ?? .zero
-    plan.livenessTimeout = try ScenarioKeys.livenessTimeout.read(root) ?? .seconds(3)
-    plan.pool.workersPerSession =
-      try ScenarioKeys.workersPerSession.read(root) ?? plan.pool.workersPerSession
+    plan.stepOverhead = try ScenarioKeys.stepOverhead.value(root)
+    plan.livenessTimeout = try ScenarioKeys.livenessTimeout.value(root)
+    plan.pool.workersPerSession = try ScenarioKeys.workersPerSession.value(root)
     let workload = try WorkloadReader(folder: folder).workload(root, sessions: plan.sessions)
     return Setup(texts: texts, plan: plan, seed: seed, workload: workload)
   }
@@ -64,15 +64,15 @@ struct SetupReader {
   private func texts(_ section: YAMLSection) throws(YAMLError) -> TextSource {
     typealias Keys = ScenarioKeys.Text
     let texts = try Keys.texts.read(section)
-    let length = try Keys.length.read(section)
+    let length = try Keys.length.value(section)
     // Drawn texts win, so that a variant can lay them over a recording.
     let recording = try Keys.recording.read(section)
     let tasks = try Keys.tasks.read(section)?.list(maxCount: 100) { (value) throws(YAMLError) in
       try value.text()
     }
-    let joined = try Keys.joined.read(section) ?? false
+    let joined = try Keys.joined.value(section)
     if let fitted = try Keys.fittedTo.read(section) {
-      return .fitted(path: path(fitted), texts: texts ?? 16, length: length ?? 256)
+      return .fitted(path: path(fitted), texts: texts ?? 16, length: length)
     }
     if let rate = try Keys.matchRate.read(section) {
       let afterMiss = try Keys.afterMiss.read(section) ?? rate
@@ -84,8 +84,8 @@ struct SetupReader {
           "with a match rate of \(rate), a match after a miss can be at most \(rate / (1 - rate))")
       }
       return .chain(
-        afterHit: afterHit, afterMiss: afterMiss, spread: try Keys.spread.read(section) ?? 0.5,
-        texts: texts ?? 16, length: length ?? 256)
+        afterHit: afterHit, afterMiss: afterMiss, spread: try Keys.spread.value(section),
+        texts: texts ?? 16, length: length)
     }
     guard let recording else {
       throw section.error(
@@ -155,8 +155,8 @@ struct SetupReader {
       var worker = SimulationPlan.Worker(
         limits: try limits(section, default: base), cost: draft.pass, prefillPerToken: draft.prefill,
         link: link, diesAt: try Keys.diesAt.read(section))
-      worker.capacity = try Keys.capacity.read(section) ?? worker.capacity
-      worker.joinsAt = try Keys.joinsAt.read(section) ?? worker.joinsAt
+      worker.capacity = try Keys.capacity.value(section)
+      worker.joinsAt = try Keys.joinsAt.value(section)
       return worker
     }
     if let list = try ScenarioKeys.workers.read(root) {
@@ -169,7 +169,7 @@ struct SetupReader {
     }
     let section = try ScenarioKeys.worker.read(root)
     let one = try worker(section, link: link)
-    return Array(repeating: one, count: try Keys.count.read(section) ?? 1)
+    return Array(repeating: one, count: try Keys.count.value(section))
   }
 
   /// Keys of a drafter's limits, at a worker or locally.
@@ -193,9 +193,9 @@ struct SetupReader {
     guard let section else { return LinkModel(seed: seed) }
     func milliseconds(_ duration: Duration) -> Double { duration.inMilliseconds }
     typealias Keys = ScenarioKeys.Link
-    let roundTrip = try Keys.rtt.read(section) ?? .zero
+    let roundTrip = try Keys.rtt.value(section)
     let rate = try Keys.rate.read(section)
-    let loss = try Keys.loss.read(section) ?? 0
+    let loss = try Keys.loss.value(section)
     let jitter = try jitter(Keys.jitter.read(section))
     func direction(_ key: ScenarioKey<Duration>) throws(YAMLError) -> LinkDirection {
       LinkDirection(
@@ -210,7 +210,7 @@ struct SetupReader {
         Outage(
           startMilliseconds: milliseconds(start), durationMilliseconds: milliseconds(length),
           everyMilliseconds: try Keys.Outages.every.read(outage).map(milliseconds),
-          resets: try Keys.Outages.resets.read(outage) ?? false))
+          resets: try Keys.Outages.resets.value(outage)))
     }
     var model = LinkModel(
       up: try direction(Keys.upDelay), down: try direction(Keys.downDelay), outages: outages, seed: seed)
@@ -261,7 +261,7 @@ struct SetupReader {
   private func settings(
     _ section: YAMLSection?, _ mode: ScenarioKeys.Controller.Mode
   ) throws(YAMLError) -> SpeculationSettings {
-    let length = try Keys.draftLength.read(section) ?? SpeculationSettings.defaultDraftLength
+    let length = try Keys.draftLength.value(section)
     let policy = try policy(Keys.policy.read(section))
     var settings: SpeculationSettings =
       switch mode {
@@ -310,8 +310,7 @@ struct SetupReader {
       if case .plain = form.kind { form.name } else { "{\(form.notation.replacing(":", with: ": "))}" }
     }
     throw value.error(
-      "a policy is \(notations.dropLast().joined(separator: ", ")) or \(notations.last!)",
-      hint: "such as {value: 5ms}")
+      "a policy is \(notations.listed(before: "or"))", hint: "such as {value: 5ms}")
   }
 }
 

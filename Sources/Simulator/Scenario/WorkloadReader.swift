@@ -50,7 +50,7 @@ struct WorkloadReader {
   ) throws(YAMLError) {
     typealias Keys = ScenarioKeys.Requests
     workload.requests = try Keys.requests.read(section)
-    workload.warmUp = try Keys.warmUp.read(section) ?? .zero
+    workload.warmUp = try Keys.warmUp.value(section)
     let prompt = try length(section, Keys.prompt)
     let answer = try length(section, Keys.answer)
     if let arrivals = try Keys.arrivals.read(section) {
@@ -84,14 +84,14 @@ struct WorkloadReader {
     if let trace = try Arrivals.trace.read(section) { return .trace(try self.trace(trace)) }
     return .closedLoop(
       users: try Arrivals.users.read(section) ?? sessions,
-      thinkTime: try Arrivals.thinkTime.read(section) ?? .zero)
+      thinkTime: try Arrivals.thinkTime.value(section))
   }
 
   private func diurnal(_ section: YAMLSection) throws(YAMLError) -> DailyRate {
     typealias Keys = ScenarioKeys.Arrivals.Diurnal
     let mean = try rate(try Keys.mean.required(section))
-    let period = try Keys.period.read(section) ?? .seconds(86_400)
-    let start = try Keys.start.read(section) ?? .zero
+    let period = try Keys.period.value(section)
+    let start = try Keys.start.value(section)
     guard start <= period else {
       throw section.error(Keys.start.name, "must be at most the period, \(YAMLDuration.text(period))")
     }
@@ -117,9 +117,9 @@ struct WorkloadReader {
   private func trace(_ section: YAMLSection) throws(YAMLError) -> RequestTrace {
     typealias Keys = ScenarioKeys.Arrivals.Trace
     var trace = RequestTrace(path: path(try Keys.file.required(section)))
-    trace.scale = try Keys.scale.read(section) ?? 1
+    trace.scale = try Keys.scale.value(section)
     trace.limit = try Keys.limit.read(section)
-    trace.start = try Keys.start.read(section) ?? .zero
+    trace.start = try Keys.start.value(section)
     trace.end = try Keys.end.read(section)
     if let end = trace.end, end <= trace.start {
       throw section.error("end", "the end is not after the start, \(YAMLDuration.text(trace.start))")
@@ -199,11 +199,11 @@ struct WorkloadReader {
   private func capacity(_ section: YAMLSection?) throws(YAMLError) -> CapacityGoal? {
     guard let section else { return nil }
     typealias Keys = ScenarioKeys.Capacity
-    let most = try Keys.most.read(section) ?? 512
+    let most = try Keys.most.value(section)
     let goal = CapacityGoal(
       timeToFirstToken95: try Keys.ttft95.read(section), interTokenLatency95: try Keys.itl95.read(section),
       timePerOutputToken95: try Keys.tpot95.read(section), streams: 1...most,
-      requestsPerStream: try Keys.requestsPerStream.read(section) ?? 4)
+      requestsPerStream: try Keys.requestsPerStream.value(section))
     guard goal.hasLimit else {
       throw section.error(
         nil, "capacity needs a limit", hint: "ttft-p95, itl-p95 or tpot-p95, such as {tpot-p95: 50ms}")

@@ -2,16 +2,14 @@ import ArgumentParser
 import Console
 import Serving
 import SpeculationCore
+import Spelling
 
 /// A policy as `LocalDraftPolicy.forms` has it: `entropy:1.0`.
 struct LocalPolicyArgument: TextArgument, CustomStringConvertible {
   var policy: LocalDraftPolicy
 
   /// "never, always, entropy:NATS or value:TIME".
-  static var choices: String {
-    let notations = LocalDraftPolicy.forms.map(\.notation)
-    return notations.dropLast().joined(separator: ", ") + " or " + notations.last!
-  }
+  static var choices: String { LocalDraftPolicy.forms.map(\.notation).listed(before: "or") }
 
   init(_ policy: LocalDraftPolicy) { self.policy = policy }
 
