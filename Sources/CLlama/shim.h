@@ -8,6 +8,16 @@
 #include <gguf.h>
 #include <llama.h>
 
+/// Whether this library's attention follows the order of the text (dev/patches): a token's bits then do not depend on
+/// what else is in its pass, and keys and values of 32 bits are not rounded.
+static inline int wanspec_attends_in_order(void) {
+#ifdef LLAMA_ATTENDS_IN_ORDER
+  return 1;
+#else
+  return 0;
+#endif
+}
+
 #if defined(__linux__)
 #include <sched.h>
 #include <stddef.h>

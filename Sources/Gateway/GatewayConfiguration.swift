@@ -13,6 +13,8 @@ public struct GatewayConfiguration: Sendable {
   /// Name that clients ask for, and further names for the same model.
   public var modelName: String
   public var aliases: [String] = []
+  /// Whether the target's text is the same whatever else it computes, as measured; nil where nobody has looked.
+  public var isDeterministic: Bool?
 
   public var limits = GatewayLimits()
 

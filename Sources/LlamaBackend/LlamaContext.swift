@@ -52,9 +52,10 @@ final class LlamaContext {
     parameters.n_outputs_max = UInt32(outputs)
     parameters.n_threads = Int32(threads)
     parameters.n_threads_batch = Int32(threads)
-    // Flash attention rounds 32-bit keys and values to 16 bits before it uses them.
+    // Flash attention rounds 32-bit keys and values to 16 bits before it uses them, unless it follows the text.
     parameters.flash_attn_type =
-      options.cacheType == .f32 ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_AUTO
+      options.cacheType == .f32 && !options.attendsInOrder
+      ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_AUTO
     // One buffer for all sequences, so that a cell can belong to several of them; and all positions of it kept,
     // so that models with a sliding window can roll back as well.
     parameters.kv_unified = true
@@ -131,6 +132,13 @@ final class LlamaContext {
     }
     parameters.strict_cpu = cores.count >= threads
     return ggml_threadpool_new(&parameters)
+  }
+}
+
+extension LlamaOptions {
+  /// See `wanspec_attends_in_order`: attention on a GPU is another one.
+  var attendsInOrder: Bool {
+    wanspec_attends_in_order() != 0 && (gpuLayers == 0 || !LlamaSystem.hasAccelerators)
   }
 }
 

@@ -94,8 +94,11 @@ public actor LlamaEngine {
     freeSequences = (0..<Int32(options.sequences)).reversed()
   }
 
-  public nonisolated let capabilities = EngineCapabilities(
-    drafts: .trees, sampling: .keyed, isDeterministic: false, margins: true, logprobs: true, grammars: true)
+  public nonisolated var capabilities: EngineCapabilities {
+    EngineCapabilities(
+      drafts: .trees, sampling: .keyed, isDeterministic: options.attendsInOrder && LlamaSystem.sumsAlike,
+      margins: true, logprobs: true, grammars: true)
+  }
 
   /// The handles are freed with the last reference to the engine.
   public nonisolated func shutDown() { stop.set() }

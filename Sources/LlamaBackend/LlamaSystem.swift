@@ -53,6 +53,12 @@ public enum LlamaSystem {
     return llama_supports_gpu_offload()
   }
 
+  /// Whether there is another device than the CPU to place layers on.
+  static let hasAccelerators = devices.contains { $0.kind != "cpu" }
+
+  /// Whether the matrix products of the CPU add alike for one token and for many (dev/patches/sum-alike.patch).
+  static let sumsAlike = wanspec_attends_in_order() != 0 && Set(["AVX2", "FMA"]).isSubset(of: features)
+
   public static var devices: [Device] {
     LlamaLibrary.started
     return (0..<ggml_backend_dev_count()).compactMap { index in

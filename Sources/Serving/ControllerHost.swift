@@ -25,6 +25,8 @@ public struct ControllerHost: Sendable {
     public var observer: (any NodeObserver)?
     /// The largest pass whose cost is measured: with many sessions, passes are large.
     public var measuredBatch = 16
+    /// Whether passes of different shapes are compared at the start, to know whether the target's text depends on them.
+    public var checksDeterminism = false
     /// Warnings go to the generation's notes; whoever wants more gives a logger.
     public var log = Logger(label: "wanspec") { _ in SwiftLogNoOpLogHandler() }
 
@@ -49,6 +51,8 @@ public struct ControllerHost: Sendable {
   /// T(n) and d(b), as measured.
   public let targetCost: CostCurve
   public let localCost: CostCurve
+  /// What passes of different shapes differ by; nil where that was not to be measured.
+  public let determinism: DeterminismReport?
 
   /// Loads the models, measures T(n) and d(b), listens, runs `body`, and takes everything down again. Whether
   /// it can listen is tried first.
@@ -69,6 +73,7 @@ public struct ControllerHost: Sendable {
     let targetCost =
       settings.speculates
       ? CostCurve(measured: try await target.measureCosts(maxBatch: settings.measuredBatch)) : CostCurve()
+    let determinism = settings.checksDeterminism ? try await target.checkDeterminism() : nil
     let local = try await settings.local?()
     defer { local?.shutDown() }
     var localCost = CostCurve()
@@ -84,7 +89,7 @@ public struct ControllerHost: Sendable {
       configuration: settings.node, log: settings.log, observer: settings.observer)
     let host = ControllerHost(
       node: node, target: target, local: local, listener: listener, targetCost: targetCost,
-      localCost: localCost)
+      localCost: localCost, determinism: determinism)
     guard let listener else { return try await body(host) }
 
     return try await withThrowingTaskGroup(of: Result.self) { group in

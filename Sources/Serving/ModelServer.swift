@@ -30,6 +30,7 @@ public struct ModelServer: Sendable {
       self.controller.log = log
       // Passes of many sessions are large.
       self.controller.measuredBatch = 64
+      self.controller.checksDeterminism = true
       self.log = log
     }
   }
@@ -56,6 +57,7 @@ public struct ModelServer: Sendable {
     controller.observer = metrics
     try await ControllerHost.run(controller, report: workers) { host in
       var gateway = settings.gateway
+      gateway.isDeterministic = host.determinism?.isDeterministic
       if gateway.modelName != host.target.model.name { gateway.aliases.append(host.target.model.name) }
       let server = ModelServer(
         host: host,

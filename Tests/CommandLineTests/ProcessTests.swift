@@ -60,21 +60,11 @@ struct ProcessTests {
     return (program, port)
   }
 
-  /// Texts may part only where the target's two best tokens were nearly tied.
+  /// Token for token.
   func expectSame(
     _ program: RunningProgram, plain: [Token], sourceLocation: SourceLocation = #_sourceLocation
   ) {
-    let tokens = Self.tokens(program)
-    let common = min(tokens.count, plain.count)
-    guard let index = (0..<common).first(where: { tokens[$0].id != plain[$0].id }) else {
-      #expect(tokens.count == plain.count, "one text ends early", sourceLocation: sourceLocation)
-      return
-    }
-    let margin = min(tokens[index].margin, plain[index].margin)
-    #expect(
-      margin < Double(nearTieMargin), "texts part at \(index), margin \(margin)",
-      sourceLocation: sourceLocation)
-    print("texts part at \(index) of \(plain.count), margin \(margin)")
+    #expect(Self.tokens(program).map(\.id) == plain.map(\.id), sourceLocation: sourceLocation)
   }
 
   /// A worker may get so little of a busy machine that the text is done before its first expansion arrives.

@@ -7,12 +7,9 @@ import Testing
 @Suite(.enabled(if: TestModel.isAvailable, TestModel.absence), .serialized)
 struct ConformanceTests {
   private static func engine(_ size: EngineSize) async throws -> LlamaEngine {
-    // In 32-bit floats throughout where answers are compared.
-    if size.isExact { _ = try await TestModel.exact() }
-    return try await TestModel.load(
-      contextLength: size.contextLength, cacheTokens: size.cacheTokens,
-      cacheType: size.isExact ? .f32 : .f16, sharesPrefixes: size.sharesPrefixes, sequences: size.branches,
-      fileName: size.isExact ? TestModel.exactName : TestModel.fileName)
+    try await TestModel.load(
+      contextLength: size.contextLength, cacheTokens: size.cacheTokens, sharesPrefixes: size.sharesPrefixes,
+      sequences: size.branches)
   }
 
   @Test(arguments: EngineCheck.allCases)

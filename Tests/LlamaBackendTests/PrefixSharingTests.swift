@@ -16,7 +16,7 @@ struct PrefixSharingTests {
 
   /// A conversation: prompt, answer, then another question below both, in a new session.
   @Test func aSecondTurnContinuesTheFirst() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     var text = try TestModel.tokens(engine, "Once upon a time, in a land of rivers and hills, there lived a")
     text += try TestModel.tokens(engine, " young fox who wanted to see the sea.")
     for _ in 0..<6 { text.append(try await engine.choices(300, text)[0].token) }
@@ -37,7 +37,7 @@ struct PrefixSharingTests {
 
   /// Two sessions below one prompt, both going on: neither sees what the other writes.
   @Test func sessionsDivergeBelowACommonPrompt() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let prompt = Self.text(40, seed: 1)
     var texts = [prompt + [300], prompt + [400]]
     _ = try await engine.choices(310, texts[0])
@@ -72,9 +72,8 @@ struct PrefixSharingTests {
   }
 
   private static let plainEngine = Task {
-    _ = try await TestModel.exact()
     return try await TestModel.load(
-      contextLength: 512, sessions: 1, sharesPrefixes: false, fileName: TestModel.exactName)
+      contextLength: 512, sessions: 1, sharesPrefixes: false)
   }
 
   /// Several samples of one prompt arrive together: it is computed once.
@@ -117,7 +116,7 @@ struct PrefixSharingTests {
 
   /// A session that gave its room up goes on from its whole text.
   @Test func aReleasedSessionComesBack() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let text = Self.text(50, seed: 6)
     let draft = DraftTree(tokens: [100, 101], parents: [-1, 0])
     let before = try await engine.choices(330, text, draft)
@@ -180,9 +179,8 @@ struct PrefixSharingTests {
 
   /// More rows of logits than a decode returns, and more tokens than a batch holds.
   @Test func manySessionsWithTreesAreAsEachAlone() async throws {
-    _ = try await TestModel.exact()
     let engine = try await TestModel.load(
-      contextLength: 128, cacheTokens: 2048, sequences: 128, fileName: TestModel.exactName)
+      contextLength: 128, cacheTokens: 2048, sequences: 128)
     var generator = SplitMix64(seed: 9)
     let requests = (UInt64(0)..<32).map {
       VerificationRequest.greedy($0, Self.text(14, seed: 50 + $0), generator.tree(4))

@@ -58,7 +58,7 @@ struct SamplingFieldTests {
 
   @Test(arguments: fields)
   func speculationKeepsTheText(field: Field) async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let ends = Set(engine.model.endTokens)
     let prompt = Array(try TestModel.tokens(engine, "Once upon a time").prefix(4))
     #expect(prompt.count == 4)
@@ -108,14 +108,8 @@ struct SamplingFieldTests {
       while text.count < plain.count {
         let choice = choices[Int(at) + 1]
         let plainChoice = expected[text.count - prompt.count]
-        if choice.token != plainChoice.token {
-          print("near-tie, margins \(choice.margin) and \(plainChoice.margin): \(field)")
-          return min(choice.margin, plainChoice.margin) < nearTieMargin
-        }
-        if let a = choice.logprobs, let b = plainChoice.logprobs {
-          #expect(abs(a.chosen.logprob - b.chosen.logprob) < 0.01)
-          #expect(a.top.count == field.logprobs)
-        }
+        if choice != plainChoice { return false }
+        if let logprobs = choice.logprobs { #expect(logprobs.top.count == field.logprobs) }
         text.append(choice.token)
         let child = draft.tokens.indices.first { draft.parents[$0] == at && draft.tokens[$0] == choice.token }
         guard let child else { break }
@@ -146,7 +140,7 @@ struct SamplingFieldTests {
 
   /// A draft with the same adjustments ranks first what the target chooses.
   @Test func draftsFollowTheAdjustments() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let text = try TestModel.tokens(engine, "one two one two one two one")
     let adjustments = LogitAdjustments(
       promptLength: 2, repetition: 1.5, presence: 2, frequency: 1, biases: Self.biases)
@@ -158,7 +152,7 @@ struct SamplingFieldTests {
           session: SessionID(3001), prefix: text, path: path, sampling: sampling, candidates: 3)
       ]).results[0].candidates[0]
       let choice = try await engine.choices(3002, text + path, sampling: sampling)[0]
-      expectSame(TargetChoice(token: guess.token, margin: choice.margin), choice, "seed \(seed)")
+      #expect(guess.token == choice.token, "seed \(seed)")
     }
     await engine.release(SessionID(3001))
     await engine.release(SessionID(3002))

@@ -11,7 +11,7 @@ struct SessionTests {
   private static let prompts = ["The capital of France is", "def add(a, b):", "Water boils at"]
 
   @Test func sessionsInOnePassAreAsEachAlone() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     var generator = SplitMix64(seed: 8)
     var texts = try Self.prompts.map { try TestModel.tokens(engine, $0) }
     for step in 0..<4 {
@@ -35,7 +35,7 @@ struct SessionTests {
   }
 
   @Test func callsFromSeveralTasksQueue() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let texts = try Self.prompts.map { try TestModel.tokens(engine, $0) }
     let expected = try await engine.choices(250, texts[0])
     try await withThrowingTaskGroup(of: [TargetChoice].self) { group in

@@ -30,27 +30,10 @@ enum TestModel {
         sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, sequences: sequences, threads: 1))
   }
 
-  private static let exactModel = "smollm2-135m-instruct-f32"
-  /// The file that `exact` has seen to.
-  static let exactName = exactModel + ".gguf"
+  /// Shared by the tests that compare choices: to the bit, whatever shapes the passes have.
+  static func shared() async throws -> LlamaEngine { try await sharedEngine.value }
 
-  /// The model in 32-bit floats, shared by the tests that compare choices. Quantised formats round activations,
-  /// so that another batch shape may change logits by tenths; here it changes them by some millionths.
-  static func exact() async throws -> LlamaEngine { try await exactEngine.value }
-
-  private static let exactEngine = Task {
-    let store = ModelStore()
-    // Converted once, and kept beside the others.
-    let file = try await store.pull(
-      store.entry(named: exactModel),
-      converter: { conversion in
-        try LlamaQuantizer.quantize(
-          input: conversion.input.path, output: conversion.output.path, format: conversion.type)
-      })
-    return try await LlamaEngine.load(
-      path: file.path,
-      options: LlamaOptions(contextLength: 512, sessions: 8, cacheType: .f32, threads: 1))
-  }
+  private static let sharedEngine = Task { try await load(contextLength: 512, sessions: 8) }
 
   static func tokens(_ engine: LlamaEngine, _ text: String = "The capital of France is") throws -> [TokenID] {
     try engine.tokenizer.encode(text, addSpecial: true, parseSpecial: false)
@@ -128,12 +111,10 @@ extension LlamaEngine {
   }
 }
 
-/// Two choices are the same, or the difference is a near-tie that batch shapes may round either way.
+/// The same choice, by the same margin to the bit.
 func expectSame(
   _ a: TargetChoice, _ b: TargetChoice, _ note: @autoclosure () -> String,
   sourceLocation: SourceLocation = #_sourceLocation
 ) {
-  let nearTie = a.token != b.token && min(a.margin, b.margin) < nearTieMargin
-  if nearTie { print("near-tie, margins \(a.margin) and \(b.margin): \(note())") }
-  #expect(a.token == b.token || nearTie, "\(note()): \(a) and \(b)", sourceLocation: sourceLocation)
+  #expect(a == b, "\(note()): \(a) and \(b)", sourceLocation: sourceLocation)
 }

@@ -13,7 +13,7 @@ struct VerificationTests {
   /// Every node's choice equals that of decoding its path one token at a time, in another session.
   @Test(arguments: [SamplingSettings.greedy, sampled])
   func treesChooseAsPlainDecoding(sampling: SamplingSettings) async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     for seed in UInt64(0)..<3 {
       var generator = SplitMix64(seed: seed)
       var text = try TestModel.tokens(engine)
@@ -33,7 +33,7 @@ struct VerificationTests {
   /// The loop that a controller runs, with guesses that are partly right: the text is that of plain decoding.
   @Test(arguments: [SamplingSettings.greedy, sampled])
   func speculationKeepsTheText(sampling: SamplingSettings) async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let start = try TestModel.tokens(engine, "Once upon a time")
     var plain = start
     var plainChoices: [TargetChoice] = []
@@ -77,7 +77,7 @@ struct VerificationTests {
   }
 
   @Test func duplicateSiblingsShareACell() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let text = try TestModel.tokens(engine)
     let draft = DraftTree(tokens: [100, 100, 101, 101], parents: [-1, -1, 0, 1])
     let choices = try await engine.choices(1, text, draft)
@@ -87,7 +87,7 @@ struct VerificationTests {
   }
 
   @Test func expansionsAgreeWithPlainDecoding() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let text = try TestModel.tokens(engine)
     var tree: [[TokenID]] = [[]]
     // Grow as a worker does: three passes, each expanding the children that the last one found.
@@ -110,7 +110,7 @@ struct VerificationTests {
   }
 
   @Test func invalidRequestsAreRefused() async throws {
-    let engine = try await TestModel.exact()
+    let engine = try await TestModel.shared()
     let text = try TestModel.tokens(engine)
     for (prefix, draft) in [
       ([], DraftTree()), ([-1], DraftTree()), ([TokenID(engine.model.vocabulary.size)], DraftTree()),

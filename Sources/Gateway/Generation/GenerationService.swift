@@ -58,6 +58,7 @@ final class GenerationService: Sendable {
       json.member("root", configuration.modelName)
       json.member("max_model_len", model.contextLength)
       json.member("description", model.summary)
+      if let isDeterministic = configuration.isDeterministic { json.member("deterministic", isDeterministic) }
     }
   }
 

@@ -42,6 +42,20 @@ extension TargetCheck {
     }
   }
 
+  /// To the bit, where the engine says so of itself; and the comparison leaves nothing behind.
+  static func shapes(_ fixture: EngineFixture<any TargetModel>) async throws {
+    let engine = try await fixture.engine()
+    let report = try await engine.checkDeterminism(prompt: 24, positions: 6, others: 3)
+    try require(
+      report.isDeterministic || !engine.capabilities.isDeterministic, "it says they agree, but \(report.verdict)")
+    try require(report.shapes.allSatisfy { $0.positions == 6 }, "shapes that compared nothing: \(report.shapes)")
+    let request = VerificationRequest(1, CostMeasurement.text(30, of: engine.model))
+    let pass = try await engine.verify([request])
+    try require(
+      pass.tokens == 30 && pass.results[0].reusedPrefix == 0,
+      "\(pass.results[0].reusedPrefix) of 30 tokens are left of a comparison")
+  }
+
   /// A text that begins like the one of the measurement has to be read.
   static func measuring(_ fixture: EngineFixture<any TargetModel>) async throws {
     let engine = try await fixture.engine()

@@ -22,6 +22,7 @@ public enum TargetCheck: String, CaseIterable, Sendable {
   case theLimitsAgree
   case whatItSaysItCanItDoes
   case measuringLeavesNothing
+  case passesOfAllShapesAgree
 
   /// - Throws: `CheckFailure`, or what the engine threw that it should not have.
   public func run(_ fixture: EngineFixture<any TargetModel>) async throws {
@@ -43,6 +44,7 @@ public enum TargetCheck: String, CaseIterable, Sendable {
     case .theLimitsAgree: try await Self.limits(fixture)
     case .whatItSaysItCanItDoes: try await Self.capabilities(fixture)
     case .measuringLeavesNothing: try await Self.measuring(fixture)
+    case .passesOfAllShapesAgree: try await Self.shapes(fixture)
     }
   }
 }

@@ -17,13 +17,30 @@ struct DoctorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
     abstract: "Tell what is installed, what this machine can do and what is missing.",
-    discussion: "Exit code 0 when 'wanspec demo' could run, 1 otherwise. Changes nothing.")
+    discussion: """
+      Exit code 0 when 'wanspec demo' could run, 1 otherwise. Changes nothing.
+
+      With --determinism it loads a model and compares, to the bit, what it says of a text in passes of different \
+      shapes: alone, in pieces, beside others, from the cache. Exit code 0 when all agree, 3 otherwise.
+
+      Examples:
+        wanspec doctor
+        wanspec doctor --determinism qwen2.5-coder-1.5b-instruct-bf16 --threads 2
+      """)
 
   @Flag(Settings.json) var json = false
 
-  mutating func validate() throws { json = try Settings.json.resolve(json) }
+  @Option(Settings.determinism) var determinism: String?
+
+  @OptionGroup(title: "Engine, with --determinism") var engine: EngineOptions
+
+  mutating func validate() throws {
+    json = try Settings.json.resolve(json)
+    determinism = try Settings.determinism.resolve(determinism)
+  }
 
   func run() async throws {
+    if let determinism { return try await compareShapes(of: determinism) }
     let findings = Self.examine()
     if json {
       JSONLine.print([

@@ -125,6 +125,11 @@ struct ServeCommand: AsyncParsableCommand {
         "model": "\(server.host.target.model.name)", "sessions": "\(sessions!)",
         "context": "\(server.host.target.model.contextLength)",
       ])
+    if let report = server.host.determinism {
+      log.log(
+        level: report.isDeterministic == server.host.target.capabilities.isDeterministic ? .info : .warning,
+        "\(report.verdict)", metadata: ["engine_says": "\(server.host.target.capabilities.isDeterministic)"])
+    }
   }
 
   private static func report(_ event: WorkerListener.Event, _ log: Logger) {

@@ -12,6 +12,8 @@ import SpeculationCore
 /// Limits that several settings have together (a key needs its certificate) are checked by the commands.
 enum Settings {
   static let json = Setting<Bool>("json", "One JSON object a line instead of text.")
+  static let determinism = Setting<String>(
+    "determinism", "Compare passes of this model in different shapes, to the bit.", "model")
   static let config = Setting<String>("config", "Settings, `key: value` for each flag.", "file")
 }
 
