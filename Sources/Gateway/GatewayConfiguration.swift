@@ -30,6 +30,9 @@ public struct GatewayConfiguration: Sendable {
   /// Value of `Access-Control-Allow-Origin`; nil leaves browsers' same-origin rule as it is.
   public var allowedOrigin: String?
 
+  /// Whether an audit that finds a wrong text ends readiness.
+  public var failsAfterWrongAudit = false
+
   /// Prompts and completions go into the log. Without it, never.
   public var logsPrompts = false
   /// The `user` field of requests goes into the access log.

@@ -30,6 +30,8 @@ final class LlamaContext {
   private var sequencePointers: UnsafeMutablePointer<UnsafeMutablePointer<llama_seq_id>?>
   private var sequenceIDs: UnsafeMutablePointer<llama_seq_id>
   private var wantsLogits: UnsafeMutablePointer<Int8>
+  /// For checks that wrong texts are found: changes what is entered for a token of a batch.
+  var fault: (@Sendable (_ token: TokenID, _ position: Int) -> (TokenID, Int))?
   private(set) var count = 0
   private(set) var outputCount = 0
   private var usedSequenceIDs = 0
@@ -176,6 +178,7 @@ extension LlamaContext {
 
   /// - Parameter sequences: the sequences that hold the token; it attends to the cells of the first
   func append(token: TokenID, position: Int, sequences: some Collection<Int32>, output: Bool) {
+    let (token, position) = fault?(token, position) ?? (token, position)
     tokens[count] = token
     positions[count] = llama_pos(position)
     sequenceCounts[count] = Int32(sequences.count)

@@ -87,7 +87,7 @@ extension LlamaEngine {
     for (index, work) in works.enumerated() {
       align(work, keepsGuesses: keepsGuesses, context)
       var waits = false
-      if work.prefix.count - cached(work) > LlamaEngine.leastShare {
+      if !work.readsAnew, work.prefix.count - cached(work) > LlamaEngine.leastShare {
         // Better to take over next time what an earlier request is about to compute than to compute it twice.
         waits =
           prefillBudget < .max && options.sharesPrefixes

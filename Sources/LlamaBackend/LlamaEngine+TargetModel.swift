@@ -19,7 +19,8 @@ extension LlamaEngine: TargetModel {
         SessionWork(
           session: request.session, prefix: request.prefix, tokens: request.draft.tokens,
           parents: request.draft.parents.map(Int.init),
-          owners: request.draft.tokens.indices.map { [root + 1 + $0] }, rootOwners: [root]))
+          owners: request.draft.tokens.indices.map { [root + 1 + $0] }, rootOwners: [root],
+          readsAnew: request.readsAnew))
       requestOf += Array(repeating: index, count: request.draft.count + 1)
     }
     let choosers = try treeChoosers(requests)

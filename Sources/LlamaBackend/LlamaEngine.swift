@@ -132,6 +132,9 @@ public actor LlamaEngine {
     free(cache, opened)
   }
 
+  /// For checks: see `LlamaContext.fault`.
+  package func setFault(_ fault: (@Sendable (TokenID, Int) -> (TokenID, Int))?) { opened?.fault = fault }
+
   package func setAfterDecode(_ check: (@Sendable (Int) throws -> Void)?) { afterDecode = check }
 }
 

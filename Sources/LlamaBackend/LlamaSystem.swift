@@ -47,12 +47,6 @@ public enum LlamaSystem {
     return Array(0..<processorCount())
   }
 
-  /// Whether layers can be placed on a GPU.
-  public static var supportsGPU: Bool {
-    LlamaLibrary.started
-    return llama_supports_gpu_offload()
-  }
-
   /// Whether there is another device than the CPU to place layers on.
   static let hasAccelerators = devices.contains { $0.kind != "cpu" }
 

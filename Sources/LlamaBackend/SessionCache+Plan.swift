@@ -13,6 +13,8 @@ struct SessionWork {
   var rootOwners: [Int]
   /// Tokens of the prefix to evaluate at most, leaving the last one; nil for a work that wants results.
   var readingLimit: Int?
+  /// Whether nothing may be taken over from another session.
+  var readsAnew = false
 
   /// Leaves only the first tokens of the prefix to be evaluated; nobody gets a result.
   mutating func keepPrefix(_ count: Int) {

@@ -24,7 +24,9 @@ public struct DeterminismReport: Hashable, Sendable {
 
   /// For people, in one sentence.
   public var verdict: String {
-    if isDeterministic { return "texts do not depend on what else is computed: passes of all shapes agree to the bit" }
+    if isDeterministic {
+      return "texts do not depend on what else is computed: passes of all shapes agree to the bit"
+    }
     let names = shapes.filter { $0.differing > 0 }.map(\.name)
     return "texts may depend on what else is computed: passes differ by up to \(largest) nats"
       + " (\(names.joined(separator: "; ")))"
@@ -46,7 +48,8 @@ extension TargetModel {
     let room = min(model.contextLength, cacheCapacity.tokens / 2)
     let count = max(6, min(prompt + positions, room))
     let check = ShapeCheck(
-      engine: self, text: CostMeasurement.text(count, of: model), positions: max(2, min(positions, count - 4)),
+      engine: self, text: CostMeasurement.text(count, of: model),
+      positions: max(2, min(positions, count - 4)),
       others: max(1, min(others, cacheCapacity.branches - 2, cacheCapacity.tokens / count - 2)))
     do {
       let report = try await check.run(progress)
@@ -109,7 +112,8 @@ private struct ShapeCheck<Target: TargetModel> {
       let chain = Array(text[(root + 1)..<min(root + size, text.count - 1)])
       var draft = DraftTree(tokens: chain, parents: (0..<Int32(chain.count)).map { $0 - 1 })
       for index in 0..<wrong {
-        draft.tokens.append((text[root + 1] &+ TokenID(index) &+ 1) % TokenID(clamping: engine.model.vocabulary.size))
+        draft.tokens.append(
+          (text[root + 1] &+ TokenID(index) &+ 1) % TokenID(clamping: engine.model.vocabulary.size))
         draft.parents.append(-1)
       }
       choices += try await verify(

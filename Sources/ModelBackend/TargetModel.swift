@@ -30,10 +30,12 @@ public struct VerificationRequest: Sendable {
   public var grammar: Grammar?
   /// How many of the likeliest tokens to report for each choice, beside the chosen one; nil reports nothing.
   public var logprobs: Int?
+  /// Whether nothing may be taken over from another session's cache: all of the prefix is computed.
+  public var readsAnew: Bool
 
   public init(
     session: SessionID, prefix: [TokenID], draft: DraftTree, sampling: SamplingSettings,
-    grammar: Grammar? = nil, logprobs: Int? = nil
+    grammar: Grammar? = nil, logprobs: Int? = nil, readsAnew: Bool = false
   ) {
     self.session = session
     self.prefix = prefix
@@ -41,6 +43,7 @@ public struct VerificationRequest: Sendable {
     self.sampling = sampling
     self.grammar = grammar
     self.logprobs = logprobs
+    self.readsAnew = readsAnew
   }
 }
 

@@ -21,6 +21,7 @@ extension ControllerNode {
         observer?.observe(.placed(id, on: worker, at: MonotonicClock.now()))
       case .displaced(let id, let worker):
         observer?.observe(.displaced(id, from: worker, at: MonotonicClock.now()))
+      case .audit(let action): perform(action)
       case .finish(let id, let summary): finish(id, summary)
       }
     }
@@ -165,7 +166,7 @@ extension ControllerNode {
 }
 
 extension Result where Failure == any Error {
-  fileprivate init(_ body: @Sendable () async throws -> Success) async {
+  init(_ body: @Sendable () async throws -> Success) async {
     do { self = .success(try await body()) } catch { self = .failure(error) }
   }
 }

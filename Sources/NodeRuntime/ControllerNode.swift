@@ -17,15 +17,18 @@ public actor ControllerNode {
     /// Tokens of prompts in one pass while other sessions are being decoded. Larger reads prompts faster, smaller
     /// keeps the others' tokens coming.
     public var prefillChunk: Int
+    /// Share of the answers, 0...1, that the target decides once more, alone, when it has time.
+    public var auditShare: Double
     public var pool: WorkerPool.Configuration
 
     public init(
-      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512,
+      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, auditShare: Double = 0,
       pool: WorkerPool.Configuration = WorkerPool.Configuration()
     ) {
       self.maxSessions = maxSessions
       self.maxWaiting = maxWaiting
       self.prefillChunk = prefillChunk
+      self.auditShare = auditShare
       self.pool = pool
     }
   }
@@ -43,6 +46,8 @@ public actor ControllerNode {
   var outputs: [SessionID: GenerationOutput] = [:]
   /// Sessions whose cells the target has been asked to free, and has not yet.
   var releasing: Set<SessionID> = []
+  /// How answers that are to be audited were to be decided.
+  var audited: [SessionID: AuditedRequest] = [:]
   var attachmentWaiters: [CheckedContinuation<Void, Never>] = []
 
   /// - Parameters:
@@ -68,7 +73,7 @@ public actor ControllerNode {
         contextLength: target.model.contextLength, vocabularySize: target.model.vocabulary.size,
         cells: capacity.tokens, branches: capacity.branches, maxSessions: configuration.maxSessions,
         maxWaiting: configuration.maxWaiting, prefillChunk: configuration.prefillChunk,
-        hasLocalDraft: local != nil, pool: configuration.pool),
+        hasLocalDraft: local != nil, auditShare: configuration.auditShare, pool: configuration.pool),
       targetCost: targetCost, localCost: localCost)
   }
 

@@ -20,6 +20,8 @@ public enum NodeEvent: Sendable {
   case placed(SessionID, on: WorkerID, at: Timestamp)
   case displaced(SessionID, from: WorkerID, at: Timestamp)
   case roundTrip(WorkerID, at: Timestamp, Duration)
+  /// The target has decided an answer once more, alone, or will not.
+  case audited(AuditFinding, AuditedRequest, at: Timestamp)
 
   public struct TargetPass: Sendable {
     public var ended: Timestamp

@@ -12,6 +12,8 @@ public struct ModelServer: Sendable {
     /// Its metrics become the controller's observer.
     public var gateway: GatewayConfiguration
     public var log: Logger
+    /// Where answers are written that an audit found to be other than the target's; nil writes them nowhere.
+    public var auditLog: AuditLog?
 
     /// - Parameters:
     ///   - name: what clients ask for
@@ -54,9 +56,10 @@ public struct ModelServer: Sendable {
   ) async throws {
     let metrics = GatewayMetrics(modelName: settings.gateway.modelName)
     var controller = settings.controller
-    controller.observer = metrics
+    controller.observer = AuditObserver(metrics: metrics, log: settings.auditLog, warnings: settings.log)
     try await ControllerHost.run(controller, report: workers) { host in
       var gateway = settings.gateway
+      metrics.targetIsDeterministic(host.determinism?.isDeterministic ?? false)
       gateway.isDeterministic = host.determinism?.isDeterministic
       if gateway.modelName != host.target.model.name { gateway.aliases.append(host.target.model.name) }
       let server = ModelServer(

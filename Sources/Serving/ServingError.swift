@@ -6,7 +6,8 @@ public typealias ServingError = Failure<ServingErrorCode>
 /// The kinds of `ServingError`.
 public struct ServingErrorCode: Hashable, Sendable {
   private enum Raw: Hashable, Sendable {
-    case cannotListen, differentVocabularies, noWorker, promptTooLong, stopped, unsupportedEngine
+    case cannotListen, differentVocabularies, noWorker, promptTooLong, stopped, unsupportedEngine,
+      invalidRecord
   }
   private var raw: Raw
 
@@ -20,6 +21,8 @@ public struct ServingErrorCode: Hashable, Sendable {
   public static let promptTooLong = ServingErrorCode(raw: .promptTooLong)
   /// A part that was to run ended.
   public static let stopped = ServingErrorCode(raw: .stopped)
+  /// The file of audits cannot be written or read.
+  public static let invalidRecord = ServingErrorCode(raw: .invalidRecord)
   /// The engine cannot do what it is needed for.
   public static let unsupportedEngine = ServingErrorCode(raw: .unsupportedEngine)
 }

@@ -79,6 +79,7 @@ extension ServingMachine {
     }
     // First what it held: whoever is told of the end and comes again finds it free, or being freed.
     if admission.ended(id, at: now) { actions.append(.release(id)) }
+    if case .failed = reason {} else { offerAudit(of: id, session, &actions) }
     actions.append(.finish(id, session.summary(reason)))
   }
 }

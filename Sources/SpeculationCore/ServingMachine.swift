@@ -33,12 +33,14 @@ public struct ServingMachine: Sendable {
     public var prefillChunk: Int
     /// Whether the controller has a draft model of its own.
     public var hasLocalDraft: Bool
+    /// Share of the answers, 0...1, that the target decides once more, alone, when it has time.
+    public var auditShare: Double
     public var pool: WorkerPool.Configuration
 
     public init(
       contextLength: Int, vocabularySize: Int, cells: Int = .max, headroom: Int = 64, branches: Int = .max,
       maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, hasLocalDraft: Bool = false,
-      pool: WorkerPool.Configuration = WorkerPool.Configuration()
+      auditShare: Double = 0, pool: WorkerPool.Configuration = WorkerPool.Configuration()
     ) {
       self.contextLength = contextLength
       self.vocabularySize = vocabularySize
@@ -49,6 +51,7 @@ public struct ServingMachine: Sendable {
       self.maxWaiting = maxWaiting
       self.prefillChunk = prefillChunk
       self.hasLocalDraft = hasLocalDraft
+      self.auditShare = auditShare
       self.pool = pool
     }
   }
@@ -67,6 +70,7 @@ public struct ServingMachine: Sendable {
     /// One distribution for each task, in order; `passTokens` as for `WorkerMachine.passFinished`.
     case localPassEnded([Distribution], duration: Duration, passTokens: Int)
     case localPassFailed(reason: String)
+    case auditEnded(AuditReport)
     /// `roundTrip` where it has been measured already.
     case workerAttached(WorkerID, WorkerPool.Profile, roundTrip: Duration? = nil)
     case workerSaid(WorkerID, WorkerMessage)
@@ -94,8 +98,22 @@ public struct ServingMachine: Sendable {
     case note(SessionID, SessionNote)
     case placed(SessionID, on: WorkerID)
     case displaced(SessionID, from: WorkerID)
+    case audit(AuditAction)
     /// Nothing follows this. What the engine held of the session is released before.
     case finish(SessionID, SessionSummary)
+  }
+
+  /// What is to be done about answers that are decided once more.
+  public enum AuditAction: Sendable {
+    /// Keep how this answer, which is about to end, was to be decided, until it is `found`.
+    case keep(SessionID)
+    /// Run the target over this piece, as the answer's request says but with nothing taken from another session's
+    /// cache; answer with `auditEnded`.
+    case pass(AuditPass)
+    /// Forget all that the target has cached for this audit.
+    case end(SessionID)
+    /// An answer has been looked at, or will not be. It needs to be kept no longer.
+    case found(AuditFinding)
   }
 
   public let configuration: Configuration
@@ -105,6 +123,7 @@ public struct ServingMachine: Sendable {
   var pool: WorkerPool
   var estimates: SharedEstimates
   var health = PassHealth()
+  var audits: AuditMachine
   /// The target pass under way, and that of the local draft model.
   var pass: PassUnderWay?
   var localPass: LocalPassUnderWay?
@@ -126,6 +145,7 @@ public struct ServingMachine: Sendable {
     self.configuration = configuration
     estimates = SharedEstimates(targetCost: targetCost, localCost: localCost)
     pool = WorkerPool(configuration: configuration.pool)
+    audits = AuditMachine(share: configuration.auditShare)
     admission = Admission(
       configuration: Admission.Configuration(
         maxRunning: min(configuration.maxSessions, configuration.branches),
@@ -141,6 +161,7 @@ public struct ServingMachine: Sendable {
     if needsPlacement { placeSessions(&actions) }
     startTargetPass(&actions)
     startLocalPass(&actions)
+    advanceAudits(&actions)
     return actions
   }
 
@@ -156,6 +177,7 @@ public struct ServingMachine: Sendable {
     case .localPassEnded(let distributions, let duration, let tokens):
       localPassEnded(distributions, duration: duration, passTokens: tokens)
     case .localPassFailed(let reason): localPassFailed(reason: reason, &actions)
+    case .auditEnded(let report): auditEnded(report, &actions)
     case .workerAttached(let worker, let profile, let roundTrip):
       pool.join(worker, profile, at: now)
       if let roundTrip { pool.measured(worker, roundTrip: roundTrip) }

@@ -24,7 +24,7 @@ struct WANSpec: AsyncParsableCommand {
       BenchCommand.self,
       SimulateCommand.self, TraceCommand.self, ProfileCommand.self, StudyCommand.self, PlanCommand.self,
       DemoCommand.self,
-      DoctorCommand.self,
+      DoctorCommand.self, AuditCommand.self,
       CertsCommand.self, TokensCommand.self, KeysCommand.self,
     ])
 

@@ -10,7 +10,7 @@ import Testing
   @Test(arguments: [true, false])
   func everyShortHistory(hasLocal: Bool) throws {
     var count = 0
-    try explore(ServingWorld(hasLocal: hasLocal), history: [], depth: 5, &count)
+    try explore(ServingWorld(hasLocal: hasLocal, auditShare: hasLocal ? 0 : 1), history: [], depth: 5, &count)
     #expect(count > 10_000)
   }
 
@@ -44,7 +44,8 @@ import Testing
         cells: Int.random(in: 10...40, using: &random), branches: Int.random(in: 2...8, using: &random),
         maxSessions: Int.random(in: 1...4, using: &random), maxWaiting: Int.random(in: 0...8, using: &random),
         maxTokens: Int.random(in: 1...9, using: &random), maxRequests: 12,
-        headroom: Int.random(in: 1...6, using: &random), hasLocal: random.chance(0.5))
+        headroom: Int.random(in: 1...6, using: &random), hasLocal: random.chance(0.5),
+        auditShare: Double(Int.random(in: 0...2, using: &random)) / 2)
       for _ in 0..<80 {
         // Whoever always cancels sees nothing else.
         let moves = world.moves.filter { move in

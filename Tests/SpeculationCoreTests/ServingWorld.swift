@@ -20,6 +20,9 @@ struct ServingWorld {
     case workerDeclines(WorkerID, SessionID)
     /// It says what breaks the protocol.
     case workerLies(WorkerID, SessionID)
+    case auditEnds, auditFails
+    /// The target alone chooses another token than the answer has.
+    case auditDiffers
   }
 
   enum Ending: Hashable {
@@ -36,6 +39,11 @@ struct ServingWorld {
   /// To be freed, in the order in which the machine said so.
   private(set) var releases: [SessionID] = []
   private(set) var preempted: [SessionID] = []
+  private(set) var findings: [AuditFinding] = []
+  private(set) var audit: AuditPass?
+  /// The audit whose cells the target holds, and tokens that it has read of it.
+  private var audited: (session: SessionID, read: Int)?
+  private var kept: Set<SessionID> = []
   private var localTasks: [DraftTask<SessionMachine.NodeID>]?
   private var prompts: [SessionID: [TokenID]] = [:]
   private var admitted: Set<SessionID> = []
@@ -53,13 +61,13 @@ struct ServingWorld {
 
   init(
     cells: Int = 14, branches: Int = 4, maxSessions: Int = 2, maxWaiting: Int = 2, maxTokens: Int = 3,
-    maxRequests: Int = 3, headroom: Int = 2, hasLocal: Bool = true
+    maxRequests: Int = 3, headroom: Int = 2, hasLocal: Bool = true, auditShare: Double = 0
   ) {
     machine = ServingMachine(
       configuration: ServingMachine.Configuration(
         contextLength: 12, vocabularySize: Self.vocabulary, cells: cells, headroom: headroom,
         branches: branches, maxSessions: maxSessions, maxWaiting: maxWaiting, prefillChunk: 4,
-        hasLocalDraft: hasLocal))
+        hasLocalDraft: hasLocal, auditShare: auditShare))
     self.maxTokens = maxTokens
     self.maxRequests = maxRequests
   }
@@ -83,6 +91,7 @@ struct ServingWorld {
     }
     moves += releases.prefix(1).map { .released($0) }
     if localTasks != nil { moves += [.localPassEnds, .localPassFails] }
+    if audit != nil { moves += [.auditEnds, .auditFails, .auditDiffers] }
     if lastWorker < 2 { moves.append(.workerComes) }
     for worker in workers.sorted() {
       moves += [.workerGoes(worker), .workerDrains(worker)]
@@ -101,7 +110,7 @@ struct ServingWorld {
   /// Lets everything that is under way come to a good end.
   mutating func settle() throws {
     var steps = 0
-    while !live.isEmpty || pass != nil || localTasks != nil || !releases.isEmpty {
+    while !live.isEmpty || pass != nil || localTasks != nil || !releases.isEmpty || audit != nil {
       steps += 1
       if steps > 400 { throw CheckFailure("\(live) have no answer after \(steps) steps") }
       if let first = releases.first {
@@ -110,11 +119,14 @@ struct ServingWorld {
         try make(.passEnds)
       } else if localTasks != nil {
         try make(.localPassEnds)
+      } else if audit != nil {
+        try make(.auditEnds)
       } else {
         throw CheckFailure("\(live) wait and nothing is under way")
       }
     }
     if machine.claimedCells != 0 { throw CheckFailure("\(machine.claimedCells) cells stay claimed") }
+    if !kept.isEmpty || audited != nil { throw CheckFailure("audits are left over: \(kept.sorted())") }
     if !cells.isEmpty { throw CheckFailure("the target still holds \(cells.keys.sorted())") }
     for (worker, sessions) in open where !sessions.isEmpty {
       throw CheckFailure("\(worker) still drafts for \(sessions.keys.sorted())")
@@ -159,6 +171,12 @@ struct ServingWorld {
     case .localPassFails:
       localTasks = nil
       try handle(.localPassFailed(reason: "planned"))
+    case .auditEnds: try endAudit { $0 }
+    case .auditDiffers: try endAudit { $0 % TokenID(Self.vocabulary - 1) + 1 }
+    case .auditFails:
+      let failed = audit!
+      audit = nil
+      try handle(.auditEnded(AuditReport(session: failed.session, verdicts: [], failure: "planned")))
     case .workerComes:
       lastWorker += 1
       let worker = WorkerID(lastWorker)
@@ -204,6 +222,19 @@ struct ServingWorld {
     guesses([token(session, at: count): 0.8, 0: 0.1])
   }
 
+  /// - Parameter choose: what the target chooses where the answer has a token
+  private mutating func endAudit(_ choose: (TokenID) -> TokenID) throws {
+    let piece = audit!
+    audit = nil
+    let read = audited?.session == piece.session ? audited!.read : 0
+    let isRead = piece.prefix.count - read <= piece.prefillBudget + 1
+    if audited?.session == piece.session {
+      audited!.read = isRead ? piece.prefix.count : read + piece.prefillBudget
+    }
+    let verdicts = isRead ? piece.expected.map { SessionMachine.Verdict(token: choose($0), margin: 1) } : []
+    try handle(.auditEnded(AuditReport(session: piece.session, verdicts: verdicts)))
+  }
+
   private mutating func endPass(cutting: Bool) throws {
     let ended = pass!
     pass = nil
@@ -235,6 +266,14 @@ struct ServingWorld {
 
   private mutating func handle(_ event: ServingMachine.Event) throws {
     let actions = machine.handle(event, at: now)
+    let begins = actions.firstIndex(where: \.isVerify)
+    for (index, action) in actions.enumerated() {
+      guard case .audit(.end(let session)) = action else { continue }
+      guard audited?.session == session else { throw CheckFailure("\(session) is ended and holds nothing") }
+      if let begins, begins < index { throw CheckFailure("an audit gives up its cells behind the pass") }
+      audited = nil
+    }
+    if begins != nil, audited != nil { throw CheckFailure("a pass begins while an audit holds cells") }
     // The target begins before the rest is carried out, which the pass builds on all the same.
     for action in actions where !action.isVerify { try take(action) }
     for action in actions where action.isVerify { try take(action) }
@@ -269,6 +308,18 @@ struct ServingWorld {
     case .note(let id, let note):
       guard ended[id] == nil else { throw CheckFailure("a note on \(id), which is over") }
       if case .preempted = note { preempted.append(id) }
+    case .audit(.keep(let id)):
+      guard ended[id] == nil, !texts[id]!.isEmpty else { throw CheckFailure("\(id) is kept for nothing") }
+      kept.insert(id)
+    case .audit(.pass(let piece)): try begin(piece)
+    case .audit(.end): break
+    case .audit(.found(let finding)):
+      if case .skipped = finding.outcome {
+      } else if !kept.contains(finding.answer) {
+        throw CheckFailure("\(finding.answer) was not kept")
+      }
+      kept.remove(finding.answer)
+      findings.append(finding)
     case .placed(let id, let worker), .displaced(let id, let worker):
       guard ended[id] == nil || open[worker] != nil else { throw CheckFailure("\(id) on \(worker)") }
     case .finish(let id, let summary):
@@ -282,6 +333,24 @@ struct ServingWorld {
     if let before = ended[id] { throw CheckFailure("\(id) ends with \(before) and with \(ending)") }
     if case .finished(.failed) = ending, failures == 0 { throw CheckFailure("\(id) fails and nothing has") }
     ended[id] = ending
+  }
+
+  private mutating func begin(_ piece: AuditPass) throws {
+    guard live.isEmpty, pass == nil else { throw CheckFailure("an audit while \(live) want the target") }
+    guard audit == nil else { throw CheckFailure("two audits at once") }
+    guard kept.contains(piece.answer) else { throw CheckFailure("\(piece.answer) was not kept") }
+    let text = prompts[piece.answer]! + texts[piece.answer]!
+    guard !piece.expected.isEmpty, piece.prefix.count >= prompts[piece.answer]!.count,
+      text.starts(with: piece.prefix + piece.expected)
+    else { throw CheckFailure("an audit of what \(piece.answer) has not said") }
+    guard piece.prefix.count + piece.expected.count - 1 <= machine.configuration.cells else {
+      throw CheckFailure("an audit of more tokens than there are cells")
+    }
+    if audited?.session != piece.session {
+      guard audited == nil else { throw CheckFailure("two audits hold cells") }
+      audited = (piece.session, 0)
+    }
+    audit = piece
   }
 
   private mutating func begin(_ next: TargetPass) throws {

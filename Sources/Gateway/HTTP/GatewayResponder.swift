@@ -154,6 +154,8 @@ struct GatewayResponder: HTTPResponder {
       problem = "the engine failed: \(failure)"
     } else if requiresReadiness, service.isDraining || !status.isAccepting {
       problem = "shutting down"
+    } else if requiresReadiness, configuration.failsAfterWrongAudit, metrics.wrongAudits > 0 {
+      problem = "an audit found a text that the target alone would not have written"
     }
     var json = JSONWriter()
     json.object { json in

@@ -93,6 +93,7 @@ extension GatewayMetrics {
         "Nodes that the controller's own draft model expanded.\(note)", [(model, Double(node.localNodes))])
     }
     renderExpansions(node, model, &page)
+    renderAudits(node, model, &page)
     page.histogram(
       "wanspec_target_pass_seconds", "What the engine computed for one target pass.",
       [(model, node.passTime)])
@@ -101,6 +102,23 @@ extension GatewayMetrics {
       [(model, node.passTokens)])
     page.histogram(
       "wanspec_target_pass_sessions", "Sessions of one target pass.", [(model, node.passSessions)])
+  }
+
+  private func renderAudits(
+    _ node: NodeState, _ model: PrometheusText.Labels, _ page: inout PrometheusText
+  ) {
+    let outcomes = [
+      ("same", node.auditsSame), ("different", node.auditsDifferent), ("skipped", node.auditsSkipped),
+    ]
+    page.counter(
+      "wanspec_audits_total", "Answers that the target was to decide once more, alone, by what it found.",
+      outcomes.map { (model + [("outcome", $0)], Double($1)) })
+    page.counter(
+      "wanspec_audits_wrong_total", "Of those with another text, the ones that no rounding explains.",
+      [(model, Double(node.auditsWrong))])
+    page.histogram(
+      "wanspec_audit_margin", "By how much the target's own choice won where the text was another.",
+      [(model, node.auditMargins)])
   }
 
   private func renderExpansions(

@@ -29,6 +29,14 @@ public final class GatewayMetrics: NodeObserver {
     var workersDetached = 0
     var placements = 0
     var displacements = 0
+    /// Answers that the target was to decide once more: the same, another text, not looked at; of those with another text
+    /// the ones that no rounding explains, and by how much the target's own choice won.
+    var auditsSame = 0
+    var auditsDifferent = 0
+    var auditsSkipped = 0
+    var auditsWrong = 0
+    var auditMargins = Histogram(Histogram.marginBounds)
+    var isDeterministic = false
     /// Of the sessions that ended.
     var ended = SessionStatistics()
     /// Of running sessions: when asked for, and when something was last committed.
@@ -66,9 +74,18 @@ public final class GatewayMetrics: NodeObserver {
   // MARK: The node
 
   public func observe(_ event: NodeEvent) {
-    events.append(event)
+    // A finding has a whole text with it, which nobody keeps.
+    if case .audited = event {} else { events.append(event) }
     node.withLock { $0.take(event) }
   }
+
+  /// Whether the target's text is the same whatever else it computes, as measured: any other text is wrong then.
+  public func targetIsDeterministic(_ isDeterministic: Bool) {
+    node.withLock { $0.isDeterministic = isDeterministic }
+  }
+
+  /// Audits that found a text which no rounding explains.
+  public var wrongAudits: Int { node.withLock { $0.auditsWrong } }
 
   // MARK: The HTTP server
 
@@ -144,6 +161,15 @@ extension GatewayMetrics.NodeState {
     case .placed: placements += 1
     case .displaced: displacements += 1
     case .roundTrip: break
+    case .audited(let finding, _, _):
+      switch finding.outcome {
+      case .same: auditsSame += 1
+      case .skipped: auditsSkipped += 1
+      case .different(let difference):
+        auditsDifferent += 1
+        auditMargins.observe(Double(difference.margin))
+        if difference.isWrong(deterministic: isDeterministic) { auditsWrong += 1 }
+      }
     }
   }
 }

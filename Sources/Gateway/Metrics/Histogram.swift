@@ -28,5 +28,7 @@ package struct Histogram: Sendable {
   static let tokenBounds = [
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5,
   ]
+  /// Logits, or scores.
+  static let marginBounds = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3]
   static let sizeBounds: [Double] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 }

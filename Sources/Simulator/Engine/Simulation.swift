@@ -223,7 +223,8 @@ public struct Simulation: ~Copyable {
       case .note(let id, .preempted):
         requests[Int(id.rawValue)].record.preempt()
         requests[Int(id.rawValue)].makesRoom = true
-      case .note, .placed, .displaced: break
+      // No scenario asks for audits.
+      case .note, .placed, .displaced, .audit: break
       case .finish(let id, let summary): finished(id, summary)
       }
     }

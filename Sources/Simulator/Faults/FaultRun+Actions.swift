@@ -58,6 +58,7 @@ extension FaultRun {
           "\(id) is displaced from \(worker), which does not draft for it")
         counts[.displacements] += 1
         concern(session)
+      case .audit: throw BrokenRule(.serving, "an audit that nobody asked for")
       case .finish(let id, let summary): try finish(try known(id, action), summary, at: controller)
       }
     }

@@ -47,8 +47,10 @@ extension TargetCheck {
     let engine = try await fixture.engine()
     let report = try await engine.checkDeterminism(prompt: 24, positions: 6, others: 3)
     try require(
-      report.isDeterministic || !engine.capabilities.isDeterministic, "it says they agree, but \(report.verdict)")
-    try require(report.shapes.allSatisfy { $0.positions == 6 }, "shapes that compared nothing: \(report.shapes)")
+      report.isDeterministic || !engine.capabilities.isDeterministic,
+      "it says they agree, but \(report.verdict)")
+    try require(
+      report.shapes.allSatisfy { $0.positions == 6 }, "shapes that compared nothing: \(report.shapes)")
     let request = VerificationRequest(1, CostMeasurement.text(30, of: engine.model))
     let pass = try await engine.verify([request])
     try require(

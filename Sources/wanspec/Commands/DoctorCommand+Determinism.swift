@@ -26,7 +26,9 @@ extension DoctorCommand {
         "shapes": report.shapes.map(Self.object),
       ])
     } else {
-      StandardOutput.line("\(target.model.name), \(target.model.summary): \(Self.positions) positions, one token a pass against")
+      StandardOutput.line(
+        "\(target.model.name), \(target.model.summary): \(Self.positions) positions, one token a pass against"
+      )
       let width = report.shapes.map(\.name.count).max() ?? 0
       for shape in report.shapes {
         let name = shape.name.padding(toLength: width, withPad: " ", startingAt: 0)

@@ -24,11 +24,14 @@ extension ServeCommand {
     controller.livenessTimeout = workerTimeout!.duration
     controller.node = ControllerNode.Configuration(
       maxSessions: sessions!, maxWaiting: maxQueue!, prefillChunk: prefillChunk!,
+      auditShare: audit.share!.share,
       pool: WorkerPool.Configuration(workersPerSession: workersPerSession!))
     var settings = ModelServer.Settings(
       name: server.alias ?? target!, controller: controller, byHand: speculating.byHand,
       speculates: speculation! == .auto, log: log)
     try server.apply(to: &settings.gateway, log: log)
+    settings.gateway.failsAfterWrongAudit = audit.strict
+    if audit.share!.share > 0 { settings.auditLog = try AuditLog(path: audit.log!, target: target!) }
     return settings
   }
 }

@@ -52,6 +52,8 @@ struct ServeCommand: AsyncParsableCommand {
 
   @Option(Settings.prefillChunk) var prefillChunk: Int?
 
+  @OptionGroup(title: "Audit") var audit: AuditOptions
+
   @OptionGroup(title: "Engine") var cores: CoreOptions
 
   @OptionGroup(title: "Engine") var engine: EngineOptions

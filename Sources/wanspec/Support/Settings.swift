@@ -148,6 +148,17 @@ extension Settings {
   static let prefillChunk = Setting<Int>(
     "prefill-chunk", "Tokens of prompts in one pass while other answers are being written.", "tokens",
     default: 512, limits: SettingLimits(range: 16...4096))
+  static let audit = Setting<ShareArgument>(
+    "audit",
+    "Decide this share of the answers once more, with the target alone, when it has nothing else to do.",
+    "percent", default: ShareArgument(share: 0), says: "0%")
+  static let auditLog = Setting<String>(
+    "audit-log", "Where answers go that an audit finds to be others, prompts included.", "file",
+    default: "wanspec-audit.jsonl")
+  static let auditStrict = Setting<Bool>(
+    "audit-strict", "An answer that an audit finds to be wrong ends the server's readiness.")
+  static let auditTarget = Setting<String>(
+    "target", "The model to decide with, if not the one that the record names.", "model")
 }
 
 // MARK: Who may come in

@@ -1,0 +1,152 @@
+import Foundation
+import Gateway
+import Logging
+import NodeRuntime
+import SpeculationCore
+import Synchronization
+
+/// One answer that an audit found to be another than the target's own, with all that is needed to decide it again.
+public struct AuditRecord: Codable, Sendable {
+  /// `SamplingSettings`, as JSON has them.
+  public struct Sampling: Codable, Sendable {
+    public struct Adjustments: Codable, Sendable {
+      public var promptLength: Int32
+      public var repetition: Float
+      public var presence: Float
+      public var frequency: Float
+      public var biasedTokens: [TokenID]
+      public var biases: [Float]
+    }
+
+    public var temperature: Float
+    public var topK: Int32
+    public var topP: Float
+    public var minP: Float
+    public var seed: UInt64
+    public var adjustments: Adjustments?
+
+    init(_ settings: SamplingSettings) {
+      (temperature, topK) = (settings.temperature, settings.topK)
+      (topP, minP, seed) = (settings.topP, settings.minP, settings.seed)
+      adjustments = settings.adjustments.map {
+        Adjustments(
+          promptLength: $0.promptLength, repetition: $0.repetition, presence: $0.presence,
+          frequency: $0.frequency, biasedTokens: $0.biases.map(\.token), biases: $0.biases.map(\.value))
+      }
+    }
+
+    public var settings: SamplingSettings {
+      SamplingSettings(
+        temperature: temperature, topK: topK, topP: topP, minP: minP, seed: seed,
+        adjustments: adjustments.map {
+          LogitAdjustments(
+            promptLength: $0.promptLength, repetition: $0.repetition, presence: $0.presence,
+            frequency: $0.frequency,
+            biases: zip($0.biasedTokens, $0.biases).map { LogitAdjustments.Bias(token: $0, value: $1) })
+        })
+    }
+  }
+
+  /// What `serve --target` was given.
+  public var target: String
+  public var time: Date
+  public var prompt: [TokenID]
+  public var answer: [TokenID]
+  public var sampling: Sampling
+  /// Whether the answer had to follow a grammar, which is not in the record.
+  public var isConstrained: Bool
+  /// Of the token where they part, counted from the answer's first.
+  public var index: Int
+  public var given: TokenID
+  public var chosen: TokenID
+  public var margin: Float
+
+  init?(_ finding: AuditFinding, _ request: AuditedRequest, target: String) {
+    guard case .different(let difference) = finding.outcome else { return nil }
+    self.target = target
+    time = Date()
+    prompt = Array(finding.tokens[..<finding.promptLength])
+    answer = Array(finding.tokens[finding.promptLength...])
+    sampling = Sampling(request.sampling)
+    isConstrained = request.grammar != nil
+    (index, given) = (difference.index, difference.given)
+    (chosen, margin) = (difference.chosen, difference.margin)
+  }
+
+  /// The records of a file, one JSON object a line.
+  ///
+  /// - Throws: `ServingError` that names the line
+  public static func read(_ path: String) throws -> [AuditRecord] {
+    let bytes: Data
+    do { bytes = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
+      throw ServingError(.invalidRecord, "cannot read \(path): \(error.localizedDescription)", hint: nil)
+    }
+    let decoder = JSONDecoder()
+    decoder.dateDecodingStrategy = .iso8601
+    var records: [AuditRecord] = []
+    for (index, line) in bytes.split(separator: UInt8(ascii: "\n")).enumerated() {
+      do {
+        let record = try decoder.decode(AuditRecord.self, from: Data(line))
+        guard !record.prompt.isEmpty, record.answer.indices.contains(record.index) else {
+          throw ServingError(.invalidRecord, "no token \(record.index) in its answer", hint: nil)
+        }
+        records.append(record)
+      } catch {
+        throw ServingError(
+          .invalidRecord, "line \(index + 1) of \(path) is no record of an audit: \(error)",
+          hint: "give a file that `wanspec serve --audit` has written")
+      }
+    }
+    return records
+  }
+}
+
+/// A file of `AuditRecord`s, one a line, which only its owner may read: it has prompts in it.
+public final class AuditLog: Sendable {
+  private let target: String
+  private let file: Mutex<FileHandle>
+
+  /// Appends to what is there.
+  ///
+  /// - Parameter target: what `serve --target` was given
+  /// - Throws: `ServingError`
+  public init(path: String, target: String) throws {
+    self.target = target
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw ServingError(
+        .invalidRecord, "cannot write \(path): \(String(cString: strerror(errno)))",
+        hint: "check the path and its permissions")
+    }
+    file = Mutex(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true))
+  }
+
+  func write(_ finding: AuditFinding, _ request: AuditedRequest) throws {
+    guard let record = AuditRecord(finding, request, target: target) else { return }
+    let encoder = JSONEncoder()
+    encoder.dateEncodingStrategy = .iso8601
+    encoder.outputFormatting = .sortedKeys
+    let line = try encoder.encode(record) + [UInt8(ascii: "\n")]
+    try file.withLock { try $0.write(contentsOf: line) }
+  }
+}
+
+/// Hears of everything for the metrics, and writes down what audits find.
+struct AuditObserver: NodeObserver {
+  let metrics: GatewayMetrics
+  let log: AuditLog?
+  let warnings: Logger
+
+  func observe(_ event: NodeEvent) {
+    metrics.observe(event)
+    guard case .audited(let finding, let request, _) = event, let log, finding.outcome.isDifferent else {
+      return
+    }
+    // A file may block; the node must not.
+    Task.detached(priority: .utility) {
+      do { try log.write(finding, request) } catch {
+        warnings.warning("cannot write down what an audit found", metadata: ["error": "\(error)"])
+      }
+    }
+  }
+}
