@@ -12,8 +12,7 @@ public enum EnginePriority: Hashable, Sendable {
 public enum CacheType: String, Hashable, Sendable, CaseIterable {
   case f16, bf16
   case q8 = "q8_0"
-  /// Twice the memory of `f16`, and slower: without flash attention, whose kernels round to 16 bits. With a model in
-  /// 32-bit floats nothing is rounded then, and passes of different shapes agree to a few millionths: for comparing
-  /// texts.
+  /// Twice the memory of `f16`, and nothing rounded. On a GPU without flash attention, whose kernels there round to 16
+  /// bits.
   case f32
 }

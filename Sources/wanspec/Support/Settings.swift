@@ -42,7 +42,7 @@ extension Settings {
   static let gpuLayers = Setting<Int>(
     "gpu-layers", "Layers to place on the GPU, if there is one; negative: all.", "n", says: "all")
   static let cacheType = Setting<CacheType>(
-    "cache-type", "How keys and values are kept: f16, bf16, q8_0, or f32 without flash attention.", "type",
+    "cache-type", "How keys and values are kept: f16, bf16, q8_0, or f32.", "type",
     default: .f16)
   static let cpus = Setting<CoreList>(
     "cpus", "Cores to pin the engine to, such as 0 or 0-3.", "cores", says: "wherever the system likes")
