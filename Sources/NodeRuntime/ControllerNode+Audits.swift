@@ -5,7 +5,7 @@ import SpeculationCore
 /// How an answer was to be decided, beside its text.
 public struct AuditedRequest: Sendable {
   public var sampling: SamplingSettings
-  /// What the answer had to follow, as its source.
+  /// What the answer had to follow.
   public var grammar: Grammar?
 
   public init(sampling: SamplingSettings = .greedy, grammar: Grammar? = nil) {
