@@ -224,9 +224,8 @@ let package = Package(
     .target(
       name: "Serving",
       dependencies: [
-        "Failures", "SpeculationCore", "ModelBackend", "NodeRuntime", "DraftExchange", "Gateway",
-        "Credentials",
-        "ProcessControl",
+        "Failures", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime", "DraftExchange",
+        "Gateway", "Credentials", "ProcessControl",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -14,6 +14,13 @@ public struct DeterminismReport: Hashable, Sendable {
     public var choices: Int
     /// The largest difference of a log-probability or a margin, in nats.
     public var largest: Float
+
+    /// For people.
+    public var verdict: String {
+      if differing == 0 { return "the same, to the bit" }
+      let others = choices == 0 ? "" : ", \(choices) other choices"
+      return "\(differing) of \(positions) differ, by up to \(largest) nats\(others)"
+    }
   }
 
   public var shapes: [Shape]

@@ -53,8 +53,8 @@ public struct AuditRecord: Codable, Sendable {
   public var prompt: [TokenID]
   public var answer: [TokenID]
   public var sampling: Sampling
-  /// Whether the answer had to follow a grammar, which is not in the record.
-  public var isConstrained: Bool
+  /// What the answer had to follow, in GBNF; nil for any text.
+  public var grammar: String?
   /// Of the token where they part, counted from the answer's first.
   public var index: Int
   public var given: TokenID
@@ -68,7 +68,7 @@ public struct AuditRecord: Codable, Sendable {
     prompt = Array(finding.tokens[..<finding.promptLength])
     answer = Array(finding.tokens[finding.promptLength...])
     sampling = Sampling(request.sampling)
-    isConstrained = request.grammar != nil
+    grammar = request.grammar?.rules.text
     (index, given) = (difference.index, difference.given)
     (chosen, margin) = (difference.chosen, difference.margin)
   }
@@ -121,7 +121,7 @@ public final class AuditLog: Sendable {
     file = Mutex(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true))
   }
 
-  func write(_ finding: AuditFinding, _ request: AuditedRequest) throws {
+  package func write(_ finding: AuditFinding, _ request: AuditedRequest) throws {
     guard let record = AuditRecord(finding, request, target: target) else { return }
     let encoder = JSONEncoder()
     encoder.dateEncodingStrategy = .iso8601

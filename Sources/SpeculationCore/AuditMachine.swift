@@ -39,6 +39,13 @@ public struct AuditFinding: Hashable, Sendable {
     /// By how much the target's choice won (`SessionMachine.Verdict.margin`).
     public var margin: Float
 
+    public init(index: Int, given: TokenID, chosen: TokenID, margin: Float) {
+      self.index = index
+      self.given = given
+      self.chosen = chosen
+      self.margin = margin
+    }
+
     /// Whether rounding cannot explain it: any difference of a target whose passes agree to the bit, and a clear one of
     /// any other.
     public func isWrong(deterministic: Bool) -> Bool { deterministic || margin >= 0.1 }
@@ -58,6 +65,13 @@ public struct AuditFinding: Hashable, Sendable {
   /// Prompt and answer.
   public var tokens: [TokenID]
   public var outcome: Outcome
+
+  public init(answer: SessionID, promptLength: Int, tokens: [TokenID], outcome: Outcome) {
+    self.answer = answer
+    self.promptLength = promptLength
+    self.tokens = tokens
+    self.outcome = outcome
+  }
 }
 
 /// Which finished answers the target decides once more, alone and from nothing, when, and what came of it.

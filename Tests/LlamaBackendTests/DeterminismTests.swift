@@ -31,7 +31,8 @@ struct DeterminismTests {
     let engine = try #require(try await Self.load(model, cacheType: cacheType))
     try #require(engine.capabilities.isDeterministic, "built without our patches, or for another processor")
     // Beyond a tile of 64 keys.
-    let report = try await engine.checkDeterminism(prompt: 70, positions: 6, others: 15)
+    let others = cacheType == .f16 ? 15 : 3
+    let report = try await engine.checkDeterminism(prompt: 68, positions: 4, others: others)
     #expect(report.isDeterministic, "\(report.verdict)")
     #expect(report.shapes.count == 8)
   }
@@ -47,12 +48,12 @@ struct DeterminismTests {
   /// engine.
   @Test func historiesDoNotMatter() async throws {
     let fresh = try await TestModel.load(contextLength: 256, sharesPrefixes: false)
-    for seed in TestSeeds.first(3) {
+    for seed in TestSeeds.first(2) {
       var random = SplitMix64(seed: seed)
       let engine = try #require(
         try await Self.load("smollm2-135m-instruct", cacheType: .f16, threads: 1 + Int(seed) % 2))
       var texts: [[TokenID]] = (0..<6).map { _ in
-        (0..<Int.random(in: 4...90, using: &random)).map { _ in random.token() }
+        (0..<Int.random(in: 4...70, using: &random)).map { _ in random.token() }
       }
       for step in 0..<10 {
         let members = texts.indices.filter { _ in Bool.random(using: &random) }

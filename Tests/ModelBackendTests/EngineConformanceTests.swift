@@ -63,7 +63,10 @@ import Testing
     #expect(!report.isDeterministic && report.largest == 0.25)
     let differing = report.shapes.filter { $0.differing > 0 }.map(\.name)
     #expect(
-      differing == ["all at once", "in pieces of 3, with wrong guesses", "beside 1 other", "beside 3 others"])
+      differing == [
+        "all at once", "in pieces of 3, with wrong guesses", "cells in another order", "beside 1 other",
+        "beside 3 others",
+      ])
     #expect(report.verdict.contains("up to 0.25 nats (all at once; in pieces"))
     #expect(try await ScriptedTarget(Self.script).checkDeterminism().isDeterministic)
   }

@@ -57,8 +57,8 @@ extension AuditCommand {
             "record \(number + 1) is of \(record.target), the ones before of \(name)",
             hint: "choose one with --target, or split the file")
         }
-        let now = try await Self.decide(record, model)
-        if now.token == record.chosen, now.index == record.index { repeated += 1 }
+        let now = try await record.decide(with: model)
+        if now.repeats(record) { repeated += 1 }
         report(number + 1, record, now, model)
       }
       if !json {
@@ -69,32 +69,8 @@ extension AuditCommand {
       if repeated < records.count { throw ExitCode(3) }
     }
 
-    /// Where the target alone leaves the answer, or its choice at the recorded place.
-    private static func decide(
-      _ record: AuditRecord, _ model: any TargetModel
-    ) async throws -> (index: Int, token: TokenID, margin: Float) {
-      if record.isConstrained {
-        throw CommandFailure(
-          "an answer that had to follow a grammar cannot be decided again: the grammar is not in the record",
-          hint: "leave that line out")
-      }
-      let session = SessionID(1)
-      for index in 0...record.index {
-        let request = VerificationRequest(
-          session: session, prefix: record.prompt + record.answer[..<index], draft: DraftTree(),
-          sampling: record.sampling.settings, readsAnew: true)
-        guard let choice = try await model.verify([request]).results.first?.choices.first else { continue }
-        if index == record.index || choice.token != record.answer[index] {
-          await model.discard(session)
-          return (index, choice.token, choice.margin)
-        }
-      }
-      throw CommandFailure("the engine decides nothing")
-    }
-
     private func report(
-      _ number: Int, _ record: AuditRecord, _ now: (index: Int, token: TokenID, margin: Float),
-      _ model: any TargetModel
+      _ number: Int, _ record: AuditRecord, _ now: AuditReplay, _ model: any TargetModel
     ) {
       func text(_ token: TokenID) -> String {
         "\(token) \(String(decoding: model.tokenizer.bytes(of: token), as: UTF8.self).debugDescription)"
@@ -103,8 +79,7 @@ extension AuditCommand {
         JSONLine.print([
           "record": number, "index": record.index, "given": Int(record.given), "audit": Int(record.chosen),
           "audit_margin": Double(record.margin), "now_index": now.index, "now": Int(now.token),
-          "now_margin": Double(now.margin),
-          "repeated": now.index == record.index && now.token == record.chosen,
+          "now_margin": Double(now.margin), "repeated": now.repeats(record),
         ])
       } else {
         StandardOutput.line(

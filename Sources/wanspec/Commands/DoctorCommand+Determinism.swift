@@ -32,7 +32,7 @@ extension DoctorCommand {
       let width = report.shapes.map(\.name.count).max() ?? 0
       for shape in report.shapes {
         let name = shape.name.padding(toLength: width, withPad: " ", startingAt: 0)
-        StandardOutput.line("  \(name)  \(Self.text(shape))")
+        StandardOutput.line("  \(name)  \(shape.verdict)")
       }
       StandardOutput.line("\n" + report.verdict)
       if target.capabilities.isDeterministic, !report.isDeterministic {
@@ -40,12 +40,6 @@ extension DoctorCommand {
       }
     }
     if !report.isDeterministic { throw ExitCode(3) }
-  }
-
-  private static func text(_ shape: DeterminismReport.Shape) -> String {
-    if shape.differing == 0 { return "the same, to the bit" }
-    let choices = shape.choices == 0 ? "" : ", \(shape.choices) other choices"
-    return "\(shape.differing) of \(shape.positions) differ, by up to \(shape.largest) nats\(choices)"
   }
 
   private static func object(_ shape: DeterminismReport.Shape) -> [String: any Sendable] {

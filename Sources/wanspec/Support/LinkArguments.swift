@@ -47,40 +47,14 @@ struct JitterArgument: TextArgument {
   }
 }
 
-/// A rate with its unit: "100mbit".
-struct RateArgument: QuantityArgument {
-  var bitsPerSecond: Double
-
-  private static let units: [(suffix: String, bits: Double)] = [
-    ("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1),
-  ]
-
-  init(parsing text: String) throws {
-    let lower = text.lowercased()
-    guard let unit = Self.units.first(where: { lower.hasSuffix($0.suffix) }),
-      let value = Double(lower.dropLast(unit.suffix.count)), value.isFinite, value > 0
-    else {
-      throw ArgumentProblem(
-        "\"\(text)\" is not a rate; write a number above 0 and bit, kbit, mbit or gbit (per second), such as "
-          + "100mbit")
-    }
-    bitsPerSecond = value * unit.bits
-  }
-}
-
 /// A loss probability as a percentage: "0.1%".
 struct LossArgument: QuantityArgument {
   /// 0...1.
   var probability: Double
 
   init(parsing text: String) throws {
-    guard text.hasSuffix("%"), let percent = Double(text.dropLast()), percent.isFinite else {
-      throw ArgumentProblem("\"\(text)\" is not a percentage; write it with its sign, such as 0.1%")
-    }
-    guard (0...50).contains(percent) else {
-      throw ArgumentProblem("loss must be between 0% and 50%, not \(text)")
-    }
-    probability = percent / 100
+    probability = try Percentage(parsing: text).share
+    if probability > 0.5 { throw ArgumentProblem("loss must be between 0% and 50%, not \(text)") }
   }
 }
 

@@ -148,10 +148,10 @@ extension Settings {
   static let prefillChunk = Setting<Int>(
     "prefill-chunk", "Tokens of prompts in one pass while other answers are being written.", "tokens",
     default: 512, limits: SettingLimits(range: 16...4096))
-  static let audit = Setting<ShareArgument>(
+  static let audit = Setting<Percentage>(
     "audit",
     "Decide this share of the answers once more, with the target alone, when it has nothing else to do.",
-    "percent", default: ShareArgument(share: 0), says: "0%")
+    "percent", default: Percentage(share: 0), says: "0%")
   static let auditLog = Setting<String>(
     "audit-log", "Where answers go that an audit finds to be others, prompts included.", "file",
     default: "wanspec-audit.jsonl")
