@@ -4,6 +4,7 @@ import ModelBackend
 import ModelStore
 import NodeRuntime
 import SpeculationCore
+import SpeculationTesting
 import Synchronization
 import Testing
 
@@ -18,11 +19,18 @@ private let modelPath = ModelStore.cacheDirectory().appending(
 struct AuditFaultTests {
   private final class Findings: NodeObserver {
     private let found = Mutex<[AuditFinding]>([])
+    private let ended = Mutex(0)
 
     var all: [AuditFinding] { found.withLock { $0 } }
+    /// Answers that are over. Counted before an audit can begin.
+    var answers: Int { ended.withLock { $0 } }
 
     func observe(_ event: NodeEvent) {
-      if case .audited(let finding, _, _) = event { found.withLock { $0.append(finding) } }
+      switch event {
+      case .audited(let finding, _, _): found.withLock { $0.append(finding) }
+      case .finished: ended.withLock { $0 += 1 }
+      default: break
+      }
     }
 
     /// - Throws: when they do not come within a minute
@@ -52,9 +60,11 @@ struct AuditFaultTests {
       String(repeating: line, count: 8), addSpecial: true, parseSpecial: false)
   }
 
+  /// At a temperature, so that no fault is too small to turn a choice sooner or later.
   private static func generate(_ node: ControllerNode, _ prompt: [TokenID], _ count: Int) async throws {
     let request = GenerationRequest(
-      prompt: prompt, maxTokens: count, speculation: .wideArea(minGain: 0), ignoresEnd: true)
+      prompt: prompt, sampling: SamplingSettings(temperature: 1, seed: 7), maxTokens: count,
+      speculation: .wideArea(minGain: 0), ignoresEnd: true)
     for try await _ in await node.generate(request) {}
   }
 
@@ -71,7 +81,17 @@ struct AuditFaultTests {
   @Test func aFlippedVerdictIsFound() async throws {
     let engine = try await Self.engine()
     let findings = Findings()
-    let node = Self.node(FlippedVerdicts(engine), findings)
+    let decisions = Mutex(0)
+    let target = AlteredTarget(engine) { _, results in
+      guard !results[0].choices.isEmpty else { return }
+      let number = decisions.withLock { number in
+        number += 1
+        return number
+      }
+      // Once, in the middle of the answer.
+      if number == 3 { results[0].choices[0].token += 1 }
+    }
+    let node = Self.node(target, findings)
     try await Self.generate(node, try Self.prompt(0, engine), 24)
     let all = try await findings.first(1)
     #expect(all.count == 1 && all.allSatisfy(\.outcome.isDifferent), "\(all.map(\.outcome))")
@@ -104,7 +124,13 @@ struct AuditFaultTests {
     let engine = try await Self.engine(cacheTokens: 256)
     let findings = Findings()
     let node = Self.node(engine, findings)
-    let prompts = [try Self.prompt(0, engine), try Self.prompt(1, engine)]
+    // Texts that leave the model in doubt: where it only repeats itself, no fault turns a choice.
+    let prompts = try [
+      "Dear Anna, the harbour was empty when we came back from the island, and nobody could say where the others had gone. ",
+      "The committee met in the old library to talk about rain, bread, three broken bicycles and a letter from the mayor. ",
+    ].map {
+      try engine.tokenizer.encode(String(repeating: $0, count: 2), addSpecial: true, parseSpecial: false)
+    }
     let seen = Mutex([Int: Int]())
     await engine.setFault { token, position in
       guard (8..<40).contains(position) else { return (token, position) }
@@ -112,11 +138,12 @@ struct AuditFaultTests {
         seen[position, default: 0] += 1
         return seen[position]!
       }
-      // Each of the two texts has been read once; what is read for the third time was preempted. Neighbours change places.
-      guard times == 3, let text = prompts.first(where: { $0[position] == token }) else {
+      // Each of the two texts has been read once; whatever is read again before both are done was preempted. They change places.
+      guard times >= 3, findings.answers < 2, let text = prompts.first(where: { $0[position] == token })
+      else {
         return (token, position)
       }
-      return (text[position ^ 1], position)
+      return (text[47 - position], position)
     }
     try await withThrowingTaskGroup(of: Void.self) { group in
       for prompt in prompts { group.addTask { try await Self.generate(node, prompt, 120) } }
@@ -127,38 +154,4 @@ struct AuditFaultTests {
     let all = try await findings.first(2)
     #expect(all.count == 2 && all.contains { $0.outcome.isDifferent }, "\(all.map(\.outcome))")
   }
-}
-
-/// Says once, in the middle of an answer, that the target chose another token than it did.
-private final class FlippedVerdicts: TargetModel {
-  private let engine: LlamaEngine
-  private let decisions = Mutex(0)
-
-  init(_ engine: LlamaEngine) { self.engine = engine }
-
-  var model: ModelDescription { engine.model }
-  var capabilities: EngineCapabilities { engine.capabilities }
-  var tokenizer: any Tokenizer { engine.tokenizer }
-  var cacheCapacity: CacheCapacity { engine.cacheCapacity }
-
-  func verify(
-    _ requests: [VerificationRequest], prefillBudget: Int
-  ) async throws -> PassResult<VerificationResult> {
-    var pass = try await engine.verify(requests, prefillBudget: prefillBudget)
-    guard !pass.results[0].choices.isEmpty else { return pass }
-    let number = decisions.withLock { number in
-      number += 1
-      return number
-    }
-    if number == 3 { pass.results[0].choices[0].token += 1 }
-    return pass
-  }
-
-  func measureCosts(maxBatch: Int, budget: Duration, contextLength: Int) async throws -> [Int: Duration] {
-    try await engine.measureCosts(maxBatch: maxBatch, budget: budget, contextLength: contextLength)
-  }
-  func release(_ session: SessionID) async { await engine.release(session) }
-  func discard(_ session: SessionID) async { await engine.discard(session) }
-  func shutDown() { engine.shutDown() }
-  func settle() async { await engine.settle() }
 }
