@@ -54,10 +54,6 @@ package enum TextComparison: Sendable, Hashable {
   /// A real difference: a bug.
   case different(index: Int, margin: Float)
 
-  /// Gaps below this count as near-ties: bfloat16 keeps 8 bits, so logits around 20 come out of another batch
-  /// shape up to about this much apart.
-  package static let nearTieMargin: Float = 0.1
-
   package static func compare(
     _ tokens: [SessionMachine.CommittedToken], plain: [SessionMachine.CommittedToken]
   ) -> TextComparison {
@@ -65,7 +61,7 @@ package enum TextComparison: Sendable, Hashable {
       if index < tokens.count, tokens[index].token == reference.token { continue }
       // A shorter text ended elsewhere: the end token itself differs, so there is always a pair to look at.
       let margin = min(reference.margin, index < tokens.count ? tokens[index].margin : .infinity)
-      return margin < nearTieMargin
+      return margin < SessionMachine.Verdict.nearTieMargin
         ? .nearTie(index: index, margin: margin) : .different(index: index, margin: margin)
     }
     return tokens.count == plain.count ? .same : .different(index: plain.count, margin: .infinity)

@@ -1,3 +1,4 @@
+import Credentials
 import Foundation
 import Gateway
 import Logging
@@ -105,6 +106,8 @@ public struct AuditRecord: Codable, Sendable {
 public final class AuditLog: Sendable {
   private let target: String
   private let file: Mutex<FileHandle>
+  /// What is wrong with its mode, where the file was there before and others may read it.
+  let exposure: String?
 
   /// Appends to what is there.
   ///
@@ -118,6 +121,7 @@ public final class AuditLog: Sendable {
         .invalidRecord, "cannot write \(path): \(String(cString: strerror(errno)))",
         hint: "check the path and its permissions")
     }
+    exposure = CredentialFile.exposure(of: path)
     file = Mutex(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true))
   }
 

@@ -56,6 +56,7 @@ public struct ModelServer: Sendable {
   ) async throws {
     let metrics = GatewayMetrics(modelName: settings.gateway.modelName)
     var controller = settings.controller
+    if let exposure = settings.auditLog?.exposure { settings.log.warning("\(exposure)") }
     controller.observer = AuditObserver(metrics: metrics, log: settings.auditLog, warnings: settings.log)
     try await ControllerHost.run(controller, report: workers) { host in
       var gateway = settings.gateway

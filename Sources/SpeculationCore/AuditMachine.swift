@@ -48,7 +48,9 @@ public struct AuditFinding: Hashable, Sendable {
 
     /// Whether rounding cannot explain it: any difference of a target whose passes agree to the bit, and a clear one of
     /// any other.
-    public func isWrong(deterministic: Bool) -> Bool { deterministic || margin >= 0.1 }
+    public func isWrong(deterministic: Bool) -> Bool {
+      deterministic || margin >= SessionMachine.Verdict.nearTieMargin
+    }
   }
 
   public enum Outcome: Hashable, Sendable {

@@ -95,6 +95,11 @@ public struct SessionMachine: Sendable {
   public struct Verdict: Hashable, Sendable {
     public var token: TokenID
     public var margin: Float
+
+    /// Where passes do not agree to the bit, margins below this may fall either way: bfloat16 keeps 8 bits, so logits
+    /// around 20 come out of another batch shape up to about this much apart.
+    public static let nearTieMargin: Float = 0.1
+
     public init(token: TokenID, margin: Float) {
       self.token = token
       self.margin = margin

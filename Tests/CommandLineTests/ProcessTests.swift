@@ -29,19 +29,11 @@ struct ProcessTests {
     ] + more
   }
 
-  struct Token {
-    var id: Int
-    var margin: Double
+  static func tokens(_ program: RunningProgram) -> [Int] {
+    program.events.filter { $0["event"] as? String == "token" }.compactMap { $0["token"] as? Int }
   }
 
-  static func tokens(_ program: RunningProgram) -> [Token] {
-    program.events.filter { $0["event"] as? String == "token" }.compactMap { event in
-      // Without a second candidate there is no margin.
-      (event["token"] as? Int).map { Token(id: $0, margin: event["margin"] as? Double ?? .infinity) }
-    }
-  }
-
-  static func plain(_ more: [String] = []) async throws -> [Token] {
+  static func plain(_ more: [String] = []) async throws -> [Int] {
     let program = try await RunningProgram(generate("plain", more))
     let result = await program.result()
     #expect(result.status == 0, "\(result.errors)")
@@ -62,9 +54,9 @@ struct ProcessTests {
 
   /// Token for token.
   func expectSame(
-    _ program: RunningProgram, plain: [Token], sourceLocation: SourceLocation = #_sourceLocation
+    _ program: RunningProgram, plain: [Int], sourceLocation: SourceLocation = #_sourceLocation
   ) {
-    #expect(Self.tokens(program).map(\.id) == plain.map(\.id), sourceLocation: sourceLocation)
+    #expect(Self.tokens(program) == plain, sourceLocation: sourceLocation)
   }
 
   /// A worker may get so little of a busy machine that the text is done before its first expansion arrives.

@@ -59,7 +59,13 @@ import Testing
 
   /// An engine that says that its passes agree, and lies, is found out; what it does is not hidden in an average.
   @Test func whoLiesAboutShapesIsFoundOut() async throws {
-    let report = try await ShapedTarget(ScriptedTarget(Self.script)).checkDeterminism()
+    // It decides by another margin beside anything else.
+    let liar = AlteredTarget(ScriptedTarget(Self.script)) { requests, results in
+      for index in requests.indices where requests.count > 1 || requests[index].draft.count > 0 {
+        for choice in results[index].choices.indices { results[index].choices[choice].margin += 0.25 }
+      }
+    }
+    let report = try await liar.checkDeterminism()
     #expect(!report.isDeterministic && report.largest == 0.25)
     let differing = report.shapes.filter { $0.differing > 0 }.map(\.name)
     #expect(
@@ -70,31 +76,4 @@ import Testing
     #expect(report.verdict.contains("up to 0.25 nats (all at once; in pieces"))
     #expect(try await ScriptedTarget(Self.script).checkDeterminism().isDeterministic)
   }
-}
-
-/// Says that passes agree, and decides by another margin beside anything else.
-private struct ShapedTarget: TargetModel {
-  let honest: ScriptedTarget
-
-  init(_ honest: ScriptedTarget) { self.honest = honest }
-
-  var model: ModelDescription { honest.model }
-  var capabilities: EngineCapabilities { honest.capabilities }
-  var tokenizer: any Tokenizer { honest.tokenizer }
-  var cacheCapacity: CacheCapacity { honest.cacheCapacity }
-
-  func verify(
-    _ requests: [VerificationRequest], prefillBudget: Int
-  ) async throws -> PassResult<VerificationResult> {
-    var pass = try await honest.verify(requests, prefillBudget: prefillBudget)
-    for index in requests.indices where requests.count > 1 || requests[index].draft.count > 0 {
-      for choice in pass.results[index].choices.indices { pass.results[index].choices[choice].margin += 0.25 }
-    }
-    return pass
-  }
-
-  func release(_ session: SessionID) async { await honest.release(session) }
-  func discard(_ session: SessionID) async { await honest.discard(session) }
-  func shutDown() { honest.shutDown() }
-  func settle() async { await honest.settle() }
 }

@@ -16,6 +16,14 @@ import Testing
     }
   }
 
+  private func runToAudit(_ world: inout ServingWorld) throws {
+    while world.audit == nil { try step(&world) }
+  }
+
+  private func step(_ world: inout ServingWorld) throws {
+    try world.make(try #require(world.moves.first { $0 == .passEnds || $0.isRelease }))
+  }
+
   @Test(arguments: [(0, 0), (0.25, 1), (0.5, 2), (1, 4)])
   func aShareOfTheAnswersIsLookedAt(share: Double, count: Int) throws {
     var world = world(share)
@@ -26,9 +34,7 @@ import Testing
   @Test func anotherTokenIsFoundWhereItIs() throws {
     var world = world(1, requests: 1)
     try world.make(.request(tokens: 9))
-    while world.audit == nil {
-      try world.make(try #require(world.moves.first { $0 == .passEnds || $0.isRelease }))
-    }
+    try runToAudit(&world)
     try world.make(.auditDiffers)
     try world.settle()
     let finding = try #require(world.findings.first)
@@ -45,9 +51,7 @@ import Testing
   @Test func whoeverComesHasTheTarget() throws {
     var world = world(1, requests: 2)
     try world.make(.request(tokens: 3))
-    while world.audit == nil {
-      try world.make(try #require(world.moves.first { $0 == .passEnds || $0.isRelease }))
-    }
+    try runToAudit(&world)
     while let release = world.releases.first { try world.make(.released(release)) }
     try world.make(.request(tokens: 3))
     #expect(world.pass != nil)
@@ -60,9 +64,7 @@ import Testing
   @Test func failuresAreNoDifferences() throws {
     var world = world(1, requests: 1)
     try world.make(.request(tokens: 3))
-    while world.audit == nil {
-      try world.make(try #require(world.moves.first { $0 == .passEnds || $0.isRelease }))
-    }
+    try runToAudit(&world)
     try world.make(.auditFails)
     try world.settle()
     #expect(world.findings.map(\.outcome) == [.skipped(reason: "planned")])
@@ -74,7 +76,7 @@ import Testing
     var world = world(1, requests: 3)
     for _ in 0..<3 { try world.make(.request(tokens: 3)) }
     while world.ended.count < 2 {
-      try world.make(try #require(world.moves.first { $0 == .passEnds || $0.isRelease }))
+      try step(&world)
       #expect(world.audit == nil)
     }
     try world.make(.stopAccepting)

@@ -108,7 +108,8 @@ extension GatewayMetrics {
     _ node: NodeState, _ model: PrometheusText.Labels, _ page: inout PrometheusText
   ) {
     let outcomes = [
-      ("same", node.auditsSame), ("different", node.auditsDifferent), ("skipped", node.auditsSkipped),
+      ("same", node.auditsSame), ("different", Int(node.auditMargins.count)),
+      ("skipped", node.auditsSkipped),
     ]
     page.counter(
       "wanspec_audits_total", "Answers that the target was to decide once more, alone, by what it found.",

@@ -29,10 +29,9 @@ public final class GatewayMetrics: NodeObserver {
     var workersDetached = 0
     var placements = 0
     var displacements = 0
-    /// Answers that the target was to decide once more: the same, another text, not looked at; of those with another text
-    /// the ones that no rounding explains, and by how much the target's own choice won.
+    /// Answers that the target was to decide once more: the same, not looked at; of those with another text the ones that no
+    /// rounding explains, and by how much the target's own choice won in each.
     var auditsSame = 0
-    var auditsDifferent = 0
     var auditsSkipped = 0
     var auditsWrong = 0
     var auditMargins = Histogram(Histogram.marginBounds)
@@ -166,7 +165,6 @@ extension GatewayMetrics.NodeState {
       case .same: auditsSame += 1
       case .skipped: auditsSkipped += 1
       case .different(let difference):
-        auditsDifferent += 1
         auditMargins.observe(Double(difference.margin))
         if difference.isWrong(deterministic: isDeterministic) { auditsWrong += 1 }
       }

@@ -12,9 +12,6 @@ public struct EngineSize: Hashable, Sendable {
   /// Sessions, and leaves of guesses beyond the first of each.
   public var branches = 8
   public var sharesPrefixes = true
-  /// Whether answers are compared: the arithmetic must then be exact enough that another batch shape changes
-  /// nothing but near-ties (`nearTieMargin`).
-  public var isExact = false
 
   public init() {}
 
@@ -22,7 +19,6 @@ public struct EngineSize: Hashable, Sendable {
   static let comparison = {
     var size = EngineSize()
     size.sharesPrefixes = false
-    size.isExact = true
     return size
   }()
 }

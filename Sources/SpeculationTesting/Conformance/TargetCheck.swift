@@ -207,10 +207,7 @@ extension TargetCheck {
   private static func sharing(_ fixture: EngineFixture<any TargetModel>) async throws {
     var choices: [TargetChoice] = []
     for sharesPrefixes in [false, true] {
-      let engine = try await fixture.engine {
-        $0.isExact = true
-        $0.sharesPrefixes = sharesPrefixes
-      }
+      let engine = try await fixture.engine { $0.sharesPrefixes = sharesPrefixes }
       let source = EngineTexts(engine.model)
       let text = source.text(40, 1)
       _ = try await engine.verify([VerificationRequest(1, text)])

@@ -16,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
       machine; ratios between rows are what counts. The worker and the emulated link are processes of their \
       own on loopback. Local modes draft on the worker's cores (--worker-cpus), as if its own site had a second \
       accelerator. Every text is compared with the plain one, token by token; a text that parts where the \
-      target's best two tokens were within \(TextComparison.nearTieMargin) logits is a near-tie and reported \
+      target's best two tokens were within \(SessionMachine.Verdict.nearTieMargin) logits is a near-tie and reported \
       as such, with its gap. What an earlier run left in a cache counts for none: every run of a prompt \
       begins cold, or as --cache says.
 
