@@ -78,6 +78,18 @@ extension FaultRun {
       "reads \(pass.prefillBudget) tokens of prompts in one pass")
   }
 
+  /// No pass computes twice what two prompts begin with. To be asked before its engine begins.
+  func checkReading(_ pass: TargetPass, at controller: Controller) throws {
+    guard controller.server.sharesPrefixes else { return }
+    let prompts = pass.parts.filter { controller.cache.cachedTokens(of: $0.session) == 0 }.map(\.prefix)
+    for (index, prompt) in prompts.enumerated() {
+      let common = prompts[..<index].map { commonLength($0, prompt) }.max() ?? 0
+      try Self.require(
+        common < CacheLedger.leastShare, .serving,
+        "reads two prompts in one pass that have their first \(common) tokens in common")
+    }
+  }
+
   /// Tokens of prompts in one pass while nobody waits for the next token of a text.
   static var longestPrefill: Int { 512 }
 
