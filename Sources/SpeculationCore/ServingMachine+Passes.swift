@@ -49,8 +49,9 @@ extension ServingMachine {
       turn += 1
       if let retry = health.nextRetry, retry != id { continue }
       guard sessions[id].machine.isReady else { continue }
-      if configuration.sharesPrefixes, !sessions[id].isRead, !reading.admit(sessions[id].machine.tokens) {
-        continue
+      if configuration.sharesPrefixes, !sessions[id].isRead {
+        let text = sessions[id].machine.tokens
+        guard reading.admit(text, cached: { cachedBeginning(of: text) }) else { continue }
       }
       let growth = admission.grow(id, to: sessions[id].machine.tokens.count) {
         sessions[$0].machine.tokens.count
@@ -72,6 +73,16 @@ extension ServingMachine {
       return nextMembers(&actions)
     }
     return members
+  }
+
+  /// Tokens that a text has in common with the texts of running sessions that the target has read.
+  private func cachedBeginning(of text: [TokenID]) -> Int {
+    var longest = 0
+    for turn in 0..<admission.runningCount where sessions[admission.runningSession(turn)].isRead {
+      longest = max(
+        longest, commonLength(sessions[admission.runningSession(turn)].machine.tokens, text))
+    }
+    return longest
   }
 
   /// While somebody waits for the next token of a text, prompts are read in pieces.

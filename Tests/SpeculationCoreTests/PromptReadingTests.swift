@@ -58,8 +58,19 @@ import Testing
     target.ask(5, [TokenID](40..<70))
     #expect(try target.nextPass() == [1])
     #expect(try target.nextPass() == [1, 2, 5])
-    #expect(try target.nextPass() == [1, 2, 3, 5])
+    // What they have in common is in the cache now.
     #expect(try target.nextPass() == [1, 2, 3, 4, 5])
+  }
+
+  @Test func onlyWhatNobodyHasReadIsWaitedFor() throws {
+    var target = Target()
+    target.ask(1, Self.template)
+    let document = Self.template + [TokenID](100..<140)
+    for id in UInt64(2)...3 { target.ask(id, document + [TokenID(200 + id)]) }
+    target.ask(4, Self.template + [7, 8, 9])
+    #expect(try target.nextPass() == [1])
+    #expect(try target.nextPass() == [1, 2, 4])
+    #expect(try target.nextPass() == [1, 2, 3, 4])
   }
 
   @Test func fewTokensInCommonAreNotWaitedFor() throws {
