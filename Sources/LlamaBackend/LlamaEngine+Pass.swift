@@ -83,30 +83,19 @@ extension LlamaEngine {
     var parts = works
     var reused = [Int](repeating: 0, count: works.count)
     var budget = max(0, prefillBudget)
-    var filling: [Int] = []
     for (index, work) in works.enumerated() {
       align(work, keepsGuesses: keepsGuesses, context)
-      var waits = false
       if !work.readsAnew, work.prefix.count - cached(work) > LlamaEngine.leastShare {
-        // Better to take over next time what an earlier request is about to compute than to compute it twice.
-        waits =
-          prefillBudget < .max && options.sharesPrefixes
-          && filling.contains {
-            commonLength(works[$0].prefix, work.prefix) >= cached(work) + LlamaEngine.leastShare
-          }
-        if !waits {
-          reused[index] = takeOver(work, context)
-          if work.prefix.count - cached(work) > LlamaEngine.leastShare { filling.append(index) }
-        }
+        reused[index] = takeOver(work, context)
       }
       let missing = max(0, work.prefix.count - cached(work) - 1)
       if let limit = work.readingLimit {
         parts[index].keepPrefix(max(cached(work), min(work.prefix.count - 1, cached(work) + limit)))
         continue
       }
-      if waits || missing > budget {
-        parts[index].keepPrefix(cached(work) + (waits ? 0 : budget))
-        if !waits { budget = 0 }
+      if missing > budget {
+        parts[index].keepPrefix(cached(work) + budget)
+        budget = 0
       } else {
         budget -= missing
       }

@@ -115,7 +115,9 @@ public actor LlamaEngine {
   }
 
   public nonisolated var cacheCapacity: CacheCapacity {
-    CacheCapacity(tokens: cellCount.load(ordering: .relaxed), branches: options.sequences)
+    CacheCapacity(
+      tokens: cellCount.load(ordering: .relaxed), branches: options.sequences,
+      sharesPrefixes: options.sharesPrefixes)
   }
 
   /// Forget a session. Its committed text stays cached for a later session that begins alike while nobody needs

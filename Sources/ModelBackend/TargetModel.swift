@@ -146,9 +146,12 @@ public struct CacheCapacity: Hashable, Sendable {
   public var tokens: Int
   /// Branches: every session needs one, and each leaf of its tree beyond the first another.
   public var branches: Int
+  /// Whether a text takes over what it has in common with one that is cached, instead of computing it.
+  public var sharesPrefixes: Bool
 
-  public init(tokens: Int, branches: Int) {
+  public init(tokens: Int, branches: Int, sharesPrefixes: Bool) {
     self.tokens = tokens
     self.branches = branches
+    self.sharesPrefixes = sharesPrefixes
   }
 }

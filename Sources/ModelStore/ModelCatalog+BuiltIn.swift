@@ -63,15 +63,6 @@ extension ModelCatalog {
       sha256: nil,
       source: .conversion(of: "smollm2-135m-instruct", type: "q2_k")
     ),
-    ModelEntry(
-      name: "smollm2-135m-instruct-f32",
-      fileName: "smollm2-135m-instruct-f32.gguf",
-      summary: "SmolLM2 135M Instruct, F32: the tests' target where choices are compared",
-      license: "Apache-2.0",
-      bytes: 540_000_000,
-      sha256: nil,
-      source: .conversion(of: "smollm2-135m-instruct", type: "f32")
-    ),
   ])
 
   /// Parts that follow one naming scheme: member `module/data/partNN.bin`.

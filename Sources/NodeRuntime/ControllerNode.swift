@@ -71,7 +71,8 @@ public actor ControllerNode {
     machine = ServingMachine(
       configuration: ServingMachine.Configuration(
         contextLength: target.model.contextLength, vocabularySize: target.model.vocabulary.size,
-        cells: capacity.tokens, branches: capacity.branches, maxSessions: configuration.maxSessions,
+        cells: capacity.tokens, branches: capacity.branches, sharesPrefixes: capacity.sharesPrefixes,
+        maxSessions: configuration.maxSessions,
         maxWaiting: configuration.maxWaiting, prefillChunk: configuration.prefillChunk,
         hasLocalDraft: local != nil, auditShare: configuration.auditShare, pool: configuration.pool),
       targetCost: targetCost, localCost: localCost)

@@ -38,16 +38,21 @@ extension ServingMachine {
     actions.insert(.verify(TargetPass(parts: parts, prefillBudget: prefillBudget(members))), at: 0)
   }
 
-  /// The sessions that are ready and have cells for their text, those admitted first in front; one alone where a
-  /// pass has failed for it and others.
+  /// The sessions that are ready, have cells for their text and wait for no other's prompt, those admitted first in
+  /// front; one alone where a pass has failed for it and others.
   private mutating func nextMembers(_ actions: inout [Action]) -> [SessionID] {
     var members: [SessionID] = []
+    var reading = PromptReading()
     var turn = 0
     while turn < admission.runningCount {
       let id = admission.runningSession(turn)
       turn += 1
       if let retry = health.nextRetry, retry != id { continue }
       guard sessions[id].machine.isReady else { continue }
+      if configuration.sharesPrefixes, !sessions[id].isRead {
+        let text = sessions[id].machine.tokens
+        guard reading.admit(text, cached: { cachedBeginning(of: text) }) else { continue }
+      }
       let growth = admission.grow(id, to: sessions[id].machine.tokens.count) {
         sessions[$0].machine.tokens.count
       }
@@ -56,7 +61,7 @@ extension ServingMachine {
       case .waits(let preempted):
         // None of them is a member: the last admitted make room, and turns go the other way.
         for other in preempted {
-          sessions[other].preemptions += 1
+          sessions[other].preempted()
           actions.append(.note(other, .preempted))
           actions.append(.release(other))
         }
@@ -68,6 +73,16 @@ extension ServingMachine {
       return nextMembers(&actions)
     }
     return members
+  }
+
+  /// Tokens that a text has in common with the texts of running sessions that the target has read.
+  private func cachedBeginning(of text: [TokenID]) -> Int {
+    var longest = 0
+    for turn in 0..<admission.runningCount where sessions[admission.runningSession(turn)].isRead {
+      longest = max(
+        longest, commonLength(sessions[admission.runningSession(turn)].machine.tokens, text))
+    }
+    return longest
   }
 
   /// While somebody waits for the next token of a text, prompts are read in pieces.
@@ -121,7 +136,7 @@ extension ServingMachine {
       health.cacheWasFull()
       let last = admission.runningSession(admission.runningCount - 1)
       admission.preempt(last, tokens: sessions[last].machine.tokens.count)
-      sessions[last].preemptions += 1
+      sessions[last].preempted()
       actions += [.note(last, .preempted), .release(last)]
     case .engine where failed.members.count > 1:
       health.retryAlone(members)

@@ -24,6 +24,8 @@ public struct ServingMachine: Sendable {
     /// Branches of trees that the target's cache can tell apart: every session needs one, and each leaf of its
     /// tree beyond the first another.
     public var branches: Int
+    /// Whether the target takes over what a text has in common with one that it has read.
+    public var sharesPrefixes: Bool
     /// Sessions that run at once, at most. The branches bound it as well.
     public var maxSessions: Int
     /// Requests that wait, at most; further ones are refused.
@@ -39,7 +41,8 @@ public struct ServingMachine: Sendable {
 
     public init(
       contextLength: Int, vocabularySize: Int, cells: Int = .max, headroom: Int = 64, branches: Int = .max,
-      maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512, hasLocalDraft: Bool = false,
+      sharesPrefixes: Bool = true, maxSessions: Int = .max, maxWaiting: Int = 1024, prefillChunk: Int = 512,
+      hasLocalDraft: Bool = false,
       auditShare: Double = 0, pool: WorkerPool.Configuration = WorkerPool.Configuration()
     ) {
       self.contextLength = contextLength
@@ -47,6 +50,7 @@ public struct ServingMachine: Sendable {
       self.cells = cells
       self.headroom = headroom
       self.branches = branches
+      self.sharesPrefixes = sharesPrefixes
       self.maxSessions = maxSessions
       self.maxWaiting = maxWaiting
       self.prefillChunk = prefillChunk
@@ -217,15 +221,24 @@ struct ServedSession: Sendable {
   var firstGuess: Timestamp?
   /// Tokens of its text that the target had in its cache already.
   var cachedTokens = 0
-  var preemptions = 0
+  private(set) var preemptions = 0
+  /// Whether the target has read its text, but for the last tokens.
+  private(set) var isRead = false
   /// When its last target pass ended, and see `SessionSummary.stepOverheads`.
   var passEnded: Timestamp?
   var stepOverheads: [Duration] = []
 
   /// A target pass over it has ended that took the engine so long.
   mutating func passEnded(at now: Timestamp, duration: Duration) {
+    isRead = true
     if let before = passEnded { stepOverheads.append(before.duration(to: now) - duration) }
     passEnded = now
+  }
+
+  /// It gives its cells to others, and is read again later.
+  mutating func preempted() {
+    preemptions += 1
+    isRead = false
   }
 
   var progress: SessionProgress {

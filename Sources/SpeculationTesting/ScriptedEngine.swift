@@ -77,7 +77,10 @@ public struct ScriptedCache: Sendable {
     self.sharesPrefixes = sharesPrefixes
   }
 
-  var capacity: CacheCapacity { CacheCapacity(tokens: tokens ?? 64 * contextLength, branches: branches) }
+  var capacity: CacheCapacity {
+    CacheCapacity(
+      tokens: tokens ?? 64 * contextLength, branches: branches, sharesPrefixes: sharesPrefixes)
+  }
 
   func ledger(_ script: ScriptedModel) -> CacheLedger {
     CacheLedger(

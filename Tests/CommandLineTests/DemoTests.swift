@@ -5,8 +5,6 @@
   /// The demo with small models: it works, and whatever ends it, the processes that it started are gone.
   @Suite(.serialized, .enabled(if: Models.arePresent, "run `make test` once: it fetches the models"))
   struct DemoTests {
-    init() async throws { try await Models.makeTarget() }
-
     func start() async throws -> RunningProgram {
       try await RunningProgram([
         "demo", "--target", Models.target, "--draft", Models.draft, "--max-tokens", "8", "--json",

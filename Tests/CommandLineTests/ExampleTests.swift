@@ -10,7 +10,7 @@ import Testing
 struct ExampleTests {
   @Test func aServerInFortyLines() async throws {
     let server = try await RunningProgram(
-      program: "example-serve", [Models.base, Models.draft, "0"])
+      program: "example-serve", [Models.target, Models.draft, "0"])
     let ready = try await server.line("serving on ")
     try await server.line("a worker drafts")
     let url = try #require(ready.split(separator: " ").first { $0.hasPrefix("http://") })
@@ -29,7 +29,7 @@ struct ExampleTests {
   @Test func whoGuessedWhat() async throws {
     let program = try await RunningProgram(
       program: "example-generate",
-      [Models.base, Models.draft, "One, two, three, four,"])
+      [Models.target, Models.draft, "One, two, three, four,"])
     let result = await program.result()
     #expect(result.status == 0, "\(result.errors)")
     let lines = result.output.split(separator: "\n")

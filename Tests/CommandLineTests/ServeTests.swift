@@ -17,12 +17,10 @@ struct ServeTests {
   /// The environment that dev/bootstrap --tests made has the openai client.
   static var python: String { root.appending(path: ".deps/venv/bin/python").path }
 
-  init() async throws { try await Models.makeTarget() }
-
   static func serve(_ more: [String] = []) -> [String] {
     [
       "serve", "--target", Models.target, "--host", "127.0.0.1", "--port", "0", "--listen", "127.0.0.1:0",
-      "--context", "512", "--threads", "1", "--cache-type", "f32", "--json-logs",
+      "--context", "512", "--threads", "1", "--json-logs",
     ] + more
   }
 
@@ -78,7 +76,7 @@ struct ServeTests {
       "Benchmarks/chaos-serve",
       [
         "--quick", "--seed", "\(seed)", "--program", Program.url.path, "--target", Models.target, "--drafts",
-        "\(Models.draft),\(Models.base)",
+        "\(Models.draft),\(Models.target)",
       ] + more)
     #expect(result.status == 0, "seed \(seed): \(result.output) \(result.errors)")
   }

@@ -197,7 +197,6 @@ import Testing
   /// Targets that are real: our own server with a real model.
   @Test(.enabled(if: Models.arePresent, "run `make test` once: it fetches the models"))
   func ourOwnServerIsMeasured() async throws {
-    try await Models.makeTarget()
     let (server, port, _) = try await ServeTests.start(["--alias", "m"])
     try await measure("http://localhost:\(port)/v1")
     server.signal(SIGTERM)
@@ -211,7 +210,6 @@ import Testing
     .enabled(
       if: llamaServer != nil && Models.arePresent, "set WANSPEC_LLAMA_SERVER to the path of llama-server"))
   func llamaServerIsMeasured() async throws {
-    try await Models.makeTarget()
     let port = try UnheardPort().port
     let server = try await ChildProcess.start(
       "llama-server", program: try #require(Self.llamaServer),

@@ -10,11 +10,10 @@ import ServiceLifecycle
 import SpeculationCore
 import Testing
 
-/// The small real model that these tests run, in 32-bit floats: with them another batch shape changes no choice, so
-/// that answers can be compared.
+/// The small real model that these tests run.
 enum TestModel {
   static var path: String {
-    ModelStore.cacheDirectory().appending(path: "models/smollm2-135m-instruct-f32.gguf").path
+    ModelStore.cacheDirectory().appending(path: "models/smollm2-135m-instruct-q4_1.gguf").path
   }
 
   static let contextLength = 512
@@ -23,16 +22,8 @@ enum TestModel {
   static func engine() async throws -> LlamaEngine { try await shared.value }
 
   private static let shared = Task {
-    let store = ModelStore()
-    let file = try await store.pull(
-      store.entry(named: "smollm2-135m-instruct-f32"),
-      converter: { conversion in
-        try LlamaQuantizer.quantize(
-          input: conversion.input.path, output: conversion.output.path, format: conversion.type)
-      })
-    return try await LlamaEngine.load(
-      path: file.path,
-      options: LlamaOptions(contextLength: contextLength, sessions: 8, cacheType: .f32, threads: 1))
+    try await LlamaEngine.load(
+      path: path, options: LlamaOptions(contextLength: contextLength, sessions: 8, threads: 1))
   }
 
   /// One node for all servers: sessions are numbered by the node, and the engine is shared.

@@ -76,17 +76,17 @@ struct PrefixSharingTests {
       contextLength: 512, sessions: 1, sharesPrefixes: false)
   }
 
-  /// Several samples of one prompt arrive together: it is computed once.
-  @Test func requestsOfOnePassWaitForTheFirst() async throws {
+  /// Several samples of one prompt: those that come once it is read compute one token each.
+  @Test func whatIsReadInPiecesIsTakenOver() async throws {
     let engine = try await TestModel.load()
     let prompt = Self.text(60, seed: 3)
     let requests = (UInt64(0)..<4).map { VerificationRequest.greedy($0, prompt) }
-    let first = try await engine.verify(requests, prefillBudget: 40)
+    let first = try await engine.verify([requests[0]], prefillBudget: 40)
     #expect(first.tokens == 40)
-    #expect(first.results.allSatisfy { $0.choices.isEmpty })
-    let second = try await engine.verify(requests, prefillBudget: 40)
+    #expect(first.results[0].choices.isEmpty)
+    let second = try await engine.verify([requests[0]], prefillBudget: 40)
     #expect(second.tokens == 20)
-    #expect(second.results.map(\.choices.count) == [1, 0, 0, 0])
+    #expect(second.results[0].choices.count == 1)
     let third = try await engine.verify(requests.dropFirst().map { $0 }, prefillBudget: 40)
     #expect(third.tokens == 3)
     #expect(third.results.map(\.reusedPrefix) == [59, 59, 59])
@@ -166,7 +166,7 @@ struct PrefixSharingTests {
 
   @Test func theCacheIsAsLargeAsAskedFor() async throws {
     let engine = try await TestModel.load(contextLength: 1000, sessions: 32, cacheTokens: 2048)
-    #expect(engine.cacheCapacity == CacheCapacity(tokens: 2048, branches: 64))
+    #expect(engine.cacheCapacity == CacheCapacity(tokens: 2048, branches: 64, sharesPrefixes: true))
     #expect(try await engine.cacheUsage().capacity == 2048)
     // More sessions than full contexts.
     let requests = (UInt64(0)..<32).map { VerificationRequest.greedy($0, Self.text(12, seed: $0)) }

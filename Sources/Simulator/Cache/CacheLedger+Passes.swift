@@ -41,32 +41,15 @@ extension CacheLedger {
   ) -> [(length: Int, reused: Int)] {
     var ends: [(length: Int, reused: Int)] = []
     var budget = max(0, prefillBudget)
-    // Requests of this pass that read texts worth taking over.
-    var reading: [Request] = []
     for request in requests {
       align(request, keepsGuesses: keepsGuesses)
       let length = request.prefix.count
       var cached = cachedTokens(of: request.session)
-      var waits = false
-      var reused = 0
-      if length - cached > Self.leastShare {
-        // Better to take over next time what an earlier request is about to compute than to compute it twice.
-        waits =
-          prefillBudget < .max && limits.sharesPrefixes
-          && reading.contains {
-            commonLength($0.prefix, request.prefix) >= cached + Self.leastShare
-          }
-        if !waits {
-          reused = takeOver(request)
-          cached += reused
-          if length - cached > Self.leastShare { reading.append(request) }
-        }
-      }
+      let reused = length - cached > Self.leastShare ? takeOver(request) : 0
+      cached += reused
       let missing = max(0, length - cached - 1)
       if let limit = request.readingLimit {
         ends.append((cached + min(missing, limit), reused))
-      } else if waits {
-        ends.append((cached, 0))
       } else if missing > budget {
         ends.append((cached + budget, reused))
         budget = 0

@@ -16,8 +16,6 @@ struct SimulatedCache {
   /// Contexts of sessions that are over, as far as they were read; the one of use the longest time ago first.
   private var left: [[TokenID]] = []
 
-  /// Tokens that two texts must have in common for one to wait until the other is read: the engine's.
-  static let leastShare = CacheLedger.leastShare
   /// Contexts of sessions that are over that are kept.
   private static let maxLeft = 32
   /// A committed text that goes on by no more between two passes was in the tree.

@@ -9,23 +9,15 @@ extension Simulation {
     var read = 0
     var attention: Int64 = 0
     controllers[controller].pass.removeAll(keepingCapacity: true)
-    // Prompts that this pass reads.
-    var reading: [[TokenID]] = []
     for part in pass.parts {
       let index = Int(part.session.rawValue)
       if plan.sharesPrompts, !requests[index].hasBegun {
-        // Better to take over next time what an earlier request is about to compute than to compute it twice.
-        if reading.contains(where: { commonLength($0, part.prefix) >= SimulatedCache.leastShare }) {
-          controllers[controller].pass.append((part.session, part.set, false))
-          continue
-        }
         requests[index].hasBegun = true
         requests[index].reused = controllers[controller].prompts.open(part.session, part.prefix)
         requests[index].cached = requests[index].reused
       }
       // What a pass has verified is in the cache, and the root is evaluated in any case.
       let missing = requests[index].isRead ? 0 : part.prefix.count - 1 - requests[index].cached
-      if plan.sharesPrompts, missing >= SimulatedCache.leastShare { reading.append(part.prefix) }
       let piece = min(missing, budget)
       budget -= piece
       read += piece

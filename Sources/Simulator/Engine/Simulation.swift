@@ -122,6 +122,7 @@ public struct Simulation: ~Copyable {
       configuration: ServingMachine.Configuration(
         contextLength: limits.context ?? 1 << 30, vocabularySize: source.vocabularySize,
         cells: limits.cacheTokens ?? 1 << 40, branches: limits.branches ?? 1 << 30,
+        sharesPrefixes: plan.sharesPrompts,
         maxSessions: plan.sharesTarget ? limits.maxSessions ?? 1 << 30 : 1,
         maxWaiting: limits.maxWaiting ?? 1 << 30, prefillChunk: limits.prefillChunk ?? 512,
         hasLocalDraft: plan.localCost != nil, pool: plan.pool),

@@ -51,7 +51,8 @@ extension FaultPlan {
     return ServingMachine(
       configuration: ServingMachine.Configuration(
         contextLength: server.contextLength, vocabularySize: script.vocabularySize, cells: server.cells,
-        branches: server.branches, maxSessions: server.maxSessions, maxWaiting: server.maxWaiting,
+        branches: server.branches, sharesPrefixes: server.sharesPrefixes, maxSessions: server.maxSessions,
+        maxWaiting: server.maxWaiting,
         prefillChunk: server.prefillChunk, hasLocalDraft: hasLocalDraft,
         pool: WorkerPool.Configuration(
           workersPerSession: server.workersPerSession, exclusion: .microseconds(server.exclusion))),

@@ -44,6 +44,7 @@ extension FaultRun {
       CacheLedger.Request(
         session: $0.session, prefix: $0.prefix, tokens: $0.set.tokens, parents: $0.set.parents)
     }
+    try checkReading(pass.pass, at: controller)
     var cache = controller.cache
     do {
       pass.parts = try cache.run(requests, prefillBudget: pass.pass.prefillBudget)

@@ -78,6 +78,23 @@ extension FaultRun {
       "reads \(pass.prefillBudget) tokens of prompts in one pass")
   }
 
+  /// No pass computes twice what two prompts begin with, unless the cache has it. To be asked before the engine begins.
+  func checkReading(_ pass: TargetPass, at controller: Controller) throws {
+    guard controller.server.sharesPrefixes else { return }
+    let cache = controller.cache
+    let prompts = pass.parts.filter { cache.cachedTokens(of: $0.session) == 0 }.map(\.prefix)
+    let read = controller.sessions.compactMap { session in
+      cache.cachedTokens(of: session.id) + 1 < session.plan.prompt.count ? nil : session.plan.prompt
+    }
+    for (index, prompt) in prompts.enumerated() {
+      let common = prompts[..<index].map { commonLength($0, prompt) }.max() ?? 0
+      let cached = read.map { commonLength($0, prompt) }.max() ?? 0
+      try Self.require(
+        common - cached < CacheLedger.leastShare, .serving,
+        "computes tokens \(cached) to \(common) of two prompts in one pass")
+    }
+  }
+
   /// Tokens of prompts in one pass while nobody waits for the next token of a text.
   static var longestPrefill: Int { 512 }
 
