@@ -73,9 +73,11 @@ let package = Package(
       swiftSettings: settings),
     // llama.cpp's C interface. `llama.pc` comes from dev/bootstrap or from the system.
     .systemLibrary(name: "CLlama", pkgConfig: "llama"),
+    // Calls of llama.cpp that read what a file says, as errors instead of exceptions and aborts.
+    .target(name: "CLlamaGuard", dependencies: ["CLlama"]),
     .target(
       name: "LlamaBackend",
-      dependencies: ["ModelBackend", "ConstrainedDecoding", "CLlama"],
+      dependencies: ["ModelBackend", "ConstrainedDecoding", "CLlama", "CLlamaGuard"],
       swiftSettings: settings),
     .target(
       name: "NodeRuntime",

@@ -31,7 +31,7 @@ enum LlamaLog {
       }, nil)
   }
 
-  private static func keep(_ text: String) {
+  static func keep(_ text: String) {
     let line = Line(thread: currentThread, text: String(text.trimmingSuffix(while: \.isNewline)))
     lines.withLock { lines in
       if lines.count >= capacity { lines.removeFirst() }

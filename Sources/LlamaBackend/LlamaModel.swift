@@ -37,7 +37,7 @@ public final class LlamaModel: @unchecked Sendable {
       }
     }
     LlamaLog.clear()
-    guard let handle = llama_model_load_from_file(path, parameters) else {
+    guard let handle = wanspec_load_model(path, parameters) else {
       throw LlamaModel.loadError(path, architecture: architecture)
     }
     guard let vocabulary = llama_model_get_vocab(handle) else {
@@ -57,7 +57,7 @@ public final class LlamaModel: @unchecked Sendable {
     var parameters = llama_model_default_params()
     parameters.vocab_only = true
     LlamaLog.clear()
-    guard let handle = llama_model_load_from_file(path, parameters) else {
+    guard let handle = wanspec_load_model(path, parameters) else {
       throw loadError(path, architecture: architecture)
     }
     defer { llama_model_free(handle) }
@@ -154,7 +154,7 @@ extension LlamaModel {
       var needed: Int32 = 0
       let bytes = [UInt8](unsafeUninitializedCapacity: Int(capacity)) { buffer, count in
         buffer.withMemoryRebound(to: CChar.self) { text in
-          needed = llama_token_to_piece(vocabulary, token, text.baseAddress, capacity, 0, special)
+          needed = wanspec_piece(vocabulary, token, text.baseAddress, capacity, special)
         }
         count = max(0, Int(needed))
       }
