@@ -94,7 +94,10 @@ public struct WorkerPool: Sendable {
 
   public mutating func end(_ session: SessionID) {
     guard let ended = sessions.removeValue(forKey: session) else { return }
-    for placement in ended.placements { workers[placement.worker]?.sessions.remove(session) }
+    for placement in ended.placements {
+      workers[placement.worker]?.sessions.remove(session)
+      endSilence(placement)
+    }
   }
 
   /// The worker will not draft for the session.
@@ -135,7 +138,7 @@ public struct WorkerPool: Sendable {
     let model = PlacementModel(targetSeconds: targetSeconds ?? 0.05)
     for id in sessions.keys.sorted() {
       finishHandover(of: id, &actions, at: now)
-      leaveDraining(id, model, &actions, at: now)
+      leaveWhoDoesNotServe(id, model, &actions, at: now)
       while stayingCount(id) < configuration.workersPerSession,
         let best = bestWorker(for: id, model)
       {
@@ -208,7 +211,9 @@ extension WorkerPool {
       guard !candidate.isDraining, candidate.sessions.count < candidate.profile.capacity,
         !session.declined.contains(worker), !session.placements.contains(where: { $0.worker == worker })
       else { continue }
-      let seconds = predict(candidate, sessions: candidate.sessions.count + 1, model, text: session.text)
+      var seconds = predict(candidate, sessions: candidate.sessions.count + 1, model, text: session.text)
+      // Only where nobody else is there.
+      if isSilent(worker) { seconds = .infinity }
       if best.map({ seconds < $0.seconds || (seconds == $0.seconds && worker < $0.worker) }) ?? true {
         best = (worker, seconds)
       }
@@ -240,13 +245,14 @@ extension WorkerPool {
     }
   }
 
-  /// A draining worker goes on until another one has answered. Without another it goes on until it leaves.
-  private mutating func leaveDraining(
+  /// A worker that drains, or says nothing, goes on until another one has answered. Without another it goes on until it
+  /// leaves.
+  private mutating func leaveWhoDoesNotServe(
     _ id: SessionID, _ model: PlacementModel, _ actions: inout [Action], at now: Timestamp
   ) {
     for placement in sessions[id]!.placements
-    where placement.leavesBy == nil && workers[placement.worker]!.isDraining {
-      guard let best = bestWorker(for: id, model) else { return }
+    where placement.leavesBy == nil && isToLeave(placement) {
+      guard let best = bestWorker(for: id, model), best.seconds.isFinite else { return }
       leave(placement.worker, id, at: now)
       place(id, on: best.worker, &actions)
     }
