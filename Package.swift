@@ -90,7 +90,7 @@ let package = Package(
     .target(
       name: "DraftExchange",
       dependencies: [
-        "SplitMix", "SpeculationCore",
+        "Failures", "SplitMix", "SpeculationCore",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -163,7 +163,7 @@ let package = Package(
     .target(
       name: "RegionEmulator",
       dependencies: [
-        "SplitMix", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
+        "Failures", "SplitMix", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -1,4 +1,5 @@
 import DraftExchange
+import Failures
 import Gateway
 import Logging
 import NodeRuntime
@@ -118,7 +119,9 @@ public struct ModelServer: Sendable {
           try await group.run()
         } catch {
           throw ServingError(
-            .cannotListen, "cannot serve on \(settings.gateway.host):\(settings.gateway.port)", cause: error)
+            .cannotListen,
+            "cannot serve on \(addressText(host: settings.gateway.host, port: settings.gateway.port))",
+            cause: error)
         }
         throw CancellationError()
       }
