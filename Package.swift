@@ -423,7 +423,8 @@ let package = Package(
       dependencies: ["ProcessControl"], swiftSettings: settings),
     .testTarget(
       name: "ModelStoreTests",
-      dependencies: ["ModelStore"], swiftSettings: settings),
+      dependencies: ["ModelStore", "ProcessControl"], exclude: ["misbehaving_index.py"],
+      swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
