@@ -46,8 +46,8 @@ struct GuessRecord: Hashable, Sendable {
   /// Four guesses in five are right.
   private static let assumedRun = 4.0
 
-  mutating func observe(foreseen new: Int, tokens count: Int) {
-    foreseen += Double(min(new, count))
+  mutating func observe(foreseen new: Double, tokens count: Int) {
+    foreseen += min(new, Double(count))
     tokens += Double(count)
     if tokens > Self.memory {
       foreseen *= Self.memory / tokens

@@ -119,10 +119,10 @@ public struct WorkerPool: Sendable {
     }
     guard sessions[session]?.placements.contains(where: { $0.worker == worker && $0.hasAnswered }) == true
     else { return }
-    workers[worker]!.guesses.observe(foreseen: tally.foreseen, tokens: tokens)
+    workers[worker]!.guesses.observe(foreseen: tally.useful, tokens: tokens)
     let model = workers[worker]!.profile.model
     if models.count < Self.maxRemembered || models[model] != nil {
-      models[model, default: GuessRecord()].observe(foreseen: tally.foreseen, tokens: tokens)
+      models[model, default: GuessRecord()].observe(foreseen: tally.useful, tokens: tokens)
     }
   }
 

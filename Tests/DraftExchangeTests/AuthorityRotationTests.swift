@@ -101,6 +101,40 @@ extension ExchangeTests {
       }
     }
 
+    /// Nobody meets a certificate that is half renewed, however many dial.
+    @Test func certificatesAreRenewedWhileWorkersDial() async throws {
+      let fixture = try SecurityFixture()
+      let controller = try fixture.controller()
+      try await withListener(.secure(controller)) { _, log, port in
+        let renewing = Task {
+          var count = 0
+          while !Task.isCancelled {
+            _ = try fixture.certs.renew("main", newKey: count % 2 == 0)
+            _ = try fixture.certs.renew("w1")
+            count += 1
+            try? await Task.sleep(for: .milliseconds(5))
+          }
+          return count
+        }
+        try await withThrowingTaskGroup(of: Void.self) { workers in
+          for _ in 0..<8 {
+            workers.addTask {
+              for _ in 0..<8 {
+                try await withWorker(.secure(port: port, try fixture.worker())) { _, workerLog in
+                  _ = try await workerLog.welcome()
+                }
+              }
+            }
+          }
+          try await workers.waitForAll()
+        }
+        renewing.cancel()
+        #expect(try await renewing.value > 10)
+        #expect(log.attachments == 64)
+        #expect(!log.all.contains { if case .refused = $0 { true } else { false } })
+      }
+    }
+
     private static func controller(
       _ machine: Machine, _ fixture: SecurityFixture
     ) throws -> SecurityFixture.Controller {

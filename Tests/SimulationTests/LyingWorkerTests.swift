@@ -14,7 +14,7 @@ struct LyingWorkerTests {
 
   static let lies: [Deceit] = [
     .wrongGuesses(after: 0), .wrongGuesses(after: 2_000), .wrongByTurns(50), .wrongByTurns(400),
-    .buriedGuesses,
+    .buriedGuesses, .hedgedGuesses(3), .hedgedGuesses(15),
     .silence(after: 0), .silence(after: 500), .lateAnswers(.milliseconds(300)), .lateAnswers(.seconds(30)),
   ]
 
