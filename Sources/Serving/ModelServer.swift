@@ -7,6 +7,13 @@ import ServiceLifecycle
 import SpeculationCore
 import Synchronization
 
+/// Whether the server is still to come up.
+private final class Startup: Sendable {
+  private let underWay = Atomic(true)
+  var isUnderWay: Bool { underWay.load(ordering: .relaxed) }
+  func end() { underWay.store(false, ordering: .relaxed) }
+}
+
 /// A whole server in this process: the target, a port for workers, OpenAI's API for clients.
 public struct ModelServer: Sendable {
   public struct Settings: Sendable {
@@ -64,11 +71,11 @@ public struct ModelServer: Sendable {
     let observed = controller
     // Who is to stop the server may say so before it is up.
     let (ended, whenEnded) = AsyncStream<Void>.makeStream()
-    let isStarting = Atomic(true)
+    let startup = Startup()
     try await withThrowingTaskGroup(of: Bool.self) { tasks in
       tasks.addTask {
         try await ControllerHost.run(observed, report: workers) { host in
-          isStarting.store(false, ordering: .relaxed)
+          startup.end()
           let server = Self.make(settings, metrics: metrics, host: host)
           loaded(server)
           try await server.serve(settings, ready: ready) { for await _ in ended {} }
@@ -82,10 +89,10 @@ public struct ModelServer: Sendable {
       }
       defer { tasks.cancelAll() }
       guard try await tasks.next() == false else { return }
-      if isStarting.load(ordering: .relaxed) { tasks.cancelAll() }
+      if startup.isUnderWay { tasks.cancelAll() }
       do {
         _ = try await tasks.next()
-      } catch where isStarting.load(ordering: .relaxed) {
+      } catch where startup.isUnderWay {
         // It gave up, as it was told to.
       }
     }

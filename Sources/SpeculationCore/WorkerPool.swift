@@ -96,7 +96,11 @@ public struct WorkerPool: Sendable {
     guard let ended = sessions.removeValue(forKey: session) else { return }
     for placement in ended.placements {
       workers[placement.worker]?.sessions.remove(session)
-      endSilence(placement)
+      if !placement.hasAnswered, let worker = workers[placement.worker],
+        placement.silence.isTelling(of: worker)
+      {
+        holdAgainst(placement.worker, placement.silence)
+      }
     }
   }
 
@@ -124,6 +128,38 @@ public struct WorkerPool: Sendable {
     if models.count < Self.maxRemembered || models[model] != nil {
       models[model, default: GuessRecord()].observe(foreseen: tally.useful, tokens: tokens)
     }
+  }
+
+  /// A step of a session is over.
+  ///
+  /// - Parameters:
+  ///   - answered: workers of which something has arrived since the last one
+  ///   - wantsGuesses: whether its workers were to draft
+  ///   - tokens: committed by it
+  ///   - duration: of the target's pass
+  mutating func stepped(
+    _ id: SessionID, answered: some Collection<WorkerID>, wantsGuesses: Bool, tokens: Int, duration: Duration
+  ) {
+    guard let placements = sessions[id]?.placements else { return }
+    for (index, placement) in placements.enumerated() {
+      let worker = placement.worker
+      if answered.contains(worker) {
+        sessions[id]!.placements[index].silence = Silence()
+        workers[worker]!.silence = 0
+      } else if wantsGuesses {
+        sessions[id]!.placements[index].silence.seconds += duration.inSeconds
+        sessions[id]!.placements[index].silence.tokens += tokens
+        // A pass over several of its sessions counts once.
+        workers[worker]!.silence += duration.inSeconds / Double(workers[worker]!.sessions.count)
+        guard isSilent(worker) else { continue }
+        holdAgainst(worker, sessions[id]!.placements[index].silence)
+        sessions[id]!.placements[index].silence.tokens = 0
+      }
+    }
+  }
+
+  private mutating func holdAgainst(_ worker: WorkerID, _ silence: Silence) {
+    workers[worker]!.guesses.observe(foreseen: 0, tokens: silence.tokens)
   }
 
   // MARK: Deciding

@@ -2,6 +2,10 @@ import Foundation
 import ProcessControl
 import Testing
 
+#if canImport(FoundationNetworking)
+  import FoundationNetworking
+#endif
+
 /// What programs do before they serve: signals in every phase, addresses of every kind, model files of any kind.
 ///
 /// Needs the models of `make test` and Python.

@@ -1,6 +1,7 @@
 import Credentials
 import DraftExchange
 import Foundation
+import Serving
 import Testing
 
 extension ExchangeTests {
