@@ -53,6 +53,11 @@ final class ModelHeader {
         .notAModel, "\(path) is a GGUF file that names no architecture",
         hint: "it may hold an adapter, not a model")
     }
+    guard name.utf8.count <= 64, name.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+      throw ModelError(
+        .notAModel, "\(path) names an architecture that is none: \(LlamaLog.presentable(name.prefix(64)))",
+        hint: Self.fetchAgain)
+    }
     return name
   }
 
@@ -68,6 +73,21 @@ final class ModelHeader {
     let elements = largestTensor
     for key in ["\(architecture).vocab_size", "\(architecture).embedding_length"] {
       try check(key, within: 1...max(1, elements), "in tensors of at most \(elements) elements")
+    }
+    try checkFractions(architecture)
+  }
+
+  /// A pass would fail at these, on threads of llama.cpp's own.
+  private func checkFractions(_ architecture: String) throws {
+    for index in 0..<gguf_get_n_kv(file) where gguf_get_kv_type(file, index) == GGUF_TYPE_FLOAT32 {
+      guard let key = gguf_get_key(file, index).map({ String(cString: $0) }),
+        key.hasPrefix(architecture + ".")
+      else { continue }
+      let value = gguf_get_val_f32(file, index)
+      if value.isFinite, value >= 0 || !key.hasSuffix("epsilon") { continue }
+      throw ModelError(
+        .notAModel, "\(path) says \(LlamaLog.presentable(key)) = \(value), which cannot be",
+        hint: Self.fetchAgain)
     }
   }
 
