@@ -19,7 +19,8 @@ enum FileWork {
     } catch let error as CancellationError {
       throw error
     } catch {
-      throw failure(of: url, number: systemError(error), otherwise: "\((error as NSError).localizedDescription)")
+      throw failure(
+        of: url, number: systemError(error), otherwise: "\((error as NSError).localizedDescription)")
     }
   }
 

@@ -168,7 +168,10 @@ struct PackageDownloader: Sendable {
       ("Read timed out", "the package index stopped answering"),
       ("IncompleteRead", "the connection was cut"), ("ConnectionResetError", "the connection was cut"),
       ("ProtocolError", "the connection was cut"),
-      (" is invalid.", "what arrived is no package: the connection was cut, or something else answered in its place"),
+      (
+        " is invalid.",
+        "what arrived is no package: the connection was cut, or something else answered in its place"
+      ),
     ]
     if let (_, reason) = broken.first(where: { output.contains($0.0) }) {
       return ModelStoreError(.downloadFailed, "\(what): \(reason)")

@@ -21,7 +21,8 @@ final class StallWatch: Sendable {
 
   /// Runs `body`, cancelled and replaced by an error when nothing arrives.
   func guarding<Result: Sendable>(
-    _ body: @escaping @Sendable () async throws -> Result, orThrow stalled: @escaping @Sendable () -> any Error
+    _ body: @escaping @Sendable () async throws -> Result,
+    orThrow stalled: @escaping @Sendable () -> any Error
   ) async throws -> Result {
     last.withLock { $0.time = .now }
     return try await withThrowingTaskGroup(of: Result.self) { tasks in

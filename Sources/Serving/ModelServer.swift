@@ -92,7 +92,7 @@ public struct ModelServer: Sendable {
       if startup.isUnderWay { tasks.cancelAll() }
       do {
         _ = try await tasks.next()
-      } catch where startup.isUnderWay {
+      } catch  where startup.isUnderWay {
         // It gave up, as it was told to.
       }
     }

@@ -9,7 +9,8 @@ struct NameTests {
 
   private static func canBind() async -> Bool {
     let probe = try? await ChildProcess.run(
-      "unshare", program: "/usr/bin/env", arguments: ["unshare", "-m", "mount", "--bind", "/etc/hosts", "/etc/hosts"])
+      "unshare", program: "/usr/bin/env",
+      arguments: ["unshare", "-m", "mount", "--bind", "/etc/hosts", "/etc/hosts"])
     return await probe?.exit() == .status(0)
   }
 
@@ -35,7 +36,8 @@ struct NameTests {
     let worker = try await ChildProcess.start(
       "worker", program: "/usr/bin/env",
       arguments: [
-        "unshare", "-m", "sh", "-c", "mount --bind '\(hosts.path)' /etc/hosts && exec \"$@\"", "sh", Program.url.path,
+        "unshare", "-m", "sh", "-c", "mount --bind '\(hosts.path)' /etc/hosts && exec \"$@\"", "sh",
+        Program.url.path,
       ] + arguments, keptOutput: 1 << 20)
     func wait(for event: String, count: Int) async throws {
       let deadline = ContinuousClock.now + .seconds(60)

@@ -17,7 +17,8 @@ struct StartupTests {
     "serve": ServeTests.serve(),
     "worker": ProcessTests.worker(port: 9),
     "generate": [
-      "generate", "--target", Models.target, "--mode", "wan", "--listen", "127.0.0.1:0", "--threads", "1", "Hello",
+      "generate", "--target", Models.target, "--mode", "wan", "--listen", "127.0.0.1:0", "--threads", "1",
+      "Hello",
     ],
   ]
 
@@ -37,7 +38,8 @@ struct StartupTests {
       // A debug build on a busy machine; loading alone takes longer than this where it is not given up.
       #expect(ContinuousClock.now - sent < .seconds(8), "\(command) after \(delay) ms")
       #expect([0, 128 + signal].contains(result.status), "\(command) after \(delay) ms: \(result.errors)")
-      #expect(!result.errors.lowercased().contains("error:"), "\(command) after \(delay) ms: \(result.errors)")
+      #expect(
+        !result.errors.lowercased().contains("error:"), "\(command) after \(delay) ms: \(result.errors)")
     }
   }
 
@@ -53,7 +55,8 @@ struct StartupTests {
       #expect(result.status == 0, "\(result.errors)")
     }
     let server = try await RunningProgram([
-      "serve", "--target", Models.target, "--host", "::1", "--port", "0", "--listen", "[::1]:0", "--certs", folder.path,
+      "serve", "--target", Models.target, "--host", "::1", "--port", "0", "--listen", "[::1]:0", "--certs",
+      folder.path,
       "--context", "512", "--threads", "1", "--json-logs",
     ])
     let ready = try await Self.ready(server)
@@ -62,11 +65,14 @@ struct StartupTests {
     let workers = try #require(ready["workers"] as? String)
     #expect(workers.hasPrefix("[::1]:"))
 
-    let link = try await RunningProgram(["link", "--listen", "[::1]:0", "--connect", workers, "--rtt", "2ms", "--json"])
+    let link = try await RunningProgram([
+      "link", "--listen", "[::1]:0", "--connect", workers, "--rtt", "2ms", "--json",
+    ])
     let near = try await link.event("listening")
     let port = try #require(near["port"] as? Int)
     let worker = try await RunningProgram([
-      "worker", "--connect", "[::1]:\(port)", "--certs", folder.path, "--draft", Models.draft, "--threads", "1", "--json",
+      "worker", "--connect", "[::1]:\(port)", "--certs", folder.path, "--draft", Models.draft, "--threads",
+      "1", "--json",
     ])
     _ = try await worker.event("connected")
     let (data, response) = try await URLSession.shared.data(from: try #require(URL(string: url + "/health")))

@@ -26,7 +26,8 @@ extension ExchangeTests {
       }
 
       func append(_ name: String, from source: CertificateDirectory) throws {
-        let both = try Data(contentsOf: folder.appending(path: name))
+        let both =
+          try Data(contentsOf: folder.appending(path: name))
           + Data(contentsOf: URL(filePath: "\(source.path)/\(name)"))
         try both.write(to: folder.appending(path: name), options: .atomic)
       }

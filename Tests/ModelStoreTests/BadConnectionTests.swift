@@ -12,7 +12,8 @@ import Testing
   private func withIndex<Result>(
     _ mode: String, of fixture: PackageFixture, _ body: (String) async throws -> Result
   ) async throws -> Result {
-    let python = try #require(await ChildProcess.find("python3", environment: ProcessInfo.processInfo.environment))
+    let python = try #require(
+      await ChildProcess.find("python3", environment: ProcessInfo.processInfo.environment))
     let index = try await ChildProcess.start(
       "index", program: python, arguments: [Self.script.path, mode, fixture.wheels.path])
     var port: String?
@@ -37,7 +38,8 @@ import Testing
     Case(mode: "page instead of file", says: "something else answered"),
     Case(mode: "page instead of index", says: "No matching distribution"),
     Case(mode: "errors", says: "errors of its own"),
-    Case(mode: "stalls", says: "stopped answering"), Case(mode: "trickles", says: "nothing has arrived for 4 s"),
+    Case(mode: "stalls", says: "stopped answering"),
+    Case(mode: "trickles", says: "nothing has arrived for 4 s"),
   ]
 
   /// One line that says what was wrong and what to do; nothing of it is kept, and a good index is enough to go on.

