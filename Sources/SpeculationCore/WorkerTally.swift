@@ -24,6 +24,6 @@ public struct WorkerTally: Hashable, Sendable {
     a.sureness += b.sureness
   }
 
-  /// Foreseen tokens that were of use: an honest worker gives them half the probability or more, on average.
-  var useful: Double { min(Double(foreseen), 2 * sureness) }
+  /// Foreseen tokens that were of use: an honest worker gives them two thirds of the probability or more, on average.
+  var useful: Double { min(Double(foreseen), 1.5 * sureness) }
 }
