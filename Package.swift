@@ -73,9 +73,11 @@ let package = Package(
       swiftSettings: settings),
     // llama.cpp's C interface. `llama.pc` comes from dev/bootstrap or from the system.
     .systemLibrary(name: "CLlama", pkgConfig: "llama"),
+    // Calls of llama.cpp that read what a file says, as errors instead of exceptions and aborts.
+    .target(name: "CLlamaGuard", dependencies: ["CLlama"]),
     .target(
       name: "LlamaBackend",
-      dependencies: ["ModelBackend", "ConstrainedDecoding", "CLlama"],
+      dependencies: ["ModelBackend", "ConstrainedDecoding", "CLlama", "CLlamaGuard"],
       swiftSettings: settings),
     .target(
       name: "NodeRuntime",
@@ -88,7 +90,7 @@ let package = Package(
     .target(
       name: "DraftExchange",
       dependencies: [
-        "SplitMix", "SpeculationCore",
+        "Failures", "SplitMix", "SpeculationCore",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -161,7 +163,7 @@ let package = Package(
     .target(
       name: "RegionEmulator",
       dependencies: [
-        "SplitMix", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
+        "Failures", "SplitMix", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -421,7 +423,8 @@ let package = Package(
       dependencies: ["ProcessControl"], swiftSettings: settings),
     .testTarget(
       name: "ModelStoreTests",
-      dependencies: ["ModelStore"], swiftSettings: settings),
+      dependencies: ["ModelStore", "ProcessControl"], exclude: ["misbehaving_index.py"],
+      swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests",
       dependencies: [

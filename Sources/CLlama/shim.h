@@ -18,6 +18,37 @@ static inline int wanspec_attends_in_order(void) {
 #endif
 }
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Guarded calls (CLlamaGuard): what a hostile file provokes on the calling thread, an exception or a failed assertion, is
+// reported and comes back as the failure of the call.
+
+/// Once, before any other: who hears why a guarded call failed.
+void wanspec_guard_install(void (*report)(const char *reason));
+/// gguf_init_from_file, tensors left out. NULL when it fails.
+struct gguf_context *wanspec_read_header(const char *path);
+/// llama_model_load_from_file. NULL when it fails.
+struct llama_model *wanspec_load_model(const char *path, struct llama_model_params parameters);
+/// llama_init_from_model. NULL when it fails.
+struct llama_context *wanspec_open_context(struct llama_model *model, struct llama_context_params parameters);
+/// llama_tokenize. INT32_MIN when it fails.
+int32_t wanspec_tokenize(const struct llama_vocab *vocabulary, const char *text, int32_t length, llama_token *tokens,
+                         int32_t capacity, bool add_special, bool parse_special);
+/// llama_token_to_piece. 0 when it fails.
+int32_t wanspec_piece(const struct llama_vocab *vocabulary, llama_token token, char *text, int32_t capacity,
+                      bool special);
+/// llama_chat_apply_template, the answer's beginning included. Negative when it fails.
+int32_t wanspec_apply_template(const char *chat_template, const struct llama_chat_message *messages, size_t count,
+                               char *text, int32_t capacity);
+/// llama_model_quantize. 0 when it succeeds.
+uint32_t wanspec_quantize(const char *input, const char *output, const llama_model_quantize_params *parameters);
+
+#ifdef __cplusplus
+}
+#endif
+
 #if defined(__linux__)
 #include <sched.h>
 #include <stddef.h>

@@ -297,7 +297,7 @@ final class ControllerAttachment: Sendable {
     while silenceTimeout.withLock({ $0 }) == nil {
       if .now - start >= handshakeTimeout {
         throw Lost(
-          "no welcome from \(configuration.host):\(configuration.port) within \(handshakeTimeout.inSeconds) s"
+          "no welcome from \(configuration.address) within \(handshakeTimeout.inSeconds) s"
         )
       }
       try await Task.sleep(for: min(.milliseconds(100), handshakeTimeout))
@@ -321,14 +321,14 @@ final class ControllerAttachment: Sendable {
     case .unimplemented:
       throw ExchangeError(
         code: .refused,
-        message: "\(configuration.host):\(configuration.port) is no wanspec controller of protocol version "
+        message: "\(configuration.address) is no wanspec controller of protocol version "
           + "\(ProtocolVersion.current): \(said)")
     default:
       if welcomed.withLock({ $0 == nil }) {
         if let problem = tlsFailure.withLock({ $0 }) {
-          return "cannot attach to \(configuration.host):\(configuration.port): \(problem)"
+          return "cannot attach to \(configuration.address): \(problem)"
         }
-        return "cannot attach to \(configuration.host):\(configuration.port): \(Self.innermost(error))"
+        return "cannot attach to \(configuration.address): \(Self.innermost(error))"
       }
       // A controller says why, with one of these; anything else is gRPC's word for a broken connection.
       let isSaid = [.invalidArgument, .deadlineExceeded, .resourceExhausted, .aborted].contains(error.code)

@@ -1,3 +1,4 @@
+internal import Failures
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2
 internal import NIOCore
@@ -159,6 +160,9 @@ extension ControllerConnection.Configuration {
         introduction[keyPath: name], atMost: limits.maximumNameBytes)
     }
   }
+
+  /// For messages.
+  var address: String { addressText(host: host, port: port) }
 
   /// The first thing wrong; nil when all is well.
   var problem: String? {

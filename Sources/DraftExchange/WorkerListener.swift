@@ -1,3 +1,4 @@
+internal import Failures
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2
 internal import NIOCore
@@ -187,7 +188,7 @@ public final class WorkerListener: Sendable {
       } catch {
         throw ExchangeError(
           code: .cannotListen,
-          message: "cannot listen on \(configuration.host):\(configuration.port): \(Self.cause(of: error)); "
+          message: "cannot listen on \(configuration.address): \(Self.cause(of: error)); "
             + "choose another port or stop the program that has it")
       }
     }
@@ -212,7 +213,7 @@ public final class WorkerListener: Sendable {
 
   private var notListening: ExchangeError {
     ExchangeError(
-      code: .cannotListen, message: "not listening on \(configuration.host):\(configuration.port)")
+      code: .cannotListen, message: "not listening on \(configuration.address)")
   }
 
   /// The innermost cause says what the system said.
@@ -233,6 +234,9 @@ extension WorkerListener.Configuration {
       self[keyPath: name] = FieldChecks.presentable(self[keyPath: name], atMost: limits.maximumNameBytes)
     }
   }
+
+  /// For messages.
+  var address: String { addressText(host: host, port: port) }
 
   /// The first thing wrong; nil when all is well.
   var problem: String? {

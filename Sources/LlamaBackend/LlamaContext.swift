@@ -72,7 +72,7 @@ final class LlamaContext {
     parameters.abort_callback_data = Unmanaged.passUnretained(stop).toOpaque()
 
     LlamaLog.clear()
-    guard let handle = llama_init_from_model(model.handle, parameters), let memory = llama_get_memory(handle)
+    guard let handle = wanspec_open_context(model.handle, parameters), let memory = llama_get_memory(handle)
     else {
       throw ModelError(
         .engineFailed,

@@ -21,7 +21,7 @@ public actor LlamaEngine {
   public nonisolated let tokenizer: any Tokenizer
   public nonisolated let weights: LlamaModel
   nonisolated let thread: EngineThread
-  nonisolated let stop = StopFlag()
+  nonisolated let stop: StopFlag
 
   let options: LlamaOptions
   private var opened: LlamaContext?
@@ -41,17 +41,20 @@ public actor LlamaEngine {
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-  private init(weights: LlamaModel, thread: EngineThread, options: LlamaOptions, contextLength: Int) {
+  private init(
+    weights: LlamaModel, thread: EngineThread, options: LlamaOptions, contextLength: Int, stop: StopFlag
+  ) {
     self.weights = weights
+    self.stop = stop
     self.thread = thread
     self.options = options
     tokenizer = LlamaTokenizer(model: weights)
     model = weights.describe(contextLength: contextLength)
   }
 
-  /// Loads a model file and opens a context for it.
+  /// Loads a model file and opens a context for it. A task that is cancelled stops loading.
   ///
-  /// - Throws: `ModelError` that says what is wrong with the file or the options, and what to do.
+  /// - Throws: `ModelError` that says what is wrong with the file or the options, and what to do; `CancellationError`
   public static func load(path: String, options: LlamaOptions = LlamaOptions()) async throws -> LlamaEngine {
     if let problem = options.problem { throw ModelError(.invalidRequest, problem, hint: nil) }
     let thread: EngineThread
@@ -61,10 +64,16 @@ public actor LlamaEngine {
     } catch {
       throw ModelError(.invalidRequest, error.message, hint: "choose other cores, or none")
     }
+    let stop = StopFlag()
     // On the engine's own thread: memory is then first touched by the core that will read it.
-    let weights = try await thread.run {
-      try pinned(to: options.cores) { try LlamaModel(path: path, options: options) }
+    let weights = try await withTaskCancellationHandler {
+      try await thread.run {
+        try pinned(to: options.cores) { try LlamaModel(path: path, options: options, stop: stop) }
+      }
+    } onCancel: {
+      stop.set()
     }
+    try Task.checkCancellation()
     let trained = weights.trainedContextLength
     if options.contextLength > trained {
       throw ModelError(
@@ -79,7 +88,8 @@ public actor LlamaEngine {
         "a cache of \(options.cacheTokens) tokens has no room for one session with a context of \(length)",
         hint: "raise the cache tokens or lower the context length")
     }
-    let engine = LlamaEngine(weights: weights, thread: thread, options: options, contextLength: length)
+    let engine = LlamaEngine(
+      weights: weights, thread: thread, options: options, contextLength: length, stop: stop)
     try await engine.open()
     return engine
   }

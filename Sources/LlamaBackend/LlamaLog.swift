@@ -31,12 +31,21 @@ enum LlamaLog {
       }, nil)
   }
 
-  private static func keep(_ text: String) {
-    let line = Line(thread: currentThread, text: String(text.trimmingSuffix(while: \.isNewline)))
+  static func keep(_ text: String) {
+    let line = Line(thread: currentThread, text: presentable(text.trimmingSuffix(while: \.isNewline)))
     lines.withLock { lines in
       if lines.count >= capacity { lines.removeFirst() }
       lines.append(line)
     }
+  }
+
+  /// What comes from a file is in it: one line of text that is not endless, whatever that is.
+  static func presentable(_ text: some StringProtocol) -> String {
+    let longest = 400
+    let line = String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.prefix(longest).map { $0.properties.generalCategory.isText ? $0 : "\u{FFFD}" }))
+    return text.unicodeScalars.count > longest ? line + "..." : line
   }
 
   /// Forgets this thread's lines, before a call whose complaints matter.
@@ -66,6 +75,15 @@ enum LlamaLog {
     #else
       return UInt(pthread_self())
     #endif
+  }
+}
+
+extension Unicode.GeneralCategory {
+  fileprivate var isText: Bool {
+    switch self {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
+    default: true
+    }
   }
 }
 

@@ -17,8 +17,10 @@ public final class LlamaModel: @unchecked Sendable {
 
   /// Loads a file on the calling thread.
   ///
-  /// - Throws: `ModelError` for a file that is missing, damaged, or a model that cannot be used here.
-  init(path: String, options: LlamaOptions) throws {
+  /// - Parameter stop: set from any thread, it makes loading give up
+  /// - Throws: `ModelError` for a file that is missing, damaged, or a model that cannot be used here;
+  ///   `CancellationError`
+  init(path: String, options: LlamaOptions, stop: StopFlag) throws {
     LlamaLibrary.started
     architecture = try ModelFile.check(path)
     try LlamaModel.checkKind(path, architecture: architecture)
@@ -27,17 +29,15 @@ public final class LlamaModel: @unchecked Sendable {
     var parameters = llama_model_default_params()
     parameters.n_gpu_layers = Int32(clamping: options.gpuLayers)
     parameters.load_mode = options.memoryMap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE
-    let progress = options.progress.map { Unmanaged.passRetained(ProgressBox($0)) }
-    defer { progress?.release() }
-    if let progress {
-      parameters.progress_callback_user_data = progress.toOpaque()
-      parameters.progress_callback = { value, context in
-        if let context { Unmanaged<ProgressBox>.fromOpaque(context).takeUnretainedValue().report(value) }
-        return true
-      }
+    let watch = LoadingWatch(report: options.progress, stop: stop)
+    parameters.progress_callback_user_data = Unmanaged.passUnretained(watch).toOpaque()
+    parameters.progress_callback = { value, context in
+      context.map { Unmanaged<LoadingWatch>.fromOpaque($0).takeUnretainedValue().goesOn(at: value) } ?? true
     }
+    defer { withExtendedLifetime(watch) {} }
     LlamaLog.clear()
-    guard let handle = llama_model_load_from_file(path, parameters) else {
+    guard let handle = wanspec_load_model(path, parameters) else {
+      if stop.isSet { throw CancellationError() }
       throw LlamaModel.loadError(path, architecture: architecture)
     }
     guard let vocabulary = llama_model_get_vocab(handle) else {
@@ -57,7 +57,7 @@ public final class LlamaModel: @unchecked Sendable {
     var parameters = llama_model_default_params()
     parameters.vocab_only = true
     LlamaLog.clear()
-    guard let handle = llama_model_load_from_file(path, parameters) else {
+    guard let handle = wanspec_load_model(path, parameters) else {
       throw loadError(path, architecture: architecture)
     }
     defer { llama_model_free(handle) }
@@ -93,9 +93,20 @@ public final class LlamaModel: @unchecked Sendable {
   }
 }
 
-private final class ProgressBox {
-  let report: @Sendable (Float) -> Void
-  init(_ report: @escaping @Sendable (Float) -> Void) { self.report = report }
+/// Asked between the tensors of a model that loads.
+private final class LoadingWatch {
+  private let report: (@Sendable (Float) -> Void)?
+  private let stop: StopFlag
+
+  init(report: (@Sendable (Float) -> Void)?, stop: StopFlag) {
+    self.report = report
+    self.stop = stop
+  }
+
+  func goesOn(at progress: Float) -> Bool {
+    report?(progress)
+    return !stop.isSet
+  }
 }
 
 extension LlamaModel {
@@ -154,7 +165,7 @@ extension LlamaModel {
       var needed: Int32 = 0
       let bytes = [UInt8](unsafeUninitializedCapacity: Int(capacity)) { buffer, count in
         buffer.withMemoryRebound(to: CChar.self) { text in
-          needed = llama_token_to_piece(vocabulary, token, text.baseAddress, capacity, 0, special)
+          needed = wanspec_piece(vocabulary, token, text.baseAddress, capacity, special)
         }
         count = max(0, Int(needed))
       }

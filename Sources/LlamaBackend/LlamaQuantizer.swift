@@ -45,7 +45,7 @@ public enum LlamaQuantizer {
     parameters.nthread = Int32(clamping: threads)
     parameters.allow_requantize = true
     LlamaLog.clear()
-    guard llama_model_quantize(input, temporary, &parameters) == 0 else {
+    guard wanspec_quantize(input, temporary, &parameters) == 0 else {
       let cause = LlamaLog.cause() ?? "no reason given"
       unlink(temporary)
       throw ModelError(

@@ -5,6 +5,9 @@ enum LlamaLibrary {
   /// Starts the library on first use. Never stopped: engines of the process may still hold its devices.
   static let started: Void = {
     LlamaLog.install()
+    wanspec_guard_install { reason in
+      if let reason { LlamaLog.keep(String(cString: reason)) }
+    }
     llama_backend_init()
   }()
 }

@@ -26,7 +26,7 @@ public struct LlamaTokenizer: Tokenizer {
         var count: Int32 = 0
         let tokens = [TokenID](unsafeUninitializedCapacity: Int(capacity)) { buffer, written in
           count = bytes.withMemoryRebound(to: CChar.self) { characters in
-            llama_tokenize(
+            wanspec_tokenize(
               model.vocabulary, characters.baseAddress, length, buffer.baseAddress, capacity, addSpecial,
               parseSpecial)
           }
@@ -81,8 +81,8 @@ public struct LlamaTokenizer: Tokenizer {
         var needed: Int32 = 0
         let result = [UInt8](unsafeUninitializedCapacity: Int(capacity)) { buffer, count in
           buffer.withMemoryRebound(to: CChar.self) { characters in
-            needed = llama_chat_apply_template(
-              template, list, list.count, true, characters.baseAddress, capacity)
+            needed = wanspec_apply_template(
+              template, list, list.count, characters.baseAddress, capacity)
           }
           count = min(max(0, Int(needed)), Int(capacity))
         }

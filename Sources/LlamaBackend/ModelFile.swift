@@ -1,4 +1,3 @@
-import CLlama
 import ModelBackend
 
 #if canImport(Glibc)
@@ -10,39 +9,18 @@ import ModelBackend
 #endif
 
 /// Checks of a model file that are made before llama.cpp maps it: a truncated file that is mapped would kill
-/// the process with SIGBUS in the middle of a pass.
+/// the process with SIGBUS in the middle of a pass, and what its header says is taken at its word.
 enum ModelFile {
   /// - Returns: the architecture that the file names.
   /// - Throws: `ModelError` (`fileUnreadable`, `notAModel`).
   static func check(_ path: String) throws -> String {
     let size = try sizeOfReadableFile(path)
     try checkMagic(path, size: size)
-    LlamaLog.clear()
-    guard let file = gguf_init_from_file(path, gguf_init_params(no_alloc: true, ctx: nil)) else {
-      throw ModelError(
-        .notAModel,
-        "\(path) is a damaged or truncated GGUF file: \(LlamaLog.cause() ?? "its header is invalid")",
-        hint: "fetch it again and verify its checksum")
-    }
-    defer { gguf_free(file) }
-    let start = gguf_get_data_offset(file)
-    var end = start
-    for tensor in 0..<gguf_get_n_tensors(file) {
-      end = max(end, start + gguf_get_tensor_offset(file, tensor) + gguf_get_tensor_size(file, tensor))
-    }
-    if end > size {
-      throw ModelError(
-        .notAModel, "\(path) is truncated: it has \(size) bytes of the \(end) that its header announces",
-        hint: "fetch it again and verify its checksum")
-    }
-    let key = gguf_find_key(file, "general.architecture")
-    guard key >= 0, gguf_get_kv_type(file, key) == GGUF_TYPE_STRING, let name = gguf_get_val_str(file, key)
-    else {
-      throw ModelError(
-        .notAModel, "\(path) is a GGUF file that names no architecture",
-        hint: "it may hold an adapter, not a model")
-    }
-    return String(cString: name)
+    let header = try ModelHeader(path: path)
+    try header.checkLength(size)
+    let architecture = try header.architecture()
+    try header.checkNumbers(architecture)
+    return architecture
   }
 
   private static func sizeOfReadableFile(_ path: String) throws -> Int {

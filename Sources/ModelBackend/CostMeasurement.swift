@@ -29,6 +29,7 @@ public enum CostMeasurement {
           break repeats
         }
         if index > 0 && fastest[size] == nil { continue }
+        try Task.checkCancellation()
         do {
           let taken = try await pass(size)
           fastest[size] = min(fastest[size] ?? taken, taken)

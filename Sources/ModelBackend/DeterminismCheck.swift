@@ -174,6 +174,7 @@ private struct ShapeCheck<Target: TargetModel> {
   ) async throws -> [[TargetChoice]] {
     // A pass that the budget cuts off reads at least something.
     for _ in 0...text.count {
+      try Task.checkCancellation()
       let results = try await engine.verify(requests, prefillBudget: prefillBudget).results
       if results.allSatisfy({ !$0.choices.isEmpty }) { return results.map(\.choices) }
     }

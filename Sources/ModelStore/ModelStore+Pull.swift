@@ -111,7 +111,9 @@ extension ModelStore {
   ) async throws {
     guard !missing.isEmpty else { return }
     let folder = partsFolder(of: entry)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try FileWork.on(folder) {
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
     let python = try await downloader.python()
     let present = parts.indices.filter { !missing.contains($0) }.reduce(0) { $0 + parts[$1].bytes }
     let tally = Tally(entry: entry, base: present, progress: progress)
@@ -121,7 +123,8 @@ extension ModelStore {
       try await downloader.fetch(
         parts[index], python: python, folder: folder.appending(path: "\(index + 1).download"),
         destination: partURL(of: entry, index: index),
-        label: parts.count == 1 ? entry.name : "part \(index + 1) of \(parts.count) of \(entry.name)"
+        label: parts.count == 1 ? entry.name : "part \(index + 1) of \(parts.count) of \(entry.name)",
+        stallLimit: stallLimit
       ) { tally.set(index, bytes: $0) }
       tally.set(index, bytes: parts[index].bytes)
     }

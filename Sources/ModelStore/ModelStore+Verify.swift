@@ -104,28 +104,22 @@ extension ModelStore {
     _ sources: [URL], to destination: URL, cancellation: BlockingWork.Cancellation,
     progress: (Int64) -> Void
   ) throws -> String {
-    guard FileManager.default.createFile(atPath: destination.path, contents: nil) else {
-      throw ModelStoreError(.fileProblem, "cannot write \(destination.path)", hint: "check the permissions")
+    let output = try FileWork.on(destination) {
+      try Data().write(to: destination)
+      return try FileHandle(forWritingTo: destination)
     }
-    let output = try FileHandle(forWritingTo: destination)
     defer { try? output.close() }
     var digest = IncrementalDigest()
     var total: Int64 = 0
     for source in sources {
       try FileDigest.forEachPiece(of: source, cancellation: cancellation) { piece, _ in
         digest.update(piece)
-        do {
-          try output.write(contentsOf: piece)
-        } catch {
-          throw ModelStoreError(
-            .diskFull, "cannot write \(destination.path): \(error.localizedDescription)",
-            hint: "free some space, or set WANSPEC_CACHE to a folder on another disk")
-        }
+        try FileWork.on(destination) { try output.write(contentsOf: piece) }
         total += Int64(piece.count)
         progress(total)
       }
     }
-    try output.synchronize()
+    try FileWork.on(destination) { try output.synchronize() }
     return digest.finalize()
   }
 
@@ -134,8 +128,8 @@ extension ModelStore {
     _ file: URL, with temporary: URL, sha256: String, convertedFrom: String? = nil
   ) throws {
     VerificationRecord.remove(for: file)
-    try? FileManager.default.removeItem(at: file)
-    try FileManager.default.moveItem(at: temporary, to: file)
+    // In one step: another process may open the file at any time.
+    try FileWork.rename(temporary, to: file)
     // A file system's clock ticks every few milliseconds. What is written to the file within this tick must not
     // leave it with the recorded time; where the time cannot be set, only that is lost.
     try? FileManager.default.setAttributes(

@@ -14,6 +14,9 @@ public struct ModelStore: Sendable {
   public var directory: URL
   /// Parts downloaded at a time.
   public var parallelDownloads = 3
+  /// A download of which nothing arrives for so long is given up. Longer than pip's own patience with one request and
+  /// its repetitions.
+  public var stallLimit = Duration.seconds(120)
   var downloader: PackageDownloader
 
   /// - Parameters:
@@ -135,12 +138,8 @@ public struct ModelStore: Sendable {
   func lockURL(of entry: ModelEntry) -> URL { directory.appending(path: ".\(entry.name).lock") }
 
   func makeDirectory() throws {
-    do {
+    try FileWork.on(directory) {
       try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    } catch {
-      throw ModelStoreError(
-        .fileProblem, "cannot create the folder \(directory.path)",
-        hint: "set WANSPEC_CACHE to a folder that you may write")
     }
   }
 

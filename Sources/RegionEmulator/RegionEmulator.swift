@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import NIOCore
 import NIOHTTP1
@@ -66,7 +67,7 @@ public final class RegionEmulator: Sendable {
     } catch {
       try? await group.shutdownGracefully()
       await log.close()
-      throw EmulatorError("cannot listen on \(host):\(port): \(error)")
+      throw EmulatorError("cannot listen on \(addressText(host: host, port: port)): \(error)")
     }
   }
 

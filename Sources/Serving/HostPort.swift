@@ -1,4 +1,5 @@
 import DraftExchange
+import Failures
 
 /// An address to listen on or to dial: "127.0.0.1:7070", "worker.example:7070", "[::1]:7070".
 public struct HostPort: Hashable, Sendable, CustomStringConvertible {
@@ -56,5 +57,5 @@ public struct HostPort: Hashable, Sendable, CustomStringConvertible {
   /// Whether it means every address of this machine.
   public var isWildcard: Bool { host == "0.0.0.0" || host == "::" }
 
-  public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  public var description: String { addressText(host: host, port: port) }
 }

@@ -1,9 +1,18 @@
 import DraftExchange
+import Failures
 import Gateway
 import Logging
 import NodeRuntime
 import ServiceLifecycle
 import SpeculationCore
+import Synchronization
+
+/// Whether the server is still to come up.
+private final class Startup: Sendable {
+  private let underWay = Atomic(true)
+  var isUnderWay: Bool { underWay.load(ordering: .relaxed) }
+  func end() { underWay.store(false, ordering: .relaxed) }
+}
 
 /// A whole server in this process: the target, a port for workers, OpenAI's API for clients.
 public struct ModelServer: Sendable {
@@ -40,7 +49,8 @@ public struct ModelServer: Sendable {
   public let host: ControllerHost
   public let gateway: GatewayServer
 
-  /// Loads, serves until `end` returns, lets answers under way finish, and takes everything down again.
+  /// Loads, serves until `end` returns, lets answers under way finish, and takes everything down again. Where `end`
+  /// returns before the server is up, loading is given up.
   ///
   /// - Parameters:
   ///   - workers: hears of workers that come, go and are refused
@@ -58,19 +68,48 @@ public struct ModelServer: Sendable {
     var controller = settings.controller
     if let exposure = settings.auditLog?.exposure { settings.log.warning("\(exposure)") }
     controller.observer = AuditObserver(metrics: metrics, log: settings.auditLog, warnings: settings.log)
-    try await ControllerHost.run(controller, report: workers) { host in
-      var gateway = settings.gateway
-      metrics.targetIsDeterministic(host.determinism?.isDeterministic ?? false)
-      gateway.isDeterministic = host.determinism?.isDeterministic
-      if gateway.modelName != host.target.model.name { gateway.aliases.append(host.target.model.name) }
-      let server = ModelServer(
-        host: host,
-        gateway: GatewayServer(
-          node: host.node, model: host.target.model, tokenizer: host.target.tokenizer, configuration: gateway,
-          metrics: metrics, log: settings.log))
-      loaded(server)
-      try await server.serve(settings, ready: ready, until: end)
+    let observed = controller
+    // Who is to stop the server may say so before it is up.
+    let (ended, whenEnded) = AsyncStream<Void>.makeStream()
+    let startup = Startup()
+    try await withThrowingTaskGroup(of: Bool.self) { tasks in
+      tasks.addTask {
+        try await ControllerHost.run(observed, report: workers) { host in
+          startup.end()
+          let server = Self.make(settings, metrics: metrics, host: host)
+          loaded(server)
+          try await server.serve(settings, ready: ready) { for await _ in ended {} }
+        }
+        return true
+      }
+      tasks.addTask {
+        await end()
+        whenEnded.finish()
+        return false
+      }
+      defer { tasks.cancelAll() }
+      guard try await tasks.next() == false else { return }
+      if startup.isUnderWay { tasks.cancelAll() }
+      do {
+        _ = try await tasks.next()
+      } catch  where startup.isUnderWay {
+        // It gave up, as it was told to.
+      }
     }
+  }
+
+  private static func make(
+    _ settings: Settings, metrics: GatewayMetrics, host: ControllerHost
+  ) -> ModelServer {
+    var gateway = settings.gateway
+    metrics.targetIsDeterministic(host.determinism?.isDeterministic ?? false)
+    gateway.isDeterministic = host.determinism?.isDeterministic
+    if gateway.modelName != host.target.model.name { gateway.aliases.append(host.target.model.name) }
+    return ModelServer(
+      host: host,
+      gateway: GatewayServer(
+        node: host.node, model: host.target.model, tokenizer: host.target.tokenizer, configuration: gateway,
+        metrics: metrics, log: settings.log))
   }
 
   private func serve(
@@ -87,7 +126,9 @@ public struct ModelServer: Sendable {
           try await group.run()
         } catch {
           throw ServingError(
-            .cannotListen, "cannot serve on \(settings.gateway.host):\(settings.gateway.port)", cause: error)
+            .cannotListen,
+            "cannot serve on \(addressText(host: settings.gateway.host, port: settings.gateway.port))",
+            cause: error)
         }
         throw CancellationError()
       }

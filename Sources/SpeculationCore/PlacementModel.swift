@@ -40,14 +40,14 @@ struct GuessRecord: Hashable, Sendable {
   private var tokens = 0.0
 
   /// Tokens after which older ones fade.
-  private static let memory = 2000.0
+  private static let memory = 500.0
   /// Tokens that what was assumed counts for.
   private static let priorTokens = 40.0
   /// Four guesses in five are right.
   private static let assumedRun = 4.0
 
-  mutating func observe(foreseen new: Int, tokens count: Int) {
-    foreseen += Double(min(new, count))
+  mutating func observe(foreseen new: Double, tokens count: Int) {
+    foreseen += min(new, Double(count))
     tokens += Double(count)
     if tokens > Self.memory {
       foreseen *= Self.memory / tokens
@@ -59,9 +59,10 @@ struct GuessRecord: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - news: from a committed token to the first guess that knows of it, in seconds
-  ///   - prior: what is expected of a worker that has shown nothing; nil for the general assumption
+  ///   - prior: what is expected of a worker that has shown nothing; nil for the general assumption, below which it does
+  ///     not count: what one worker made of a model must not keep others with it from being tried
   func runLength(news: Double, _ model: PlacementModel, prior: Double?) -> Double {
-    let assumed = prior ?? Self.assumedRun
+    let assumed = max(prior ?? 0, Self.assumedRun)
     let seen = tokens > 0 ? model.runLength(foreseenShare: foreseen / tokens, news: news) : assumed
     return (seen * tokens + assumed * Self.priorTokens) / (tokens + Self.priorTokens)
   }

@@ -117,7 +117,8 @@ extension ServingMachine {
       let before = sessions[id].machine.statistics.tokens
       let decisions = sessions[id].machine.verified(
         part.verdicts, relativeCost: relative, match: &estimates.match, at: now)
-      reportTallies(of: id, tokens: sessions[id].machine.statistics.tokens - before)
+      reportStep(
+        of: id, tokens: sessions[id].machine.statistics.tokens - before, duration: report.duration)
       carryOut(decisions, of: id, &actions)
     }
     if pool.hasWorkers, lastPlacement.duration(to: now) >= .seconds(1) { needsPlacement = true }

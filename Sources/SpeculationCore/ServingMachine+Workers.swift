@@ -68,8 +68,21 @@ extension ServingMachine {
 
   /// Tells the pool what workers did for a session.
   mutating func reportTallies(of id: SessionID, tokens: Int) {
-    for (worker, tally) in sessions[id].machine.takeTallies() {
-      pool.observe(worker, id, tally, tokens: tokens)
-    }
+    reportTallies(sessions[id].machine.takeTallies(), of: id, tokens: tokens)
+  }
+
+  /// The same after a step.
+  mutating func reportStep(of id: SessionID, tokens: Int, duration: Duration) {
+    let tallies = sessions[id].machine.takeTallies()
+    reportTallies(tallies, of: id, tokens: tokens)
+    pool.stepped(
+      id, answered: tallies.lazy.filter { $0.tally.expansions > 0 }.map(\.worker),
+      wantsGuesses: sessions[id].machine.gate.isOpen, tokens: tokens, duration: duration)
+  }
+
+  private mutating func reportTallies(
+    _ tallies: [(worker: WorkerID, tally: WorkerTally)], of id: SessionID, tokens: Int
+  ) {
+    for (worker, tally) in tallies { pool.observe(worker, id, tally, tokens: tokens) }
   }
 }

@@ -52,8 +52,12 @@ extension SessionMachine {
   /// A node that was committed stays known to the mirrors: a worker that has not heard yet reports below it.
   private mutating func leaveBehind(_ node: NodeID) {
     let position = tree.position(of: node)
-    tree.annotation(of: node).names.forEach { name in
-      tally(name.worker) { $0.foreseen += 1 }
+    let note = tree.annotation(of: node)
+    note.names.forEach { name in
+      tally(name.worker) {
+        $0.foreseen += 1
+        $0.sureness += Double(note.confidence ?? 0)
+      }
       if let index = workers.index(of: name.worker) {
         workers.values[index].fallBehind(name.id, position: position)
       }

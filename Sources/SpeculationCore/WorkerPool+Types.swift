@@ -68,6 +68,8 @@ extension WorkerPool {
     var score = WorkerScore()
     var guesses = GuessRecord()
     var texts = CachedTexts()
+    /// Seconds of target passes over its sessions since it was last heard.
+    var silence = 0.0
   }
 
   struct Session: Sendable {
@@ -84,6 +86,7 @@ extension WorkerPool {
     var worker: WorkerID
     /// It has sent an expansion.
     var hasAnswered = false
+    var silence = Silence()
     /// To end when another one has answered, or then.
     var leavesBy: Timestamp?
   }

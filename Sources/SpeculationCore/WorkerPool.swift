@@ -94,7 +94,14 @@ public struct WorkerPool: Sendable {
 
   public mutating func end(_ session: SessionID) {
     guard let ended = sessions.removeValue(forKey: session) else { return }
-    for placement in ended.placements { workers[placement.worker]?.sessions.remove(session) }
+    for placement in ended.placements {
+      workers[placement.worker]?.sessions.remove(session)
+      if !placement.hasAnswered, let worker = workers[placement.worker],
+        placement.silence.isTelling(of: worker)
+      {
+        holdAgainst(placement.worker, placement.silence)
+      }
+    }
   }
 
   /// The worker will not draft for the session.
@@ -116,11 +123,43 @@ public struct WorkerPool: Sendable {
     }
     guard sessions[session]?.placements.contains(where: { $0.worker == worker && $0.hasAnswered }) == true
     else { return }
-    workers[worker]!.guesses.observe(foreseen: tally.foreseen, tokens: tokens)
+    workers[worker]!.guesses.observe(foreseen: tally.useful, tokens: tokens)
     let model = workers[worker]!.profile.model
     if models.count < Self.maxRemembered || models[model] != nil {
-      models[model, default: GuessRecord()].observe(foreseen: tally.foreseen, tokens: tokens)
+      models[model, default: GuessRecord()].observe(foreseen: tally.useful, tokens: tokens)
     }
+  }
+
+  /// A step of a session is over.
+  ///
+  /// - Parameters:
+  ///   - answered: workers of which something has arrived since the last one
+  ///   - wantsGuesses: whether its workers were to draft
+  ///   - tokens: committed by it
+  ///   - duration: of the target's pass
+  mutating func stepped(
+    _ id: SessionID, answered: some Collection<WorkerID>, wantsGuesses: Bool, tokens: Int, duration: Duration
+  ) {
+    guard let placements = sessions[id]?.placements else { return }
+    for (index, placement) in placements.enumerated() {
+      let worker = placement.worker
+      if answered.contains(worker) {
+        sessions[id]!.placements[index].silence = Silence()
+        workers[worker]!.silence = 0
+      } else if wantsGuesses {
+        sessions[id]!.placements[index].silence.seconds += duration.inSeconds
+        sessions[id]!.placements[index].silence.tokens += tokens
+        // A pass over several of its sessions counts once.
+        workers[worker]!.silence += duration.inSeconds / Double(workers[worker]!.sessions.count)
+        guard isSilent(worker) else { continue }
+        holdAgainst(worker, sessions[id]!.placements[index].silence)
+        sessions[id]!.placements[index].silence.tokens = 0
+      }
+    }
+  }
+
+  private mutating func holdAgainst(_ worker: WorkerID, _ silence: Silence) {
+    workers[worker]!.guesses.observe(foreseen: 0, tokens: silence.tokens)
   }
 
   // MARK: Deciding
@@ -135,7 +174,7 @@ public struct WorkerPool: Sendable {
     let model = PlacementModel(targetSeconds: targetSeconds ?? 0.05)
     for id in sessions.keys.sorted() {
       finishHandover(of: id, &actions, at: now)
-      leaveDraining(id, model, &actions, at: now)
+      leaveWhoDoesNotServe(id, model, &actions, at: now)
       while stayingCount(id) < configuration.workersPerSession,
         let best = bestWorker(for: id, model)
       {
@@ -208,7 +247,9 @@ extension WorkerPool {
       guard !candidate.isDraining, candidate.sessions.count < candidate.profile.capacity,
         !session.declined.contains(worker), !session.placements.contains(where: { $0.worker == worker })
       else { continue }
-      let seconds = predict(candidate, sessions: candidate.sessions.count + 1, model, text: session.text)
+      var seconds = predict(candidate, sessions: candidate.sessions.count + 1, model, text: session.text)
+      // Only where nobody else is there.
+      if isSilent(worker) { seconds = .infinity }
       if best.map({ seconds < $0.seconds || (seconds == $0.seconds && worker < $0.worker) }) ?? true {
         best = (worker, seconds)
       }
@@ -240,13 +281,14 @@ extension WorkerPool {
     }
   }
 
-  /// A draining worker goes on until another one has answered. Without another it goes on until it leaves.
-  private mutating func leaveDraining(
+  /// A worker that drains, or says nothing, goes on until another one has answered. Without another it goes on until it
+  /// leaves.
+  private mutating func leaveWhoDoesNotServe(
     _ id: SessionID, _ model: PlacementModel, _ actions: inout [Action], at now: Timestamp
   ) {
     for placement in sessions[id]!.placements
-    where placement.leavesBy == nil && workers[placement.worker]!.isDraining {
-      guard let best = bestWorker(for: id, model) else { return }
+    where placement.leavesBy == nil && isToLeave(placement) {
+      guard let best = bestWorker(for: id, model), best.seconds.isFinite else { return }
       leave(placement.worker, id, at: now)
       place(id, on: best.worker, &actions)
     }

@@ -1,3 +1,4 @@
+import Failures
 import NIOCore
 import NIOPosix
 
@@ -87,7 +88,7 @@ final class LinkCore {
   }
 
   func dialled(_ failure: (any Error)?) {
-    let address = "\(configuration.connectHost):\(configuration.connectPort)"
+    let address = addressText(host: configuration.connectHost, port: configuration.connectPort)
     if let failure {
       counts.refusedByUpstream += 1
       if !upstreamRefuses {

@@ -1,3 +1,4 @@
+import Failures
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -162,7 +163,7 @@ public final class LinkEmulator: Sendable {
 
   private static func listenError(_ error: any Error, _ configuration: Configuration) -> LinkError {
     if let error = error as? LinkError { return error }
-    let address = "\(configuration.listenHost):\(configuration.listenPort)"
+    let address = addressText(host: configuration.listenHost, port: configuration.listenPort)
     guard let error = error as? IOError else {
       return LinkError(.cannotListen, "cannot listen on \(address): \(error)")
     }

@@ -77,8 +77,10 @@ final class PackageFixture: Sendable {
       at: wheels.appending(path: "wanspec_tiny_part\(index + 1)-1.0-py3-none-any.whl"))
   }
 
-  /// - Parameter before: shell commands that run before every Python, which sees its arguments as `$*`
-  func store(before: String = "", entries: [ModelEntry] = []) throws -> ModelStore {
+  /// - Parameters:
+  ///   - before: shell commands that run before every Python, which sees its arguments as `$*`
+  ///   - index: address of an index; nil: the folder of the wheels
+  func store(before: String = "", entries: [ModelEntry] = [], index: String? = nil) throws -> ModelStore {
     let wrapper = folder.appending(path: "python-\(UUID().uuidString)")
     try """
     #!/bin/sh
@@ -90,10 +92,15 @@ final class PackageFixture: Sendable {
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: wrapper.path)
     var environment = ProcessInfo.processInfo.environment
     environment["WANSPEC_PYTHON"] = wrapper.path
-    environment["PIP_FIND_LINKS"] = nil
+    for name in ["PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"] {
+      environment[name] = nil
+    }
+    environment["PIP_CONFIG_FILE"] = "/dev/null"
+    environment["PIP_DEFAULT_TIMEOUT"] = "2"
     return ModelStore(
       catalog: ModelCatalog(entries: [entry] + entries), directory: folder.appending(path: "models"),
-      pipArguments: ["--no-index", "--find-links", wheels.path], environment: environment)
+      pipArguments: index.map { ["--index-url", $0] } ?? ["--no-index", "--find-links", wheels.path],
+      environment: environment)
   }
 
   /// Writes a model file behind the store's back, some time after whatever was written before: a file system's

@@ -153,8 +153,15 @@ extension Simulation {
               perToken: workers[worker].plan.prefillPerToken.wholeNanoseconds) + attention)),
         by: plan.variation.draft)
     workers[worker].passSessions.removeAll(keepingCapacity: true)
+    let deceit = workers[worker].plan.deceit
     for task in tasks {
-      workers[worker].pass.append(draft(task))
+      var distribution = draft(task)
+      if let deceit {
+        distribution = deceit.spoil(
+          distribution, expansion: workers[worker].expansions, vocabularySize: source.vocabularySize)
+      }
+      workers[worker].expansions += 1
+      workers[worker].pass.append(distribution)
       workers[worker].passSessions.append(task.session)
     }
     workers[worker].passDuration = .nanoseconds(time)
@@ -226,8 +233,11 @@ extension Simulation {
 
   private mutating func send(_ messages: [WorkerMachine.Action], _ bytes: Int, from worker: Int) {
     guard workers[worker].isConnected else { return }
+    let deceit = workers[worker].plan.deceit
+    if case .silence(let after) = deceit, workers[worker].expansions >= after { return }
     result.upBytes += bytes
-    let arrival = workers[worker].up.deliveryTime(of: bytes, at: now)
+    var arrival = workers[worker].up.deliveryTime(of: bytes, at: now)
+    if case .lateAnswers(let delay) = deceit { arrival += delay.wholeNanoseconds }
     workers[worker].upQueue.append(messages)
     if plan.recordsTimeline {
       result.timeline.append(

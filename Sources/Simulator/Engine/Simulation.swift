@@ -79,6 +79,8 @@ public struct Simulation: ~Copyable {
     var pass: [Distribution] = []
     var passSessions: [SessionID] = []
     var passDuration: Duration = .zero
+    /// Expansions that it has made.
+    var expansions = 0
     var isBusy = false
     var isConnected = false
     var isDead = false

@@ -16,6 +16,8 @@ public struct SimulationPlan: Sendable {
     public var joinsAt = Duration.zero
     /// When the process stops, without a word; nil: never.
     public var diesAt: Duration?
+    /// How it lies; nil for an honest one.
+    public var deceit: Deceit?
 
     public init(
       limits: DraftLimits = DraftLimits(), cost: CostCurve, prefillPerToken: Duration = .zero,

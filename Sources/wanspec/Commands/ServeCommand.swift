@@ -122,8 +122,8 @@ struct ServeCommand: AsyncParsableCommand {
     log.info(
       "ready",
       metadata: [
-        "url": "\(scheme)://\(self.server.host!):\(port)",
-        "workers": workerPort.map { "\(workerHost):\($0)" } ?? "none",
+        "url": "\(scheme)://\(HostPort(host: self.server.host!, port: port))",
+        "workers": workerPort.map { "\(HostPort(host: workerHost, port: $0))" } ?? "none",
         "model": "\(server.host.target.model.name)", "sessions": "\(sessions!)",
         "context": "\(server.host.target.model.contextLength)",
       ])

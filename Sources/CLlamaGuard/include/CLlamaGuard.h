@@ -1,0 +1,1 @@
+// The guarded calls are declared in CLlama's shim.h, beside the types that they take.
