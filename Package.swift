@@ -53,6 +53,11 @@ let package = Package(
     .target(name: "Failures", swiftSettings: settings),
     // The name that was probably meant. Pure.
     .target(name: "Spelling", swiftSettings: settings),
+    // What all servers of the program have in common: which addresses only this machine reaches, what happens when
+    // descriptors run out.
+    .target(
+      name: "Sockets", dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+      swiftSettings: settings),
     // The decisions. Pure: only the standard library and swift-collections (checked by dev/check-imports).
     .target(
       name: "SpeculationCore",
@@ -88,7 +93,7 @@ let package = Package(
     .target(
       name: "DraftExchange",
       dependencies: [
-        "SplitMix", "SpeculationCore",
+        "SplitMix", "Sockets", "SpeculationCore",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -103,7 +108,7 @@ let package = Package(
     .target(
       name: "WideArea",
       dependencies: [
-        "Failures", "SplitMix",
+        "Failures", "SplitMix", "Sockets",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -161,7 +166,7 @@ let package = Package(
     .target(
       name: "RegionEmulator",
       dependencies: [
-        "SplitMix", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
+        "SplitMix", "Sockets", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -205,8 +210,9 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "Spelling", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime", "Credentials",
-        "StrictJSON",
+        "Failures", "Spelling", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend",
+        "NodeRuntime",
+        "Credentials", "StrictJSON",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -224,8 +230,8 @@ let package = Package(
     .target(
       name: "Serving",
       dependencies: [
-        "Failures", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime", "DraftExchange",
-        "Gateway", "Credentials", "ProcessControl",
+        "Failures", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime",
+        "DraftExchange", "Gateway", "Credentials", "ProcessControl",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -296,6 +302,7 @@ let package = Package(
       name: "SpeculationCoreTests",
       dependencies: ["SplitMix", "SpeculationCore", "Simulator", "SpeculationTesting"],
       swiftSettings: settings),
+    .testTarget(name: "SocketsTests", dependencies: ["Sockets"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
     .testTarget(
       name: "ConstrainedDecodingTests",
@@ -371,8 +378,8 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "SplitMix", "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl",
-        "SpeculationTesting",
+        "SplitMix", "Credentials", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting", "NodeRuntime",
+        "ProcessControl", "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
