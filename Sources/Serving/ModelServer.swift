@@ -47,18 +47,26 @@ public struct ModelServer: Sendable {
   ///   - loaded: called when the models are there and nobody is served yet
   ///   - ready: called with the ports that are being listened on; the second is nil where no workers are taken
   ///   - end: returns when the server is to stop
-  /// - Throws: `ServingError`, `ModelError`
+  /// - Throws: `ServingError`, `ModelError`, `GatewayError`
   public static func run(
     _ settings: Settings, workers: @escaping @Sendable (WorkerListener.Event) -> Void = { _ in },
     loaded: @escaping @Sendable (ModelServer) -> Void = { _ in },
     ready: @escaping @Sendable (ModelServer, _ port: Int, _ workerPort: Int?) -> Void = { _, _, _ in },
     until end: @escaping @Sendable () async -> Void
   ) async throws {
+    try settings.gateway.requireAccessAllowed()
     let metrics = GatewayMetrics(modelName: settings.gateway.modelName)
     var controller = settings.controller
     if let exposure = settings.auditLog?.exposure { settings.log.warning("\(exposure)") }
     controller.observer = AuditObserver(metrics: metrics, log: settings.auditLog, warnings: settings.log)
-    try await ControllerHost.run(controller, report: workers) { host in
+    let report: @Sendable (WorkerListener.Event) -> Void = { event in
+      if case .accepting(let accepting) = event {
+        if case .failed = accepting { metrics.acceptFailed(on: .workers) }
+        if let notice = accepting.notice { settings.log.warning("the workers' port \(notice)") }
+      }
+      workers(event)
+    }
+    try await ControllerHost.run(controller, report: report) { host in
       var gateway = settings.gateway
       metrics.targetIsDeterministic(host.determinism?.isDeterministic ?? false)
       gateway.isDeterministic = host.determinism?.isDeterministic
