@@ -22,7 +22,8 @@ import Testing
 
   /// Sends a request, or part of one, reads a little of the answer, and leaves.
   private func storm(_ client: HTTPClient, _ random: inout SplitMix64) async throws {
-    let whole = client.request("POST", "/v1/completions", body: body())
+    let whole = client.request(
+      "POST", "/v1/completions", body: body(), headers: ["Connection": "close"])
     let bytes = random.next() % 4 == 0 ? Array(whole.prefix(Int(random.next() % UInt64(whole.count)))) : whole
     let pieces = Int(random.next() % 4)
     let connection = try await RawClient.connect(port: client.port)
