@@ -53,6 +53,11 @@ let package = Package(
     .target(name: "Failures", swiftSettings: settings),
     // The name that was probably meant. Pure.
     .target(name: "Spelling", swiftSettings: settings),
+    // What all servers of the program have in common: which addresses only this machine reaches, what happens when
+    // descriptors run out.
+    .target(
+      name: "Sockets", dependencies: [.product(name: "NIOCore", package: "swift-nio")],
+      swiftSettings: settings),
     // The decisions. Pure: only the standard library and swift-collections (checked by dev/check-imports).
     .target(
       name: "SpeculationCore",
@@ -90,7 +95,7 @@ let package = Package(
     .target(
       name: "DraftExchange",
       dependencies: [
-        "Failures", "SplitMix", "SpeculationCore",
+        "Failures", "SplitMix", "Sockets", "SpeculationCore",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -105,7 +110,7 @@ let package = Package(
     .target(
       name: "WideArea",
       dependencies: [
-        "Failures", "SplitMix",
+        "Failures", "SplitMix", "Sockets",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -163,7 +168,7 @@ let package = Package(
     .target(
       name: "RegionEmulator",
       dependencies: [
-        "Failures", "SplitMix", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
+        "Failures", "SplitMix", "Sockets", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -207,8 +212,9 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "Spelling", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime", "Credentials",
-        "StrictJSON",
+        "Failures", "Spelling", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend",
+        "NodeRuntime",
+        "Credentials", "StrictJSON",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -226,8 +232,8 @@ let package = Package(
     .target(
       name: "Serving",
       dependencies: [
-        "Failures", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime", "DraftExchange",
-        "Gateway", "Credentials", "ProcessControl",
+        "Failures", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime",
+        "DraftExchange", "Gateway", "Credentials", "ProcessControl",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -298,6 +304,7 @@ let package = Package(
       name: "SpeculationCoreTests",
       dependencies: ["SplitMix", "SpeculationCore", "Simulator", "SpeculationTesting"],
       swiftSettings: settings),
+    .testTarget(name: "SocketsTests", dependencies: ["Sockets"], swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
     .testTarget(
       name: "ConstrainedDecodingTests",
@@ -373,8 +380,8 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "SplitMix", "Gateway", "LlamaBackend", "ModelStore", "NodeRuntime", "ProcessControl",
-        "SpeculationTesting",
+        "SplitMix", "Credentials", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting", "NodeRuntime",
+        "ProcessControl", "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -23,6 +23,7 @@ FIELDS = [
 GRAMMARS = [
     "root ::=", "root ::= root", "root ::= (" * 50, "root ::= [", 'root ::= "a"{1,1000000000}', "x",
     'root ::= "\\x"',
+    'root ::= "a" [^\x00-\U0010FFFF]', 'root ::= "a" root', 'root ::= "a" | "b" root',
     'root ::= a\na ::= b\nb ::= a', "root ::= " + "(" * 5000 + '"a"' + ")" * 5000,
 ]
 PATHS = [
@@ -140,6 +141,7 @@ def head_request(rng):
         [], [("Content-Type", "text/plain")], [("Accept", "*/*" * 500)], [("X-Long", "x" * 4000)],
         [("Authorization", rng.choice(["Bearer", "Bearer  ", "Basic x", "Bearer " + "x" * 5000, "\x80"]))],
         [("Expect", "x")], [("Cookie", "a=b; " * 200)], [(f"X-{i}", "y") for i in range(60)],
+        [("Origin", rng.choice(["null", "https://evil.example", "http://localhost:3", "x" * 3000, "://", "\x80"]))],
         [("Accept-Encoding", "gzip, br, x")], [("Content-Encoding", "gzip")], [("Range", "bytes=0-")],
     ])
     return method, path, headers
@@ -148,14 +150,14 @@ def head_request(rng):
 def broken_http(rng):
     """Bytes after which the two sides need not agree where a request ends: for a connection of its own."""
     path = rng.choice(PATHS).encode()
-    post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+    post = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return rng.choice([
         lambda: b"GET " + path + b" HTTP/1.1\r\n",
-        lambda: b"GET " + path + b" HTTP/9.9\r\nHost: x\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/9.9\r\nHost: localhost\r\n\r\n",
         lambda: b"GET  HTTP/1.1\r\n\r\n",
         lambda: b"GET " + path + b"\r\n\r\n",
         lambda: b"G" * rng.randrange(1, 20000) + b"\r\n\r\n",
-        lambda: b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        lambda: b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         lambda: post + b"X: " + b"y" * 200000 + b"\r\n\r\n",
         lambda: post + b"".join(b"X-%d: y\r\n" % i for i in range(3000)) + b"\r\n",
         lambda: post + b"Content-Length: " + rng.choice([b"-1", b"x", b"99999999999999999999", b"1, 2", b"", b"0x10"])
@@ -171,13 +173,56 @@ def broken_http(rng):
         lambda: post + b" folded: x\r\n\r\n",
         lambda: post + b"No colon here\r\n\r\n",
         lambda: post + b"X\x00Y: z\r\n\r\n",
-        lambda: b"GET " + path + b" HTTP/1.1\nHost: x\n\n",
-        lambda: b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        lambda: b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/1.1\nHost: localhost\n\n",
+        lambda: b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/1.1\r\nHost: " + rng.choice(HOSTS) + b"\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nHost: " + rng.choice(HOSTS) + b"\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/1.1\r\n\r\n",
+        lambda: b"GET " + path + b" HTTP/1.0\r\n" + rng.choice([b"", b"Connection: keep-alive\r\n"]) + b"\r\n",
+        lambda: (b"GET " + path + rng.choice([b" HTTP/1.0\r\n", b" HTTP/1.1\r\nHost: localhost\r\n"]) + b"\r\n") * 20
+        + b"GET " + path + b" HTTP/1.0\r\n\r\n",
+        lambda: post.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+        lambda: post.replace(b"application/json", rng.choice(
+            [b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=x", b"", b";",
+             b"application/json\r\nContent-Type: text/plain"])) + b"Content-Length: 2\r\n\r\n{}",
         lambda: PREFACE + rng.randbytes(rng.randrange(200)),
         lambda: tls_hello(rng),
         lambda: rng.randbytes(rng.randrange(1, 3000)),
     ])()
+
+
+def heavy_request(rng):
+    """A body of up to 4 MB that is costly to read and asks for what there is no room for."""
+    unit = rng.choice(["a", " ", "word ", "\U0001f600", "\n", "=-", "<|im_start|>", "\u00e9", "0"])
+    text = unit * (rng.choice([70_000, 500_000, 3_900_000]) // len(json.dumps(unit)))
+    path = rng.choice(PATHS[:2] * 2 + PATHS[3:5])
+    if path == "/tokenize":
+        body = {"content": text, "with_pieces": rng.random() < 0.5}
+    elif path == "/detokenize":
+        body = {"tokens": [rng.randrange(50)] * (len(text) // 4)}
+    else:
+        body = valid_body(rng, path)
+        kind = rng.randrange(6)
+        if kind == 0:
+            body["grammar"] = rng.choice([
+                'root ::= "a" (' + " | ".join(f'"b{i}"' for i in range(9000)) + ")",
+                'root ::= "' + "a" * 250_000 + '"', 'root ::= ("a" | "b")' + "{1,9000}" * 2])
+        elif kind == 1:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "x", "schema": {
+                "type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(5000)}}}}
+        elif kind == 2:
+            body["stop"] = [text]
+        elif path == "/v1/completions":
+            body["prompt"] = rng.choice([text, [text[:60_000]] * 64, [1] * (len(text) // 4)])
+        else:
+            body["messages"] = rng.choice([
+                [{"role": "user", "content": text}], [{"role": "user", "content": text[:1000]}] * 2000])
+    return "POST", path, json_text(body)
+
+
+HOSTS = [b"", b"evil.example", b"localhost", b"localhost.evil.example:80", b"127.0.0.1", b"[::1]:8080", b"[", b"x" * 3000,
+         b"10.0.0.1", b"0.0.0.0", b"a b", b"\x80"]
 
 
 def tls_hello(rng):

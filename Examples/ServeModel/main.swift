@@ -2,7 +2,8 @@
 //
 //   dev/bootstrap && eval "$(dev/env)"
 //   swift run -c release example-serve TARGET.gguf DRAFT.gguf 8080
-//   curl localhost:8080/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 32}'
+//   curl localhost:8080/v1/completions -H 'Content-Type: application/json' \
+//     -d '{"prompt": "Once upon a time", "max_tokens": 32}'
 //
 // The worker lives in this process to keep the example short. Anywhere else it is the same call, with the address of
 // this machine and `security` for the way there (docs/security.md).

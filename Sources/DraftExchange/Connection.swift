@@ -18,6 +18,7 @@ final class ByteCounter: Sendable {
 final class Connection: Sendable {
   let channel: any Channel
   let bytes = ByteCounter()
+  let opened = NIODeadline.now()
   private let total: ByteCounter
   private let lastRead: Atomic<UInt64>
   private let hasCall = Atomic<Bool>(false)
@@ -49,6 +50,9 @@ final class Connection: Sendable {
     }
   }
 
+  /// No call has begun.
+  var waitsForCall: Bool { !hasCall.load(ordering: .relaxed) }
+
   /// A call has begun, which ends the connection when it ends itself.
   func noteCall() { hasCall.store(true, ordering: .relaxed) }
 
@@ -56,7 +60,7 @@ final class Connection: Sendable {
   /// that it speaks another protocol.
   func requireCall(within timeout: Duration) {
     let closing = channel.eventLoop.scheduleTask(in: .nanoseconds(timeout.wholeNanoseconds)) { [self] in
-      if !hasCall.load(ordering: .relaxed) { channel.close(promise: nil) }
+      if waitsForCall { channel.close(promise: nil) }
     }
     channel.closeFuture.whenComplete { _ in closing.cancel() }
   }

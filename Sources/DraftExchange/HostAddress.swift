@@ -1,12 +1,5 @@
 internal import NIOCore
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Sockets
 
 /// A host as an operator writes it, and whether only this machine can reach it.
 public struct HostAddress: Hashable, Sendable {
@@ -34,25 +27,11 @@ public struct HostAddress: Hashable, Sendable {
     name = (try? SocketAddress(ipAddress: trimmed, port: 0)) == nil ? trimmed : nil
   }
 
-  /// Whether what is sent to a host (an address without brackets, or a name) stays on this machine:
-  /// 127.0.0.0/8, also written as ::ffff:127.0.0.1, ::1, or "localhost" in any case. Another name does not
-  /// count, whatever it resolves to now.
-  public static func isLoopback(_ host: String) -> Bool {
-    if host.lowercased() == "localhost" { return true }
-    var v4 = in_addr()
-    if inet_pton(AF_INET, host, &v4) == 1 { return UInt32(bigEndian: v4.s_addr) >> 24 == 127 }
-    var v6 = in6_addr()
-    guard inet_pton(AF_INET6, host, &v6) == 1 else { return false }
-    let bytes = withUnsafeBytes(of: &v6) { Array($0) }
-    if bytes.dropLast().allSatisfy({ $0 == 0 }) { return bytes[15] == 1 }
-    return bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 255 && bytes[11] == 255 && bytes[12] == 127
-  }
-
   /// Plaintext is for loopback; elsewhere somebody has to have said that it is insecure.
   ///
   /// - Throws: ``ExchangeError`` `insecure`
   func requirePlaintextAllowed(allowInsecure: Bool, to verb: String) throws(ExchangeError) {
-    if Self.isLoopback(host) || allowInsecure { return }
+    if Loopback.contains(host) || allowInsecure { return }
     throw ExchangeError(
       code: .insecure,
       message: "refusing to \(verb) \(host) without encryption: anyone on the path could read and change the "

@@ -3,6 +3,7 @@ internal import GRPCCore
 internal import GRPCNIOTransportHTTP2
 internal import NIOCore
 internal import NIOPosix
+import Sockets
 import SpeculationCore
 import Synchronization
 
@@ -67,6 +68,8 @@ public final class WorkerListener: Sendable {
     case detached(WorkerID, reason: String)
     /// A peer that never became a worker. `peer` is its address.
     case refused(peer: String, reason: String)
+    /// Connections cannot be accepted, or can be again.
+    case accepting(AcceptEvent)
   }
 
   let configuration: Configuration
@@ -167,8 +170,10 @@ public final class WorkerListener: Sendable {
       default: .ipv4(host: address.host, port: configuration.port)
       }
     // The library's own TLS would accept version 1.2. `WorkerRegistry` puts TLS below this transport instead.
+    let (accepts, accept) = AsyncStream.makeStream(of: AcceptEvent.self, bufferingPolicy: .bufferingNewest(8))
     let transport = HTTP2ServerTransport.Posix(
-      address: socket, transportSecurity: .plaintext, config: transportConfiguration, eventLoopGroup: group)
+      address: socket, transportSecurity: .plaintext,
+      config: transportConfiguration { accept.yield($0) }, eventLoopGroup: group)
     let service = AttachService(configuration: configuration, registry: registry, onEvent: onEvent)
     let server = GRPCServer(transport: transport, services: [service])
     try await withThrowingDiscardingTaskGroup { tasks in
@@ -182,7 +187,11 @@ public final class WorkerListener: Sendable {
           await onEvent(.refused(peer: failure.peer, reason: failure.reason))
         }
       }
-      defer { self.registry.finish() }
+      tasks.addTask { for await event in accepts { await onEvent(.accepting(event)) } }
+      defer {
+        self.registry.finish()
+        accept.finish()
+      }
       do {
         try await server.serve()
       } catch {
@@ -194,7 +203,9 @@ public final class WorkerListener: Sendable {
     }
   }
 
-  private var transportConfiguration: HTTP2ServerTransport.Posix.Config {
+  private func transportConfiguration(
+    onAccept: @escaping @Sendable (AcceptEvent) -> Void
+  ) -> HTTP2ServerTransport.Posix.Config {
     let registry = registry
     return .defaults { config in
       // One connection is one worker, so that its bytes can be counted.
@@ -207,6 +218,15 @@ public final class WorkerListener: Sendable {
       config.connection.keepalive.timeout = .seconds(5)
       config.connection.keepalive.clientBehavior.allowWithoutCalls = true
       config.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(5)
+      config.channelDebuggingCallbacks.onBindTCPListener = { listener in
+        listener.eventLoop.makeCompletedFuture {
+          let pause = AcceptPause { event in
+            if case .failed = event { registry.makeRoom() }
+            onAccept(event)
+          }
+          try listener.pipeline.syncOperations.addHandler(pause, position: .first)
+        }
+      }
       config.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in registry.accept(channel) }
     }
   }

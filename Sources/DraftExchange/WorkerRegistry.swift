@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import NIOSSL
+import Sockets
 import SpeculationCore
 import Synchronization
 
@@ -55,9 +56,20 @@ final class WorkerRegistry: Sendable {
     let failureInput = failureInput
     return connection.install {
       [
+        ApplicationProtocolCheck(["h2"]) {
+          failureInput.yield((peer, "TLS: the peer speaks none but \($0), not h2"))
+        },
         NIOSSLServerHandler(context: tls.context()),
         TLSFailureObserver { failureInput.yield((peer, $0)) },
       ]
+    }
+  }
+
+  /// There are no descriptors for new connections: closes the oldest quarter of those that have not become a worker's.
+  func makeRoom() {
+    let waiting = state.withLock { state in state.connections.values.filter(\.waitsForCall) }
+    for connection in waiting.sorted(by: { $0.opened < $1.opened }).prefix((waiting.count + 3) / 4) {
+      connection.close()
     }
   }
 

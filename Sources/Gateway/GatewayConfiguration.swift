@@ -22,10 +22,12 @@ public struct GatewayConfiguration: Sendable {
   /// certificates can be exchanged while the server runs, and must answer at once.
   public var tlsContext: (@Sendable () throws -> NIOSSLContext)?
 
-  /// Who may use the API; nil lets everyone in. Health is always open.
+  /// Who may use the API; nil lets everyone in, on loopback. Health is always open.
   public var authenticator: (any RequestAuthenticator)?
   /// Whether `/metrics` needs a key, too.
-  public var protectsMetrics = false
+  public var protectsMetrics = true
+  /// Everyone may use the API without a key, from other machines and from web pages too.
+  public var allowsAnyone = false
 
   /// Value of `Access-Control-Allow-Origin`; nil leaves browsers' same-origin rule as it is.
   public var allowedOrigin: String?
@@ -99,6 +101,9 @@ public struct GatewayLimits: Sendable {
   public var stopStrings = 16
   public var stopBytes = 1_024
   public var topLogprobs = 20
+
+  /// Tokens that `/tokenize` and `/detokenize` take, where the model's context has no room for as many.
+  public var tokenizedTokens = 65_536
 
   public init() {}
 }

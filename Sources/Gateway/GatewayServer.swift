@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import NodeRuntime
 import ServiceLifecycle
+import Sockets
 import Synchronization
 
 /// The OpenAI-compatible HTTP server in front of a controller.
@@ -19,6 +20,7 @@ public final class GatewayServer: Service {
   private let metrics: GatewayMetrics
   private let log: Logger
   private let listening: Listening
+  private let idle = IdleConnections()
 
   /// - Parameters:
   ///   - model: what the target says of itself
@@ -48,8 +50,12 @@ public final class GatewayServer: Service {
 
   /// Serves until graceful shutdown or cancellation.
   ///
-  /// - Throws: what kept the server from listening.
+  /// - Throws: what kept the server from listening, `GatewayError` where it would be open by accident.
   public func run() async throws {
+    do { try configuration.requireAccessAllowed() } catch {
+      listening.fail(error)
+      throw error
+    }
     // Framework messages are for debugging; what operators need is logged here.
     var frameworkLog = Logger(label: "wanspec.gateway.http")
     frameworkLog.logLevel = max(log.logLevel, .warning)
@@ -58,14 +64,15 @@ public final class GatewayServer: Service {
     let application = Application(
       responder: responder,
       server: HTTPServerBuilder {
-        [configuration, metrics] (respond: @escaping HTTPChannelHandler.Responder) in
-        GatewayChannel(responder: respond, configuration: configuration, metrics: metrics)
+        [configuration, metrics, idle] (respond: @escaping HTTPChannelHandler.Responder) in
+        GatewayChannel(responder: respond, configuration: configuration, metrics: metrics, idle: idle)
       },
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port), serverName: "wanspec",
         backlog: 1024,
         availableConnectionsDelegate: MaximumAvailableConnections(configuration.limits.connections)),
-      onServerRunning: { [listening, log] channel in
+      onServerRunning: { [self, listening, log] channel in
+        await pauseWhenExhausted(channel)
         let port = channel.localAddress?.port ?? 0
         log.info("listening", metadata: ["host": "\(self.configuration.host)", "port": "\(port)"])
         listening.succeed(port)
@@ -96,6 +103,20 @@ public final class GatewayServer: Service {
       throw error
     }
     listening.fail(CancellationError())
+  }
+
+  /// Where there are no descriptors for new connections, those that wait for a request make room.
+  private func pauseWhenExhausted(_ listener: any Channel) async {
+    try? await listener.eventLoop.submit { [idle, metrics, log] in
+      let pause = AcceptPause { event in
+        if case .failed = event {
+          metrics.acceptFailed(on: .api)
+          idle.makeRoom()
+        }
+        if let notice = event.notice { log.warning("the API's port \(notice)") }
+      }
+      try listener.pipeline.syncOperations.addHandler(pause, position: .first)
+    }.get()
   }
 
   /// The process is about to end because the engine in it crashed: tells every client that waits for an answer, and

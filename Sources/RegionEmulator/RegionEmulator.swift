@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Sockets
 
 /// Servers of model APIs whose truth is known: OpenAI's and Bedrock's streams behind queues that have days and faults.
 ///
@@ -39,10 +40,11 @@ public final class RegionEmulator: Sendable {
   ///   - log: a file that gets a JSON line for each request
   ///   - isDelayedOutside: whether a `DelayedNetwork` stands between
   ///   - maxConnections: at one time; more are closed at once
+  ///   - notice: hears, in words, when connections cannot be accepted, and when they can be again
   /// - Throws: `EmulatorError`
   public static func start(
     _ emulated: EmulatedRegions, host: String, port: Int, log path: String?, isDelayedOutside: Bool = false,
-    maxConnections: Int = 10_000
+    maxConnections: Int = 10_000, notice: @escaping @Sendable (String) -> Void = { _ in }
   ) async throws -> RegionEmulator {
     let log = try RequestLog(path)
     let state = EmulationState(emulated, isDelayedOutside: isDelayedOutside)
@@ -51,6 +53,12 @@ public final class RegionEmulator: Sendable {
       let channel = try await ServerBootstrap(group: group)
         .serverChannelOption(.backlog, value: 4096)
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        .serverChannelInitializer { channel in
+          channel.eventLoop.makeCompletedFuture {
+            let pause = AcceptPause { event in event.notice.map(notice) }
+            try channel.pipeline.syncOperations.addHandler(pause)
+          }
+        }
         .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         .childChannelInitializer { channel in
           guard state.connected(limit: maxConnections) else { return channel.close() }

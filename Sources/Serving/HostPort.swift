@@ -1,5 +1,5 @@
-import DraftExchange
 import Failures
+import Sockets
 
 /// An address to listen on or to dial: "127.0.0.1:7070", "worker.example:7070", "[::1]:7070".
 public struct HostPort: Hashable, Sendable, CustomStringConvertible {
@@ -52,7 +52,7 @@ public struct HostPort: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether what is sent there stays on this machine.
-  public var isLoopback: Bool { HostAddress.isLoopback(host) }
+  public var isLoopback: Bool { Loopback.contains(host) }
 
   /// Whether it means every address of this machine.
   public var isWildcard: Bool { host == "0.0.0.0" || host == "::" }

@@ -57,24 +57,32 @@ public struct ModelServer: Sendable {
   ///   - loaded: called when the models are there and nobody is served yet
   ///   - ready: called with the ports that are being listened on; the second is nil where no workers are taken
   ///   - end: returns when the server is to stop
-  /// - Throws: `ServingError`, `ModelError`
+  /// - Throws: `ServingError`, `ModelError`, `GatewayError`
   public static func run(
     _ settings: Settings, workers: @escaping @Sendable (WorkerListener.Event) -> Void = { _ in },
     loaded: @escaping @Sendable (ModelServer) -> Void = { _ in },
     ready: @escaping @Sendable (ModelServer, _ port: Int, _ workerPort: Int?) -> Void = { _, _, _ in },
     until end: @escaping @Sendable () async -> Void
   ) async throws {
+    try settings.gateway.requireAccessAllowed()
     let metrics = GatewayMetrics(modelName: settings.gateway.modelName)
     var controller = settings.controller
     if let exposure = settings.auditLog?.exposure { settings.log.warning("\(exposure)") }
     controller.observer = AuditObserver(metrics: metrics, log: settings.auditLog, warnings: settings.log)
+    let report: @Sendable (WorkerListener.Event) -> Void = { event in
+      if case .accepting(let accepting) = event {
+        if case .failed = accepting { metrics.acceptFailed(on: .workers) }
+        if let notice = accepting.notice { settings.log.warning("the workers' port \(notice)") }
+      }
+      workers(event)
+    }
     let observed = controller
     // Who is to stop the server may say so before it is up.
     let (ended, whenEnded) = AsyncStream<Void>.makeStream()
     let startup = Startup()
     try await withThrowingTaskGroup(of: Bool.self) { tasks in
       tasks.addTask {
-        try await ControllerHost.run(observed, report: workers) { host in
+        try await ControllerHost.run(observed, report: report) { host in
           startup.end()
           let server = Self.make(settings, metrics: metrics, host: host)
           loaded(server)

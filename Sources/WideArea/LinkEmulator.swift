@@ -1,6 +1,7 @@
 import Failures
 import NIOCore
 import NIOPosix
+import Sockets
 import Synchronization
 
 #if canImport(Glibc)
@@ -115,6 +116,12 @@ public final class LinkEmulator: Sendable {
         .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
         .serverChannelOption(.backlog, value: 256)
         .serverChannelOption(.socketOption(.so_rcvbuf), value: LinkPipe.receiveBuffer)
+        .serverChannelInitializer { channel in
+          channel.eventLoop.makeCompletedFuture {
+            let pause = AcceptPause { event in event.notice.map { onEvent(.accepting($0)) } }
+            try channel.pipeline.syncOperations.addHandler(pause)
+          }
+        }
         .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
         .childChannelOption(.autoRead, value: false)
         .childChannelOption(.maxMessagesPerRead, value: LinkPipe.readsPerTurn)

@@ -16,6 +16,7 @@ struct ExampleTests {
     let url = try #require(ready.split(separator: " ").first { $0.hasPrefix("http://") })
     var request = URLRequest(url: try #require(URL(string: url.trimmingSuffix(",") + "/v1/completions")))
     request.httpMethod = "POST"
+    request.setValue("application/json", forHTTPHeaderField: "Content-Type")
     request.httpBody = Data(#"{"prompt": "One, two, three, four,", "max_tokens": 24, "temperature": 0}"#.utf8)
     let (data, response) = try await URLSession.shared.data(for: request)
     #expect((response as? HTTPURLResponse)?.statusCode == 200)

@@ -86,6 +86,7 @@ struct ServeTests {
     let (server, port, _) = try await Self.start()
     var request = URLRequest(url: try #require(URL(string: "http://127.0.0.1:\(port)/v1/completions")))
     request.httpMethod = "POST"
+    request.setValue("application/json", forHTTPHeaderField: "Content-Type")
     request.httpBody = Data(#"{"prompt": "One, two,", "max_tokens": 400, "ignore_eos": true}"#.utf8)
     let asked = request
     async let answer = URLSession.shared.data(for: asked)
@@ -116,6 +117,15 @@ struct ServeTests {
     #expect(result.status == 0, "seed \(seed): \(result.output) \(result.errors)")
     server.signal(SIGTERM)
     #expect(await server.result().status == 0)
+  }
+
+  /// At both ports; no model could be loaded with fewer.
+  @Test(arguments: ["api", "workers"])
+  func healthAnswersWithoutDescriptors(kind: String) async throws {
+    let result = try await Self.script(
+      "Benchmarks/exhaust-descriptors",
+      ["--program", Program.url.path, "--kind", kind, "--target", Models.target, "--limit", "120"])
+    #expect(result.status == 0, "\(result.output) \(result.errors)")
   }
 }
 
@@ -205,7 +215,10 @@ struct ServeSettingsTests {
     (["--max-queue", "-1"], "--max-queue must be between"),
     (["--policy", "always"], "needs --draft"),
     (["--listen", "0.0.0.0:7070"], "--insecure"),
-    (["--host", "0.0.0.0", "--ssl-cert-file", "/x"], "--ssl-key-file"),
+    (["--host", "0.0.0.0", "--no-auth", "--ssl-cert-file", "/x"], "--ssl-key-file"),
+    (["--host", "0.0.0.0"], "add --no-auth to allow it"),
+    (["--host", "::"], "[::]:8080"),
+    (["--no-auth", "--api-key-file", "/x"], "contradict each other"),
     (["--speculation", "sometimes"], "auto"),
   ])
   func wrongFlagsAreExplained(flags: [String], message: String) async throws {

@@ -38,6 +38,12 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
     ("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\"", ["a", "aab", "aaabc"], ["aa"], ["ab"]),
     // Nullable in the middle, the same rule at several places.
     ("root ::= o o o \"!\"\no ::= \"x\" | \"\"", ["!", "x!", "xxx!"], ["xxx"], ["xxxx"]),
+    // Ways from which no text leads to an end are none.
+    ("root ::= \"yes\" | \"no\" [^\\x00-\\U0010FFFF]", ["yes"], ["", "ye"], ["n", "no"]),
+    (
+      "root ::= \"a\" b | \"c\" d?\nb ::= \"x\" b\nd ::= \"(\" b | \"!\"", ["c", "c!"], [""],
+      ["a", "c(", "ax"]
+    ),
     ("root ::= n \"+\" n \"=\" n\nn ::= o o\no ::= [0-9]?", ["+=", "1+23=4"], ["12", "1+"], ["123"]),
   ]
 
@@ -107,6 +113,10 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
     ("root ::= \"a\"" + String(repeating: "?", count: 1000), "more than 8"),
     ("root ::= \(String(repeating: "n", count: 300)) \"a\"", "at most 256 bytes"),
     ("\u{0}", "expected a rule's name"),
+    ("root ::= \"hello\" [^\\x00-\\U0010FFFF]", "no text follows it"),
+    ("root ::= \"a\" root", "no text follows it"),
+    ("root ::= [\\x00]", "no text follows it"),
+    ("root ::= a | b\na ::= \"x\" b\nb ::= \"y\" a", "no text follows it"),
   ]
 
   @Test(arguments: refused.indices)
@@ -114,6 +124,14 @@ func verdict(_ text: String, _ session: GrammarSession) -> Verdict {
     let (grammar, reason) = Self.refused[index]
     let error = #expect(throws: ConstraintError.self) { _ = try GrammarRules(grammar) }
     #expect(error?.description.contains(reason) == true, "\(error?.description.prefix(300) ?? "")")
+  }
+
+  @Test(arguments: cases.indices)
+  func wholeTextsAreAccepted(index: Int) throws {
+    let (grammar, whole, beginning, forbidden) = Self.cases[index]
+    let rules = try GrammarRules(grammar)
+    for text in whole { #expect(rules.accepts(text.utf8), "\(grammar): \(text)") }
+    for text in beginning + forbidden { #expect(!rules.accepts(text.utf8), "\(grammar): \(text)") }
   }
 
   /// Grammars that would take exponential time or space: looked through in no time, or cut off.

@@ -135,20 +135,14 @@ extension ExchangeTests {
       #expect(Set(seeds).count == 4)
     }
 
-    @Test func loopbackIsWhatStaysOnThisMachine() throws {
+    @Test func plaintextIsAllowedOnLoopback() throws {
       let own = [
         "127.0.0.1", "127.255.0.3", "::1", "0::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost",
         "LOCALHOST",
       ]
       for host in own {
-        #expect(HostAddress.isLoopback(host), "\(host)")
         _ = try ControllerConnection(.test(port: 1) { $0.host = host })
       }
-      let others = [
-        "128.0.0.1", "0.0.0.0", "::", "::2", "1::1", "::ffff:10.0.0.1", "::127.0.0.1", "127.evil.example",
-        "localhost.example", "",
-      ]
-      for host in others { #expect(!HostAddress.isLoopback(host), "\(host)") }
     }
   }
 }

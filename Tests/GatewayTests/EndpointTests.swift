@@ -272,6 +272,36 @@ import Testing
     }
   }
 
+  /// Where a grammar leads nowhere, the answer does not say that it is complete.
+  @Test func aDeadEndIsToldFromAnEnd() async throws {
+    try await TestServer.run { server in
+      let seen = try await chat(server, ["grammar": #"root ::= "hello" [^\x00-\U0010FFFF]"#])
+      #expect(seen.status == 400 && seen.error.string("param") == "grammar")
+      #expect(seen.error.string("message")?.contains("no text follows it") == true, "\(seen.text)")
+      let schema: [String: Any] = [
+        "type": "object", "properties": ["next": ["$ref": "#"]], "required": ["next"],
+        "additionalProperties": false,
+      ]
+      let endless = try await chat(
+        server, ["response_format": ["type": "json_schema", "json_schema": ["schema": schema]]])
+      #expect(endless.status == 400 && endless.error.string("param") == "response_format", "\(endless.text)")
+      // More ways to go on than are followed.
+      let wide = #"root ::= "a" ("# + (0..<3000).map { "\"b\($0)\"" }.joined(separator: " | ") + ")"
+      for streamed in [false, true] {
+        let reply = try await chat(server, ["grammar": wide, "stream": streamed])
+        let reason =
+          streamed
+          ? reply.events.compactMap { $0.string("choices.0.finish_reason") }.last
+          : reply.json.string("choices.0.finish_reason")
+        #expect(reason == "dead_end", "\(reply.text)")
+      }
+      let whole = try await chat(server, ["grammar": #"root ::= "hello""#])
+      #expect(try text(whole) == "hello" && whole.json.string("choices.0.finish_reason") == "stop")
+      let metrics = try await server.client.get("/metrics").text
+      #expect(metrics.contains(#"finished_reason="dead_end"} 2"#))
+    }
+  }
+
   /// A whole document of hostile bodies: each gets a 400 with a reason.
   @Test(arguments: ["/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize"])
   func malformedBodiesAreRefused(path: String) async throws {

@@ -1,17 +1,23 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// A client that sends exactly what it is told, over a real socket.
 struct RawClient {
   let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
-  static func connect(port: Int) async throws -> RawClient {
+  /// - Parameter tls: nil for plaintext
+  static func connect(port: Int, tls: NIOSSLContext? = nil) async throws -> RawClient {
     RawClient(
       channel: try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
         .connect(host: "127.0.0.1", port: port) { channel in
           channel.eventLoop.makeCompletedFuture {
-            try NIOAsyncChannel(
+            if let tls {
+              let handler = try NIOSSLClientHandler(context: tls, serverHostname: nil)
+              try channel.pipeline.syncOperations.addHandler(handler)
+            }
+            return try NIOAsyncChannel(
               wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
           }
         })
@@ -114,6 +120,7 @@ struct HTTPReply {
 struct HTTPClient {
   let port: Int
   var key: String?
+  var tls: NIOSSLContext?
 
   func request(
     _ method: String, _ path: String, body: [UInt8] = [], headers: [String: String] = [:]
@@ -128,7 +135,7 @@ struct HTTPClient {
   }
 
   func send(_ bytes: [UInt8], isHead: Bool = false) async throws -> HTTPReply {
-    let received = try await RawClient.connect(port: port).exchange(bytes) {
+    let received = try await RawClient.connect(port: port, tls: tls).exchange(bytes) {
       (try? HTTPReply.parse($0, isClosed: false, isHead: isHead)) != nil
     }
     return try HTTPReply.parse(received, isClosed: true, isHead: isHead)!.0

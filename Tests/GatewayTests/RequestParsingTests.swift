@@ -36,6 +36,10 @@ struct RequestParsingTests {
     (#""top_k":-2"#, "top_k", "between -1"), (#""top_k":1.5"#, "top_k", "an integer"),
     (#""min_p":2"#, "min_p", "between 0 and 1"),
     (#""max_tokens":0"#, "max_tokens", "1 or more, not 0"),
+    (
+      #""max_tokens":9223372036854775808"#, "max_tokens",
+      "at most 9223372036854775807, not 9223372036854775808"
+    ),
     (#""max_tokens":1e300"#, "max_tokens", "an integer"),
     (#""max_tokens":"5""#, "max_tokens", "an integer, not a string"),
     (#""max_completion_tokens":-1"#, "max_completion_tokens", "1 or more"),

@@ -78,6 +78,7 @@ struct ServingTests {
     func ask(_ body: String) async throws -> (Int, String) {
       var request = URLRequest(url: try #require(URL(string: "http://127.0.0.1:\(port)/v1/completions")))
       request.httpMethod = "POST"
+      request.setValue("application/json", forHTTPHeaderField: "Content-Type")
       request.httpBody = Data(body.utf8)
       let (data, response) = try await URLSession.shared.data(for: request)
       return ((response as? HTTPURLResponse)?.statusCode ?? 0, String(decoding: data, as: UTF8.self))

@@ -41,6 +41,17 @@ public final class GrammarRules: Hashable, Sendable {
     _ = try GrammarMatcher(program)
   }
 
+  /// Whether a text is complete. O(text).
+  public func accepts(_ text: some Sequence<UInt8>) -> Bool {
+    guard let matcher = try? GrammarMatcher(program) else { return false }
+    var state = matcher.start
+    for byte in text {
+      guard let next = matcher.next(state, byte) else { return false }
+      state = next
+    }
+    return matcher.states[Int(state)].isComplete
+  }
+
   public static func == (a: GrammarRules, b: GrammarRules) -> Bool { a === b || a.text == b.text }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(text) }

@@ -16,7 +16,7 @@ public struct GrammarProgram: Sendable {
 
   private(set) var elements: [Element] = []
   private(set) var sets: [ScalarSet] = []
-  /// Where the alternatives of each rule begin.
+  /// Where the alternatives of each rule begin. Those that lead to no complete text are left out.
   private(set) var rules: [[Int32]]
   let root: Int
   /// For messages: the written rule that each rule belongs to.
@@ -60,6 +60,12 @@ public struct GrammarProgram: Sendable {
     if let rule = leftRecursiveRule() {
       throw Self.error(
         "rule \(names[owners[rule]]) can begin with itself, or repeats something that may be empty")
+    }
+    rules = productiveRules()
+    if rules[root].isEmpty {
+      throw Self.error(
+        "no text follows it, since every way through rule root goes on for ever or needs a character"
+          + " that there is none of")
     }
   }
 

@@ -31,6 +31,9 @@ struct ScalarSet: Hashable {
     }
   }
 
+  /// Whether a text can have one of them: no token's text has a NUL in it.
+  var hasTextCharacter: Bool { ranges.contains { $0.upperBound > 0 } }
+
   static let any = ScalarSet([0...largest])
 
   private static func merged(_ ranges: [ClosedRange<UInt32>]) -> [ClosedRange<UInt32>] {

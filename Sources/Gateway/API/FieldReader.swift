@@ -61,8 +61,10 @@ package struct FieldReader {
     guard let node = node(name) else { return nil }
     guard let value = node.wholeNumber else { throw wrongType(name, "an integer", node) }
     guard let small = Int(exactly: value), range.contains(small) else {
+      let isHuge = range.upperBound == .max && value > range.upperBound
+      let limits = isHuge ? "at most \(Int.max)" : Self.text(range)
       throw .invalid(
-        "\(path(of: name)) must be \(Self.text(range)), not \(value)", param: path(of: name),
+        "\(path(of: name)) must be \(limits), not \(value)", param: path(of: name),
         code: "invalid_value")
     }
     return small

@@ -24,7 +24,7 @@ enum ChoiceEvent: Sendable {
 }
 
 struct FinishedChoice: Sendable {
-  /// "stop" or "length".
+  /// "stop", "length", or "dead_end" where nothing that the grammar allows could follow.
   var reason: String
   var figures: AnswerFigures
 }
@@ -101,6 +101,8 @@ final class ActiveGeneration: Sendable {
     var lastToken = began
     var figures = AnswerFigures()
     if choice.countsPrompt { figures.promptTokens = choice.request.prompt.count }
+    // Followed where its end has to be judged.
+    var answer: [TokenID] = []
     var text = ChoiceText(
       tokenizer: tokenizer, endTokens: endTokens, stops: choice.stops,
       charactersBefore: choice.echo.unicodeScalars.count)
@@ -117,6 +119,7 @@ final class ActiveGeneration: Sendable {
           var piece = AnswerPiece()
           for (index, token) in tokens.enumerated() where !text.isStopped {
             figures.count(token)
+            if choice.request.grammar != nil { answer.append(token.token) }
             let wanted = choice.request.logprobs != nil && logprobs.indices.contains(index)
             let more = text.append(token.token, logprobs: wanted ? logprobs[index] : nil)
             piece.text += more.text
@@ -135,7 +138,12 @@ final class ActiveGeneration: Sendable {
           if case .failed(let why) = summary.reason {
             feed.yield(.failed(APIError(GenerationError(.engineFailed, why))))
           }
-          guard let reason = finishReason(summary.reason) else { return false }
+          guard var reason = finishReason(summary.reason) else { return false }
+          if summary.reason == .endOfText, let grammar = choice.request.grammar,
+            !grammar.accepts(answer.lazy.filter { !endTokens.contains($0) }.flatMap(tokenizer.bytes(of:)))
+          {
+            reason = "dead_end"
+          }
           let rest = text.finish()
           if !rest.isEmpty { feed.yield(.piece(choice: choice.index, rest)) }
           figures.take(summary)

@@ -5,7 +5,6 @@ import Hummingbird
 import Logging
 import ModelBackend
 import NIOCore
-import NIOPosix
 import NodeRuntime
 import SpeculationCore
 import StrictJSON
@@ -20,6 +19,7 @@ final class GenerationService: Sendable {
   let metrics: GatewayMetrics
   let log: Logger
   let registry = GenerationRegistry()
+  let texts = TextWork()
   private let limiter = StreamLimiter()
   private let draining = Atomic(false)
   private let started = Int(Date().timeIntervalSince1970)
@@ -40,12 +40,6 @@ final class GenerationService: Sendable {
   var isDraining: Bool { draining.load(ordering: .relaxed) }
 
   func drain() { draining.store(true, ordering: .relaxed) }
-
-  /// Tokenizers take milliseconds for a long text: not on a thread that serves others.
-  private func aside<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result
-  {
-    try await NIOThreadPool.singleton.runIfActive(work)
-  }
 
   // MARK: Models
 
@@ -89,148 +83,65 @@ final class GenerationService: Sendable {
       param: param, code: "model_not_found")
   }
 
-  // MARK: Tokens
-
-  func tokenize(_ body: [UInt8]) async throws -> [UInt8] {
-    let request = try TokenizeRequest(body, limits: configuration.limits)
-    let tokenizer = tokenizer
-    let tokens = try await aside {
-      try tokenizer.encode(
-        request.text, addSpecial: request.addsSpecial, parseSpecial: request.parsesSpecial)
-    }
-    var json = JSONWriter()
-    json.object { json in
-      json.key("tokens")
-      json.array { json in
-        for token in tokens {
-          if request.withPieces {
-            json.object { json in
-              json.member("id", token)
-              writePiece(token, to: &json)
-            }
-          } else {
-            json.value(token)
-          }
-        }
-      }
-      json.member("count", tokens.count)
-      json.member("max_model_len", model.contextLength)
-    }
-    return json.bytes
-  }
-
-  /// As llama-server's: a string where the bytes are one, otherwise the bytes.
-  private func writePiece(_ token: TokenID, to json: inout JSONWriter) {
-    let bytes = tokenizer.bytes(of: token)
-    json.key("piece")
-    if let text = String(validating: bytes, as: UTF8.self) {
-      json.value(text)
-    } else {
-      json.array { json in for byte in bytes { json.value(byte) } }
-    }
-  }
-
-  func detokenize(_ body: [UInt8]) async throws -> [UInt8] {
-    let request = try DetokenizeRequest(body, limits: configuration.limits)
-    try check(tokens: request.tokens, path: "tokens")
-    let text = String(
-      decoding: request.tokens.flatMap { tokenizer.bytes(of: $0) }, as: UTF8.self)
-    var json = JSONWriter()
-    json.object { json in
-      json.member("content", text)
-      // vLLM's name.
-      json.member("prompt", text)
-    }
-    return json.bytes
-  }
-
-  private func check(tokens: [TokenID], path: String) throws(APIError) {
-    let size = model.vocabulary.size
-    guard let index = tokens.firstIndex(where: { Int($0) >= size }) else { return }
-    throw .invalid(
-      "\(path)[\(index)] is \(tokens[index]); the vocabulary has \(size) tokens", param: "\(path)[\(index)]",
-      code: "invalid_value")
-  }
-
   // MARK: Generations
 
   func chat(
     _ body: [UInt8], key: KeyIdentity?, connection: ClientConnection, record: RequestRecord
   ) async throws -> Response {
-    let request = try ChatRequest(body, limits: configuration.limits)
+    let limits = configuration.limits
+    let request = try await texts.run(bytes: body.count, for: connection) {
+      try ChatRequest(body, limits: limits)
+    }
     try check(model: request.parameters.model, param: "model")
     if configuration.logsPrompts {
       log.info("prompt", metadata: ["request": "\(record.id)", "messages": "\(request.messages)"])
     }
-    let tokenizer = tokenizer
-    let prompt = try await aside {
-      do {
-        return try tokenizer.encode(
-          try tokenizer.chatPrompt(request.messages), addSpecial: false, parseSpecial: true)
-      } catch let error as ModelError where error.code == .unsupportedModel {
-        throw APIError.invalid("\(error)", param: "messages")
-      }
+    let plan = GenerationPlan(
+      parameters: request.parameters, endpoint: .chat, prompts: 1, logprobs: request.topLogprobs)
+    return try await generate(plan, key: key, connection: connection, record: record) { reader in
+      try await self.texts.run(bytes: body.count, for: connection) { [try reader.chat(request.messages)] }
     }
-    return try await generate(
-      request.parameters, endpoint: .chat, prompts: [prompt], echoes: [""], logprobs: request.topLogprobs,
-      path: "messages", key: key, connection: connection, record: record)
   }
 
   func completions(
     _ body: [UInt8], key: KeyIdentity?, connection: ClientConnection, record: RequestRecord
   ) async throws -> Response {
-    let request = try CompletionRequest(body, limits: configuration.limits)
+    let limits = configuration.limits
+    let request = try await texts.run(bytes: body.count, for: connection) {
+      try CompletionRequest(body, limits: limits)
+    }
     try check(model: request.parameters.model, param: "model")
     if configuration.logsPrompts {
       log.info("prompt", metadata: ["request": "\(record.id)", "prompts": "\(request.prompts)"])
     }
-    let tokenizer = tokenizer
-    for (index, prompt) in request.prompts.enumerated() {
-      let path = request.prompts.count == 1 ? "prompt" : "prompt[\(index)]"
-      if case .tokens(let tokens) = prompt { try check(tokens: tokens, path: path) }
-    }
-    let prompts = try await aside {
-      try request.prompts.map { prompt in
-        switch prompt {
-        case .tokens(let tokens): tokens
-        case .text(let text): try tokenizer.encode(text, addSpecial: true, parseSpecial: true)
-        }
+    let plan = GenerationPlan(
+      parameters: request.parameters, endpoint: .completions, prompts: request.prompts.count,
+      logprobs: request.logprobs)
+    return try await generate(plan, key: key, connection: connection, record: record) { reader in
+      try await self.texts.run(bytes: body.count, for: connection) {
+        try reader.completions(request.prompts, echoes: request.echoes)
       }
-    }
-    let echoes = request.prompts.map { prompt in
-      guard request.echoes else { return "" }
-      switch prompt {
-      case .text(let text): return text
-      case .tokens(let tokens):
-        return String(decoding: tokens.flatMap { tokenizer.bytes(of: $0) }, as: UTF8.self)
-      }
-    }
-    return try await generate(
-      request.parameters, endpoint: .completions, prompts: prompts, echoes: echoes,
-      logprobs: request.logprobs, path: "prompt", key: key, connection: connection, record: record)
-  }
-
-  private func check(prompt: [TokenID], path: String) throws(APIError) {
-    if prompt.isEmpty {
-      throw .invalid("\(path) is empty: at least one token is needed", param: path, code: "invalid_value")
-    }
-    if prompt.count >= model.contextLength {
-      throw .invalid(
-        "\(path) has \(prompt.count) tokens, and the context holds \(model.contextLength), of which the answer"
-          + " needs at least one: shorten it", param: path, code: "context_length_exceeded")
     }
   }
 
+  /// What a request asks for, its texts apart.
+  private struct GenerationPlan {
+    var parameters: GenerationParameters
+    var endpoint: ResponseShape.Endpoint
+    var prompts: Int
+    var logprobs: Int?
+
+    var choices: Int { prompts * parameters.choices }
+  }
+
+  /// - Parameter read: makes tokens of the prompts; comes after all that is known without them, since it costs most
   private func generate(
-    _ parameters: GenerationParameters, endpoint: ResponseShape.Endpoint, prompts: [[TokenID]],
-    echoes: [String], logprobs: Int?, path: String, key: KeyIdentity?, connection: ClientConnection,
-    record: RequestRecord
+    _ plan: GenerationPlan, key: KeyIdentity?, connection: ClientConnection, record: RequestRecord,
+    read: (PromptReader) async throws -> [PromptReader.Prompt]
   ) async throws -> Response {
+    let parameters = plan.parameters
     record.generates(
       streamed: parameters.isStreamed, user: configuration.logsUser ? parameters.user : nil)
-    for (index, prompt) in prompts.enumerated() {
-      try check(prompt: prompt, path: prompts.count == 1 ? path : "\(path)[\(index)]")
-    }
     for bias in parameters.biases where Int(bias.token) >= model.vocabulary.size {
       throw APIError.invalid(
         "logit_bias.\(bias.token): the vocabulary has \(model.vocabulary.size) tokens",
@@ -242,34 +153,21 @@ final class GenerationService: Sendable {
     } catch {
       throw APIError.invalid("speculation: \(error)", param: "speculation", code: "invalid_value")
     }
-    let grammar = try await grammar(parameters.format)
-    let count = prompts.count * parameters.choices
-    let slot = try limiter.take(count, key: key, limit: configuration.limits.streamsPerKey)
+    // Held while its texts are read, too: a key has so many requests that cost something.
+    let slot = try limiter.take(plan.choices, key: key, limit: configuration.limits.streamsPerKey)
+    let grammar = try await grammar(parameters.format, connection: connection)
+    let prompts = try await read(reader(for: connection))
     let seed = parameters.seed ?? UInt64.random(in: 0..<1 << 53)
-    var choices: [PlannedChoice] = []
-    for (index, prompt) in prompts.enumerated() {
-      for choice in 0..<parameters.choices {
-        let sampling = parameters.sampling(promptLength: prompt.count, choice: choice, seed: seed)
-        let room = model.contextLength - prompt.count
-        choices.append(
-          PlannedChoice(
-            index: choices.count,
-            request: GenerationRequest(
-              prompt: prompt, sampling: sampling, maxTokens: min(parameters.maxTokens ?? room, room),
-              speculation: speculation, grammar: grammar, logprobs: logprobs,
-              ignoresEnd: parameters.ignoresEnd),
-            stops: parameters.stop, countsPrompt: choice == 0, echo: echoes[index]))
-      }
-    }
     let shape = ResponseShape(
-      endpoint: endpoint, id: (endpoint == .chat ? "chatcmpl-" : "cmpl-") + RandomName.make(),
+      endpoint: plan.endpoint, id: (plan.endpoint == .chat ? "chatcmpl-" : "cmpl-") + RandomName.make(),
       created: Int(Date().timeIntervalSince1970), model: parameters.model ?? configuration.modelName,
-      fingerprint: "wanspec-" + model.vocabulary.tokens.prefix(12), tokenizer: tokenizer, choices: count,
-      logprobs: logprobs, seed: seed)
+      fingerprint: "wanspec-" + model.vocabulary.tokens.prefix(12), tokenizer: tokenizer,
+      choices: plan.choices, logprobs: plan.logprobs, seed: seed)
     let interval = configuration.limits.keepAliveInterval
     let run = ActiveGeneration(
-      choices, on: node, tokenizer: tokenizer, endTokens: model.endTokens,
-      tick: parameters.isStreamed ? interval / 4 : nil, registry: registry)
+      choices(plan, prompts, seed: seed, speculation: speculation, grammar: grammar), on: node,
+      tokenizer: tokenizer, endTokens: model.endTokens, tick: parameters.isStreamed ? interval / 4 : nil,
+      registry: registry)
     let answer = AnswerInProgress(
       run: run, shape: shape, slot: slot,
       connection: connection, record: record, metrics: metrics, logger: configuration.logsPrompts ? log : nil)
@@ -277,17 +175,39 @@ final class GenerationService: Sendable {
     return try await answer.streamed(includesUsage: parameters.includesUsage, keepAlive: interval)
   }
 
-  private func grammar(_ format: ResponseFormat) async throws(APIError) -> GrammarRules? {
-    let param: String
-    switch format {
-    case .text: return nil
-    case .jsonObject, .jsonSchema: param = "response_format"
-    case .grammar: param = "grammar"
+  private func choices(
+    _ plan: GenerationPlan, _ prompts: [PromptReader.Prompt], seed: UInt64,
+    speculation: SpeculationSettings, grammar: GrammarRules?
+  ) -> [PlannedChoice] {
+    let parameters = plan.parameters
+    var choices: [PlannedChoice] = []
+    for prompt in prompts {
+      let room = model.contextLength - prompt.tokens.count
+      for choice in 0..<parameters.choices {
+        let sampling = parameters.sampling(promptLength: prompt.tokens.count, choice: choice, seed: seed)
+        choices.append(
+          PlannedChoice(
+            index: choices.count,
+            request: GenerationRequest(
+              prompt: prompt.tokens, sampling: sampling, maxTokens: min(parameters.maxTokens ?? room, room),
+              speculation: speculation, grammar: grammar, logprobs: plan.logprobs,
+              ignoresEnd: parameters.ignoresEnd),
+            stops: parameters.stop, countsPrompt: choice == 0, echo: prompt.echo))
+      }
     }
-    do {
-      return try await aside { [configuration] in try configuration.makeGrammar(format) }
-    } catch {
-      throw .invalid("\(param): \(error)", param: param, code: "invalid_value")
+    return choices
+  }
+
+  private func grammar(
+    _ format: ResponseFormat, connection: ClientConnection
+  ) async throws -> GrammarRules? {
+    guard let param = format.param else { return nil }
+    return try await texts.run(bytes: format.bytes, for: connection) { [configuration] in
+      do {
+        return try configuration.makeGrammar(format)
+      } catch {
+        throw APIError.invalid("\(param): \(error)", param: param, code: "invalid_value")
+      }
     }
   }
 }

@@ -23,3 +23,23 @@ extension ResponseFormat {
     }
   }
 }
+
+extension ResponseFormat {
+  /// The field that asks for it; nil where none does.
+  var param: String? {
+    switch self {
+    case .text: nil
+    case .jsonObject, .jsonSchema: "response_format"
+    case .grammar: "grammar"
+    }
+  }
+
+  /// Of its text.
+  var bytes: Int {
+    switch self {
+    case .text, .jsonObject: 0
+    case .jsonSchema(let schema): schema.count
+    case .grammar(let text): text.utf8.count
+    }
+  }
+}

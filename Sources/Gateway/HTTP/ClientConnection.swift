@@ -1,7 +1,7 @@
 import Synchronization
 
 /// One client's connection, as its requests see it.
-final class ClientConnection: Sendable {
+package final class ClientConnection: Sendable {
   /// The connection whose request runs in this task.
   @TaskLocal static var current: ClientConnection?
 
@@ -13,8 +13,15 @@ final class ClientConnection: Sendable {
 
   private let state = Mutex(State())
 
+  package init() {}
+
   /// The client closed its side or the network failed: nobody reads an answer any more.
   var isGone: Bool { state.withLock { $0.isGone } }
+
+  /// - Throws: `ClientGone`
+  func checkPresence() throws(ClientGone) {
+    if isGone { throw ClientGone() }
+  }
 
   /// Runs `action` once the client is gone, at once when it is already.
   /// - Returns: what `forget` takes; nil when the action ran
@@ -34,7 +41,7 @@ final class ClientConnection: Sendable {
     _ = state.withLock { $0.actions.removeValue(forKey: token) }
   }
 
-  func gone() {
+  package func gone() {
     let actions = state.withLock { state -> [@Sendable () -> Void] in
       state.isGone = true
       defer { state.actions = [:] }

@@ -24,33 +24,41 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   private let connection: ClientConnection
   private let limits: GatewayLimits
+  private let idle: IdleConnections
+  /// Its place among the idle ones while nothing is asked or answered.
+  private var idleToken: UInt64?
   private var context: ChannelHandlerContext?
   private var reading = Reading.nothing
   /// Requests whose answers are not all written.
   private var unanswered = 0
   private var isAnswering = false
   private var closesAfterAnswer = false
+  /// The client expects the end of the connection after the answer of the request whose head comes next, or came.
+  private var isLastRequest = false
   /// The last answer is written; whatever still comes in is dropped until the client closes its side.
   private var isClosing = false
   private var readDeadline: Scheduled<Void>?
   private var writeDeadline: Scheduled<Void>?
   private var lingerDeadline: Scheduled<Void>?
 
-  init(connection: ClientConnection, limits: GatewayLimits) {
+  init(connection: ClientConnection, limits: GatewayLimits, idle: IdleConnections) {
     self.connection = connection
     self.limits = limits
+    self.idle = idle
   }
 
   func handlerAdded(context: ChannelHandlerContext) {
     self.context = context
     // A connection that never sends a request is held as briefly as one that sends it slowly.
     setReadDeadline(limits.headerTimeout, context)
+    idleToken = idle.insert(context.channel)
   }
 
   func handlerRemoved(context: ChannelHandlerContext) {
     readDeadline?.cancel()
     writeDeadline?.cancel()
     lingerDeadline?.cancel()
+    isBusy()
     self.context = nil
   }
 
@@ -68,14 +76,23 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     setReadDeadline(limits.headerTimeout, context)
   }
 
+  /// Whatever comes after the request whose head comes next is not read.
+  func nextRequestIsTheLast() { isLastRequest = true }
+
+  private func isBusy() {
+    idleToken.map(idle.remove)
+    idleToken = nil
+  }
+
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     if isClosing { return }
     switch unwrapInboundIn(data) {
     case .head(let head):
       unanswered += 1
+      isBusy()
       reading = .body
       setReadDeadline(limits.bodyTimeout, context)
-      if head.headerFields[.expect]?.lowercased() == "100-continue", !isAnswering {
+      if head.headerFields[.expect]?.lowercased() == "100-continue", !isAnswering, !isLastRequest {
         context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
       }
     case .body: break
@@ -113,7 +130,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       } else {
         refuse(.invalid("the request is not valid HTTP: \(error)", code: "invalid_http"), context)
       }
-    case is HTTP1TypeConversionError:
+    case is HTTP1TypeConversionError, is InvalidHead:
       refuse(.invalid("the request is not valid HTTP: \(error)", code: "invalid_http"), context)
     default:
       connection.gone()
@@ -140,10 +157,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .end:
       isAnswering = false
       unanswered -= 1
-      if closesAfterAnswer {
+      if closesAfterAnswer || (isLastRequest && unanswered == 0) {
         context.writeAndFlush(data, promise: promise)
         finish(context)
       } else {
+        if unanswered == 0, idleToken == nil { idleToken = idle.insert(context.channel) }
         context.write(data, promise: promise)
       }
     }

@@ -23,6 +23,17 @@ struct GatewayResponder: HTTPResponder {
   let configuration: GatewayConfiguration
   let metrics: GatewayMetrics
   let log: Logger
+  private let pages: PageGuard?
+
+  init(
+    service: GenerationService, configuration: GatewayConfiguration, metrics: GatewayMetrics, log: Logger
+  ) {
+    self.service = service
+    self.configuration = configuration
+    self.metrics = metrics
+    self.log = log
+    pages = PageGuard(configuration)
+  }
 
   func respond(to request: Request, context: GatewayContext) async throws -> Response {
     let route = Route(path: request.uri.path)
@@ -76,6 +87,7 @@ struct GatewayResponder: HTTPResponder {
   private func answer(
     _ request: Request, route: Route?, context: GatewayContext, record: RequestRecord
   ) async throws -> Response {
+    if route?.isHealth != true { try pages?.check(request.head) }
     if request.method == .options, configuration.allowedOrigin != nil { return preflight() }
     guard let route else {
       throw APIError(
@@ -103,8 +115,12 @@ struct GatewayResponder: HTTPResponder {
         body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
     case .models: return json(service.modelList())
     case .model(let name): return json(try service.model(named: name))
-    case .tokenize: return json(try await service.tokenize(try await body(of: request)))
-    case .detokenize: return json(try await service.detokenize(try await body(of: request)))
+    case .tokenize:
+      return json(
+        try await service.tokenize(try await body(of: request), connection: context.connection))
+    case .detokenize:
+      return json(
+        try await service.detokenize(try await body(of: request), connection: context.connection))
     case .chat:
       if service.isDraining { throw APIError.draining }
       return try await service.chat(
@@ -117,12 +133,8 @@ struct GatewayResponder: HTTPResponder {
   }
 
   private func authenticate(_ request: Request, for route: Route) async throws -> KeyIdentity? {
-    guard let authenticator = configuration.authenticator else { return nil }
-    switch route {
-    case .ready, .live: return nil
-    case .metrics where !configuration.protectsMetrics: return nil
-    default: break
-    }
+    guard let authenticator = configuration.authenticator, !route.isHealth else { return nil }
+    if case .metrics = route, !configuration.protectsMetrics { return nil }
     let header = request.headers[.authorization] ?? ""
     let prefix = "bearer "
     guard header.lowercased().hasPrefix(prefix) else {
@@ -173,6 +185,7 @@ struct GatewayResponder: HTTPResponder {
 
   /// All of the body, within the limit.
   private func body(of request: Request) async throws -> [UInt8] {
+    try requireJSON(request)
     let limit = configuration.limits.bodyBytes
     if let announced = request.headers[.contentLength].flatMap(Int.init), announced > limit {
       throw tooLarge(limit)
@@ -185,6 +198,19 @@ struct GatewayResponder: HTTPResponder {
     return bytes
   }
 
+  /// A web page of any origin may post a form or a text to any server, but not JSON, for which its browser asks first.
+  private func requireJSON(_ request: Request) throws(APIError) {
+    let type = request.headers[.contentType]
+    let media = (type ?? "").prefix { $0 != ";" }.lowercased().trimmingCharacters(in: .whitespaces)
+    if media == "application/json" || (media.hasPrefix("application/") && media.hasSuffix("+json")) { return }
+    throw APIError(
+      .unsupportedMediaType,
+      "the body must be declared as JSON"
+        + (type.map { ", not as \($0.prefix(64).debugDescription)" } ?? "")
+        + ": send the header Content-Type: application/json (curl: -H 'Content-Type: application/json')",
+      code: "unsupported_media_type")
+  }
+
   private func tooLarge(_ limit: Int) -> APIError {
     var error = APIError(
       .contentTooLarge, "the body has more than \(limit) bytes, which is the limit", code: "body_too_large")
@@ -194,7 +220,7 @@ struct GatewayResponder: HTTPResponder {
 }
 
 /// The client went away before its answer was complete.
-struct ClientGone: Error {}
+package struct ClientGone: Error {}
 
 /// Short random names for requests and responses.
 enum RandomName {

@@ -43,6 +43,14 @@ enum Route {
     }
   }
 
+  /// Open to everybody.
+  var isHealth: Bool {
+    switch self {
+    case .ready, .live: true
+    default: false
+    }
+  }
+
   var methods: [HTTPRequest.Method] {
     switch self {
     case .chat, .completions, .tokenize, .detokenize: [.post]

@@ -201,6 +201,10 @@ extension GatewayMetrics {
       "wanspec_http_connections_total", "Connections that were accepted.",
       [([], Double(http.connectionsTotal))])
     page.counter(
+      "wanspec_accept_failures_total",
+      "Attempts to accept a connection that failed, by port, usually for want of file descriptors.",
+      Listener.allCases.map { ([("listener", $0.rawValue)], Double(http.acceptFailures[$0] ?? 0)) })
+    page.counter(
       "wanspec_http_requests_total", "Requests by route and status.",
       http.answers.sorted {
         ($0.key.route, $0.key.method, $0.key.status) < ($1.key.route, $1.key.method, $1.key.status)

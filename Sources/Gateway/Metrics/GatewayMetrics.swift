@@ -52,10 +52,11 @@ public final class GatewayMetrics: NodeObserver {
 
     var connections = 0
     var connectionsTotal = 0
+    var acceptFailures: [Listener: Int] = [:]
     var answers: [Answer: Int] = [:]
     var time: [String: Histogram] = [:]
     /// By finish reason.
-    var finished: [String: Int] = ["stop": 0, "length": 0, "abort": 0, "error": 0]
+    var finished: [String: Int] = ["stop": 0, "length": 0, "dead_end": 0, "abort": 0, "error": 0]
   }
 
   let modelName: String
@@ -93,6 +94,14 @@ public final class GatewayMetrics: NodeObserver {
       $0.connections += 1
       $0.connectionsTotal += 1
     }
+  }
+
+  /// Who listens.
+  public enum Listener: String, CaseIterable, Sendable { case api, workers }
+
+  /// A connection could not be accepted.
+  public func acceptFailed(on listener: Listener) {
+    http.withLock { $0.acceptFailures[listener, default: 0] += 1 }
   }
 
   func connectionClosed() { http.withLock { $0.connections -= 1 } }

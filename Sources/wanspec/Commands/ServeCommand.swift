@@ -21,7 +21,8 @@ struct ServeCommand: AsyncParsableCommand {
       Examples:
         wanspec serve --target qwen2.5-coder-1.5b-instruct-bf16
         wanspec serve --listen 0.0.0.0:7070 --certs certs --api-key-file keys --host 0.0.0.0
-        curl localhost:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"Hello"}]}'
+        curl localhost:8080/v1/chat/completions -H 'Content-Type: application/json' \\
+          -d '{"messages":[{"role":"user","content":"Hello"}],"max_tokens":64}'
 
       Exit codes: 0 after SIGTERM or SIGINT, 1 when something failed, 64 for wrong flags.
       """)

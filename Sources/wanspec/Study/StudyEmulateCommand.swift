@@ -65,12 +65,12 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     let address = listen!
     TerminationSignals.install()
     let delayed = network ? try DelayedNetwork.start(emulated) : nil
+    let lines = EventLines(json: json)
     let emulator: RegionEmulator
     do {
       emulator = try await RegionEmulator.start(
         emulated, host: network ? "0.0.0.0" : address.host, port: address.port, log: log,
-        isDelayedOutside: network
-      )
+        isDelayedOutside: network, notice: { lines.say("notice", $0) })
     } catch {
       await delayed?.stop()
       throw error
@@ -84,7 +84,6 @@ struct StudyEmulateCommand: AsyncParsableCommand {
         throw CommandFailure("cannot write \(campaign): \(error)", hint: "check the path and its permissions")
       }
     }
-    let lines = EventLines(json: json)
     lines.say(
       "ready",
       "\(emulated.name): \(emulated.sites.count) regions for \(emulated.sources.count) sources at http://\(place), "

@@ -1,10 +1,10 @@
 import ArgumentParser
 import CommandSettings
 import Console
-import Credentials
 import Foundation
 import Gateway
 import Logging
+import Serving
 
 /// Where the HTTP API is served, to whom, and within which limits.
 struct ServerOptions: ParsableArguments {
@@ -15,6 +15,8 @@ struct ServerOptions: ParsableArguments {
   @Option(Settings.alias) var alias: String?
 
   @Option(Settings.apiKeyFile) var apiKeyFile: String?
+
+  @Flag(Settings.noAuth) var noAuth = false
 
   @Option(Settings.sslCertificate) var certificate: String?
 
@@ -37,6 +39,7 @@ struct ServerOptions: ParsableArguments {
     port = try Settings.port.resolve(port)
     alias = try Settings.alias.resolve(alias)
     apiKeyFile = try Settings.apiKeyFile.resolve(apiKeyFile)
+    noAuth = try Settings.noAuth.resolve(noAuth)
     certificate = try Settings.sslCertificate.resolve(certificate)
     key = try Settings.sslKey.resolve(key)
     origin = try Settings.corsOrigin.resolve(origin)
@@ -47,6 +50,9 @@ struct ServerOptions: ParsableArguments {
     jsonLogs = try Settings.jsonLogs.resolve(jsonLogs)
     if (certificate == nil) != (key == nil) {
       throw ValidationError("--ssl-cert-file and --ssl-key-file belong together; give both.")
+    }
+    if let problem = credentials.problem(listeningOn: HostPort(host: host!, port: port!)) {
+      throw ValidationError(problem)
     }
   }
 
@@ -67,26 +73,12 @@ struct ServerOptions: ParsableArguments {
     configuration.drainTimeout = drainTimeout!.duration
     configuration.limits.bodyBytes = maxBody!
     configuration.limits.streamsPerKey = streamsPerKey!
-    try reportingCredentials {
-      if let apiKeyFile {
-        if let exposure = CredentialFile.exposure(of: apiKeyFile) { log.warning("\(exposure)") }
-        configuration.authenticator = APIKeys(file: try APIKeyFile(path: apiKeyFile, log: log))
-      }
-      if let certificate, let key {
-        let tls = try ReloadingServerTLS(
-          certificate: certificate, key: key, clients: .none, applicationProtocols: ["http/1.1"], log: log)
-        configuration.tlsContext = { tls.context }
-      }
-    }
+    try reportingCredentials { try credentials.apply(to: &configuration, log: log) }
   }
-}
 
-/// API keys from a file, as the gateway asks for them.
-private struct APIKeys: RequestAuthenticator {
-  let file: APIKeyFile
-
-  func identify(bearerToken: [UInt8]) async -> KeyIdentity? {
-    guard let key = String(validating: bearerToken, as: UTF8.self) else { return nil }
-    return file.name(of: key).map { KeyIdentity(name: $0) }
+  private var credentials: APICredentials {
+    APICredentials(
+      keys: apiKeyFile, identity: certificate.flatMap { certificate in key.map { (certificate, $0) } },
+      allowsAnyone: noAuth)
   }
 }

@@ -112,6 +112,8 @@ extension Settings {
     "api-key-file",
     "API keys that clients must show: a file of `wanspec keys`, or one key a line. Read again when it changes.",
     "file", says: "none, everybody may")
+  static let noAuth = Setting<Bool>(
+    "no-auth", "Serve whoever reaches the API, from other machines and web pages too.")
   static let sslCertificate = Setting<String>(
     "ssl-cert-file", "Certificate of the HTTP API, PEM, read again when it changes.", "file", says: "no TLS")
   static let sslKey = Setting<String>("ssl-key-file", "Its key, PEM.", "file")
