@@ -45,6 +45,7 @@ final class WorkerRegistry: Sendable {
     }
     guard isAllowed else { return channel.close() }
     channel.closeFuture.whenComplete { [weak self] _ in
+      self?.noteStranger(connection, peer)
       self?.state.withLock { state in
         // The port may already belong to a new connection.
         if state.connections[peer] === connection { state.connections[peer] = nil }
@@ -56,9 +57,22 @@ final class WorkerRegistry: Sendable {
     return connection.install {
       [
         NIOSSLServerHandler(context: tls.context()),
-        TLSFailureObserver { failureInput.yield((peer, $0)) },
+        TLSFailureObserver {
+          // One that does not speak TLS is told of when it is gone.
+          guard connection.firstBytes == .tls else { return }
+          failureInput.yield((peer, $0))
+        },
       ]
     }
+  }
+
+  /// Tells of a peer that never made a call because it speaks something else.
+  private func noteStranger(_ connection: Connection, _ peer: String) {
+    let isEncrypted = if case .tls = security { true } else { false }
+    guard !connection.hasMadeCall,
+      let reason = connection.firstBytes?.surpriseToController(isEncrypted: isEncrypted)
+    else { return }
+    failureInput.yield((peer, reason))
   }
 
   func connection(of peer: String) -> Connection? {
