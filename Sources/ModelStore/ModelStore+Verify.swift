@@ -1,4 +1,5 @@
 import Foundation
+import OutputFiles
 
 extension ModelStore {
   /// Reads the entry's file and compares its SHA-256 with the catalogue's; for a conversion, with the one
@@ -118,7 +119,7 @@ extension ModelStore {
           try output.write(contentsOf: piece)
         } catch {
           throw ModelStoreError(
-            .diskFull, "cannot write \(destination.path): \(error.localizedDescription)",
+            .diskFull, "cannot write \(destination.path): \(SystemProblem.words(error))",
             hint: "free some space, or set WANSPEC_CACHE to a folder on another disk")
         }
         total += Int64(piece.count)

@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NetworkProblems
 
 /// Servers of model APIs whose truth is known: OpenAI's and Bedrock's streams behind queues that have days and faults.
 ///
@@ -66,7 +67,7 @@ public final class RegionEmulator: Sendable {
     } catch {
       try? await group.shutdownGracefully()
       await log.close()
-      throw EmulatorError("cannot listen on \(host):\(port): \(error)")
+      throw EmulatorError("cannot listen on \(host):\(port): \(NetworkProblem.words(error))")
     }
   }
 

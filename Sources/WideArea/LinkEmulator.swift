@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import NetworkProblems
 import Synchronization
 
 #if canImport(Glibc)
@@ -164,7 +165,7 @@ public final class LinkEmulator: Sendable {
     if let error = error as? LinkError { return error }
     let address = "\(configuration.listenHost):\(configuration.listenPort)"
     guard let error = error as? IOError else {
-      return LinkError(.cannotListen, "cannot listen on \(address): \(error)")
+      return LinkError(.cannotListen, "cannot listen on \(address): \(NetworkProblem.words(error))")
     }
     switch error.errnoCode {
     case EADDRINUSE:
@@ -178,7 +179,7 @@ public final class LinkEmulator: Sendable {
         .cannotListen, "cannot listen on \(address): not permitted",
         hint: "ports below 1024 need privileges; choose a higher one")
     default:
-      return LinkError(.cannotListen, "cannot listen on \(address): \(error)")
+      return LinkError(.cannotListen, "cannot listen on \(address): \(NetworkProblem.words(error))")
     }
   }
 }
