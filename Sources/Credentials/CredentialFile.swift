@@ -89,8 +89,28 @@ public enum CredentialFile {
   ///
   /// - Parameter mode: permissions of a new file, such as 0o600 for a secret
   public static func write(_ text: String, to path: String, mode: UInt16) throws(CredentialsError) {
-    do {
-      try OutputFile.write(Data(text.utf8), to: path, mode: mode, isWhole: true)
+    try write([Content(text: text, path: path, mode: mode)])
+  }
+
+  /// What a file is to hold.
+  struct Content {
+    var text: String
+    var path: String
+    /// Of a new file.
+    var mode: UInt16
+  }
+
+  /// Writes files that belong together: none has changed where one of them cannot be written.
+  static func write(_ contents: [Content]) throws(CredentialsError) {
+    do throws(OutputError) {
+      var files: [OutputFile] = []
+      for content in contents {
+        let file = try OutputFile(content.path, mode: content.mode, isWhole: true)
+        try file.write(Data(content.text.utf8))
+        try file.flush()
+        files.append(file)
+      }
+      for file in files { try file.finish() }
     } catch {
       throw CredentialsError(error.message, hint: error.hint)
     }

@@ -3,6 +3,6 @@ extension String {
   /// be a path of the machine that built the program.
   package var withoutSourcePlaces: String {
     replacing(#/,? ?location: [^ ,)]+|,? ?file: "[^"]*", line: \d+/#, with: "")
-      .replacing(#/:? ?(?:at )?\(?[\w.+\/-]+\.(?:swift|cc|c|h|cpp):\d+\)?/#, with: "")
+      .replacing(#/:? ?\(?(?:at )?[\w.+\/-]+\.(?:swift|cc|c|h|cpp):\d+\)?/#, with: "")
   }
 }

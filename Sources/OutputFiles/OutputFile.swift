@@ -34,7 +34,7 @@ package final class OutputFile {
   /// - Throws: `OutputError`
   package init(_ path: String, mode: UInt16? = nil, isWhole: Bool = false) throws(OutputError) {
     self.path = path
-    switch try OutputPlace(path) {
+    switch isWhole ? .file(try OutputPlace.meantFile(path)) : try OutputPlace(path) {
     case .file(let target):
       if let replacement = try Replacement(target, named: path, mode: mode, isWhole: isWhole) {
         (descriptor, way) = (replacement.descriptor, .replacing(replacement))
@@ -50,9 +50,6 @@ package final class OutputFile {
       way = .through(isTerminal: isatty(descriptor) == 1)
     }
     guard descriptor >= 0 else { throw .writing(path, errno) }
-    if isWhole, case .through = way {
-      throw OutputError(.unsuitable, "\(path) is not a file", hint: "give the path of a file")
-    }
   }
 
   deinit { close(descriptor) }
@@ -66,6 +63,14 @@ package final class OutputFile {
     written += Int64(data.count)
   }
 
+  /// Brings what was written to the disk, so that `finish` can hardly fail.
+  ///
+  /// - Throws: `OutputError`
+  package func flush() throws(OutputError) {
+    if case .through = way { return }
+    guard fsync(descriptor) == 0 else { throw .writing(path, errno) }
+  }
+
   /// Gives the file its name. To be called last; without it nothing has changed.
   ///
   /// - Throws: `OutputError`
@@ -73,10 +78,11 @@ package final class OutputFile {
     switch way {
     case .through: return
     case .inPlace:
-      guard ftruncate(descriptor, off_t(written)) == 0, fsync(descriptor) == 0 else {
-        throw .writing(path, errno)
-      }
-    case .replacing(let replacement): try replacement.finish()
+      guard ftruncate(descriptor, off_t(written)) == 0 else { throw .writing(path, errno) }
+      try flush()
+    case .replacing(let replacement):
+      try flush()
+      try replacement.finish()
     }
   }
 

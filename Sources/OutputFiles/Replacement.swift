@@ -73,7 +73,6 @@ final class Replacement {
 
   /// - Throws: `OutputError`; the target is as it was, unless it had to be overwritten in place
   func finish() throws(OutputError) {
-    guard fsync(descriptor) == 0 else { throw .writing(path, errno) }
     if let old {
       let isKept =
         old.st_nlink <= 1

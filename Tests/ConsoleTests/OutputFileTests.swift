@@ -96,10 +96,21 @@ struct OutputFileTests {
     mkfifo(folder.file("fifo"), 0o600)
     symlink("fifo", folder.file("link"))
     let path = folder.file("fifo")
-    let reader = Task.detached { try String(contentsOfFile: path, encoding: .utf8) }
+    // A thread of its own: opening waits for the other end.
+    async let read: String = withCheckedContinuation { continuation in
+      DispatchQueue.global().async {
+        let data = try? FileHandle(forReadingAtPath: path)?.readToEnd()
+        continuation.resume(returning: String(decoding: data ?? Data(), as: UTF8.self))
+      }
+    }
     try OutputFile.write("through", to: folder.file("link"))
-    #expect(try await reader.value == "through")
+    #expect(await read == "through")
     #expect(try folder.status("fifo").st_mode & S_IFMT == S_IFIFO)
+    // Who reads only whole files reads none of these; and nobody waits for a reader.
+    let error = #expect(throws: OutputError.self) {
+      try OutputFile.write(Data("x".utf8), to: path, isWhole: true)
+    }
+    #expect(error?.code == .unsuitable)
   }
 
   /// A node of its own for the device that is always full: writing fails, and the node is still there.
