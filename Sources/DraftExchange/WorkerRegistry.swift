@@ -59,7 +59,7 @@ final class WorkerRegistry: Sendable {
         NIOSSLServerHandler(context: tls.context()),
         TLSFailureObserver {
           // One that does not speak TLS is told of when it is gone.
-          guard connection.firstBytes == .tls else { return }
+          guard connection.firstBytes?.surpriseToController(isEncrypted: true) == nil else { return }
           failureInput.yield((peer, $0))
         },
       ]

@@ -115,10 +115,12 @@ public final class AuditLog: Sendable {
   /// Appends to what is there.
   ///
   /// - Parameter target: what `serve --target` was given
-  /// - Throws: what was wrong with the path, for people
+  /// - Throws: `ServingError`
   public init(path: String, target: String) throws {
     self.target = target
-    file = try LineFile(path, .atEnd, mode: 0o600)
+    do { file = try LineFile(path, .atEnd, mode: 0o600) } catch {
+      throw ServingError(.invalidRecord, error.message, hint: error.hint)
+    }
     exposure = CredentialFile.exposure(of: path)
   }
 

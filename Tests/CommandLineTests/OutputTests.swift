@@ -42,7 +42,7 @@ struct OutputTests {
       let linked = try await Program.run(Self.calibrate + ["\(folder)/link.html"])
       #expect(linked.status == 0, "\(linked.errors)")
       let page = text("\(folder)/real.html")
-      #expect(page.hasPrefix("<!DOCTYPE html>") && page.hasSuffix("</html>\n"), "\(page.suffix(40))")
+      #expect(page.lowercased().hasPrefix("<!doctype html>"), "\(page.prefix(40))")
       #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/link.html") == "real.html")
       // Through a FIFO and through /dev/stdout, after what people read there.
       let piped = try await shell(
@@ -117,7 +117,9 @@ struct OutputTests {
   func streamsMayBeMissing(script: String, status: Int32, message: String) async throws {
     try await withFolder { folder in
       let result = try await shell(script, [Self.recording, folder])
-      #expect(result.status == status && result.errors.contains(message), "\(script): \(result)")
+      #expect(
+        result.status == status && (message.isEmpty || result.errors.contains(message)),
+        "\(script): \(result)")
       #expect(try names(folder).isEmpty)
     }
   }

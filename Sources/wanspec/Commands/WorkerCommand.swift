@@ -158,6 +158,7 @@ struct WorkerCommand: AsyncParsableCommand {
       until: { await TerminationSignals.first(exitWithParent: command.exitWithParent) },
       report: { command.report($0, model.model, output) })
     output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
+    RunFile.release()
   }
 
   private func report(_ event: WorkerHost.Event, _ model: ModelDescription, _ output: EventLines) {
