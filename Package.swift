@@ -51,6 +51,20 @@ let package = Package(
     .target(name: "SplitMix", swiftSettings: settings),
     // The shape of errors that people read. Pure.
     .target(name: "Failures", swiftSettings: settings),
+    // Text that others wrote, for terminals and logs. Pure.
+    .target(name: "VisibleText", swiftSettings: settings),
+    // The one writer of files: what a path means, replaced as a whole or written through; locks.
+    .target(name: "OutputFiles", dependencies: ["Failures", "VisibleText"], swiftSettings: settings),
+    // What errors of the network and of TLS mean.
+    .target(
+      name: "NetworkProblems",
+      dependencies: [
+        "Failures",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ],
+      swiftSettings: settings),
     // The name that was probably meant. Pure.
     .target(name: "Spelling", swiftSettings: settings),
     // What all servers of the program have in common: which addresses only this machine reaches, what happens when
@@ -95,7 +109,7 @@ let package = Package(
     .target(
       name: "DraftExchange",
       dependencies: [
-        "Failures", "SplitMix", "Sockets", "SpeculationCore",
+        "Failures", "SplitMix", "Sockets", "SpeculationCore", "NetworkProblems",
         .product(name: "GRPCCore", package: "grpc-swift-2"),
         .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
         .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -110,7 +124,7 @@ let package = Package(
     .target(
       name: "WideArea",
       dependencies: [
-        "Failures", "SplitMix", "Sockets",
+        "Failures", "SplitMix", "Sockets", "NetworkProblems",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -126,7 +140,7 @@ let package = Package(
     .target(
       name: "Simulator",
       dependencies: [
-        "SplitMix", "Spelling", "SpeculationCore", "WideArea", "StrictYAML", "CZlib",
+        "OutputFiles", "SplitMix", "Spelling", "SpeculationCore", "WideArea", "StrictYAML", "CZlib",
         .product(name: "Collections", package: "swift-collections"),
       ],
       swiftSettings: settings),
@@ -154,7 +168,7 @@ let package = Package(
     .target(
       name: "LatencyStudy",
       dependencies: [
-        "SplitMix", "StreamFormats", "StudyAnalysis", "StrictYAML",
+        "NetworkProblems", "OutputFiles", "SplitMix", "StreamFormats", "StudyAnalysis", "StrictYAML",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -169,6 +183,7 @@ let package = Package(
       name: "RegionEmulator",
       dependencies: [
         "Failures", "SplitMix", "Sockets", "LatencyStudy", "StudyAnalysis", "StreamFormats", "StrictYAML",
+        "NetworkProblems", "OutputFiles",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -192,7 +207,7 @@ let package = Package(
     .target(
       name: "ModelStore",
       dependencies: [
-        "Failures", "Spelling", "ProcessControl",
+        "OutputFiles", "Failures", "Spelling", "ProcessControl",
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: settings),
@@ -200,7 +215,7 @@ let package = Package(
     .target(
       name: "Credentials",
       dependencies: [
-        .product(name: "Crypto", package: "swift-crypto"),
+        "Failures", "OutputFiles", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCertificateReloading", package: "swift-nio-extras"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -233,7 +248,7 @@ let package = Package(
       name: "Serving",
       dependencies: [
         "Failures", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime",
-        "DraftExchange", "Gateway", "Credentials", "ProcessControl",
+        "DraftExchange", "Gateway", "Credentials", "ProcessControl", "OutputFiles",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -242,7 +257,7 @@ let package = Package(
     .target(
       name: "Console",
       dependencies: [
-        "SpeculationCore",
+        "OutputFiles", "VisibleText", "SpeculationCore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -259,7 +274,8 @@ let package = Package(
     .target(
       name: "Benchmarking",
       dependencies: [
-        "Console", "SpeculationCore", "ModelBackend", "NodeRuntime", "DraftExchange", "Serving", "Simulator",
+        "OutputFiles", "Console", "SpeculationCore", "ModelBackend", "NodeRuntime", "DraftExchange",
+        "Serving", "Simulator",
         "WideArea",
       ],
       swiftSettings: settings),
@@ -267,14 +283,16 @@ let package = Package(
     .target(
       name: "ScenarioReports",
       dependencies: [
-        "Console", "SpeculationCore", "DraftExchange", "Simulator", "Reporting", "Placement", "StudyAnalysis",
+        "OutputFiles", "Console", "SpeculationCore", "DraftExchange", "Simulator", "Reporting", "Placement",
+        "StudyAnalysis",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       swiftSettings: settings),
     .executableTarget(
       name: "wanspec",
       dependencies: [
-        "CommandSettings", "Console", "Benchmarking", "ScenarioReports",
+        "Failures", "OutputFiles", "VisibleText", "CommandSettings", "Console", "Benchmarking",
+        "ScenarioReports",
         "Spelling", "SpeculationCore", "ModelBackend", "LlamaBackend", "NodeRuntime", "DraftExchange",
         "Serving",
         "WideArea", "ModelStore", "ProcessControl", "Simulator", "Reporting",
@@ -305,6 +323,13 @@ let package = Package(
       dependencies: ["SplitMix", "SpeculationCore", "Simulator", "SpeculationTesting"],
       swiftSettings: settings),
     .testTarget(name: "SocketsTests", dependencies: ["Sockets"], swiftSettings: settings),
+    .testTarget(
+      name: "ConsoleTests",
+      dependencies: [
+        "CommandSettings", "Console", "Failures", "OutputFiles", "VisibleText",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
     .testTarget(name: "StrictJSONTests", dependencies: ["StrictJSON"], swiftSettings: settings),
     .testTarget(
       name: "ConstrainedDecodingTests",

@@ -1,5 +1,6 @@
 import Console
 import Foundation
+import OutputFiles
 
 /// One line of a prompt file.
 package struct PromptRecord: Sendable {
@@ -35,7 +36,7 @@ package enum PromptFile {
     do {
       data = try handle.read(upToCount: maxBytes + 1) ?? Data()
     } catch {
-      throw CommandFailure("cannot read the prompt file \(path): \(error.localizedDescription)")
+      throw CommandFailure("cannot read the prompt file \(path): \(SystemProblem.words(error))")
     }
     guard data.count <= maxBytes else {
       throw CommandFailure("the prompt file \(path) is larger than \(maxBytes >> 20) MiB")

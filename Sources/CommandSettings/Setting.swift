@@ -51,7 +51,7 @@ package struct Setting<Value: Sendable>: Sendable {
     if let flag {
       (value, source) = (flag, .flag)
     } else if let given = SettingSource.variables[variable], !given.isEmpty {
-      source = .environment
+      source = .environment(variable)
       value = try reading("environment variable \(variable)") { try parse(given) }
     } else if let entry = ConfigurationFile.installed?.entries[name] {
       source = .file(entry.place)
@@ -83,7 +83,7 @@ package struct Setting<Value: Sendable>: Sendable {
   private func place(_ source: SettingSource) -> String {
     switch source {
     case .flag, .fallback: "--\(name)"
-    case .environment: variable
+    case .environment(let variable): variable
     case .file(let place): "\(place): \(name)"
     }
   }
@@ -91,7 +91,9 @@ package struct Setting<Value: Sendable>: Sendable {
 
 /// Where a value came from.
 package enum SettingSource: Sendable {
-  case flag, environment, fallback
+  case flag, fallback
+  /// The variable's name.
+  case environment(String)
   case file(YAMLPlace)
 
   package static let variables = ProcessInfo.processInfo.environment

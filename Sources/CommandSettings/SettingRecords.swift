@@ -25,15 +25,33 @@ package enum SettingRecords {
     }
   }
 
+  /// An error of usage that names flags, with where the values really come from that no flag gave.
+  package static func explaining(_ message: String) -> String {
+    all.reduce(message) { message, record in
+      let place: String
+      switch record.source {
+      case .flag, .fallback: return message
+      case .environment(let variable): place = variable
+      case .file(let line): place = "\(line): \(record.name)"
+      }
+      let flag = try? Regex("--\(record.name)(?![a-z-])")
+      return flag.map { message.replacing($0, with: place) } ?? message
+    }
+  }
+
   /// A configuration file that says what holds, each line with where it came from. What is not set is shown, but
-  /// commented out: there is no value that would mean the same.
+  /// commented out: to set it would mean something else, even to the value that holds.
   ///
-  /// - Parameter autopilot: the setting that says whether the autopilot chooses what is not given
-  package static func configurationFile(autopilot: Setting<Bool>) -> String {
+  /// - Parameters:
+  ///   - autopilot: the setting that says whether the autopilot chooses what is not given
+  ///   - chosen: values that hold where nothing is given, by name
+  package static func configurationFile(autopilot: Setting<Bool>, chosen: [String: String]) -> String {
     let records = all
     let usesAutopilot = records.first { $0.name == autopilot.name }?.text == "true"
     return records.map { record in
-      let shown = record.text.map { "\(record.name): \(scalar($0))" } ?? "# \(record.name): not set"
+      let shown =
+        record.text.map { "\(record.name): \(scalar($0))" }
+        ?? "# \(record.name): \(chosen[record.name] ?? "not set")"
       let source =
         record.text == nil && record.isAutopilots && usesAutopilot ? "the autopilot" : record.source.words
       return shown + String(repeating: " ", count: max(1, 48 - shown.count)) + "# \(source)\n"

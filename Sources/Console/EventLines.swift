@@ -1,4 +1,5 @@
 import Foundation
+import VisibleText
 
 /// What a long-running command says while it runs: lines for people, or one JSON object a line for scripts.
 package struct EventLines: Sendable {
@@ -18,7 +19,7 @@ package struct EventLines: Sendable {
     if json {
       JSONLine.print(fields.merging(["event": event]) { own, _ in own })
     } else {
-      StandardOutput.line(text)
+      StandardOutput.line(text.visibleLine)
     }
   }
 }
@@ -30,11 +31,24 @@ package enum JSONLine {
       let data = try? JSONSerialization.data(
         withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
     else { preconditionFailure("an event holds only what JSON can say") }
-    return data + Data("\n".utf8)
+    return line(data)
+  }
+
+  /// The same for a value that encodes itself.
+  package static func data(_ value: some Encodable) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return line(try encoder.encode(value))
+  }
+
+  private static func line(_ json: Data) -> Data {
+    Data((VisibleText.json(String(decoding: json, as: UTF8.self)) + "\n").utf8)
   }
 
   /// Writes one object to standard output, unbuffered.
   package static func print(_ object: [String: any Sendable]) {
     StandardOutput.write(data(object))
   }
+
+  package static func print(_ value: some Encodable) throws { StandardOutput.write(try data(value)) }
 }

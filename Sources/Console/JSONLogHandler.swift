@@ -24,7 +24,7 @@ package struct JSONLogHandler: LogHandler {
     object["level"] = event.level.rawValue
     object["logger"] = label
     object["message"] = event.message.description
-    try? FileHandle.standardError.write(contentsOf: JSONLine.data(object))
+    StandardError.write(String(decoding: JSONLine.data(object), as: UTF8.self))
   }
 
   private static func value(_ value: Logger.MetadataValue) -> any Sendable {

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import VisibleText
 
 /// Progress on standard error: one line that is rewritten on a terminal; elsewhere a plain line now and then.
 ///
@@ -26,6 +27,8 @@ package final class ProgressBar: Sendable {
   /// At most this often on a terminal, and this often elsewhere.
   private static let redraw = Duration.milliseconds(100)
   private static let plainInterval = Duration.seconds(15)
+  /// To the first column; what is there goes.
+  private static let lineStart = "\r\u{1B}[K"
 
   package init(title: String, unit: Unit = .count) {
     self.title = title
@@ -46,11 +49,13 @@ package final class ProgressBar: Sendable {
         state.lastDrawn = now
         state.isDrawn = true
         let line = self.line(done: done, total: total, note: note, bar: true, state: state, now: now)
-        write("\r\u{1B}[K" + line.prefix(max(20, Terminal.width(of: .standardError) - 1)))
+        StandardError.command(
+          Self.lineStart + line.prefix(max(20, Terminal.width(of: .standardError) - 1)))
       } else {
         if let last = state.lastPlain, now - last < Self.plainInterval { return }
         state.lastPlain = now
-        write(line(done: done, total: total, note: note, bar: false, state: state, now: now) + "\n")
+        StandardError.command(
+          line(done: done, total: total, note: note, bar: false, state: state, now: now) + "\n")
       }
     }
   }
@@ -58,7 +63,7 @@ package final class ProgressBar: Sendable {
   /// Writes a line above the bar.
   package func say(_ text: String) {
     state.withLock { state in
-      write((state.isDrawn ? "\r\u{1B}[K" : "") + text + "\n")
+      StandardError.command((state.isDrawn ? Self.lineStart : "") + text.visibleLine + "\n")
       state.isDrawn = false
     }
   }
@@ -66,7 +71,7 @@ package final class ProgressBar: Sendable {
   /// Takes the bar away.
   package func finish() {
     state.withLock { state in
-      if state.isDrawn { write("\r\u{1B}[K") }
+      if state.isDrawn { StandardError.command(Self.lineStart) }
       state = State()
     }
   }
@@ -75,7 +80,7 @@ package final class ProgressBar: Sendable {
     done: Int64, total: Int64, note: String, bar: Bool, state: State, now: ContinuousClock.Instant
   ) -> String {
     let share = total > 0 ? min(1, max(0, Double(done) / Double(total))) : 0
-    var text = title
+    var text = title.visibleLine
     if bar {
       let filled = Int(share * 24)
       text += " [" + String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled) + "]"
@@ -93,10 +98,8 @@ package final class ProgressBar: Sendable {
         }
       }
     }
-    return note.isEmpty ? text : text + "  " + note
+    return note.isEmpty ? text : text + "  " + note.visibleLine
   }
-
-  private func write(_ text: String) { StandardError.write(text) }
 }
 
 /// Sizes for people, in powers of ten, as disks and downloads are sold.

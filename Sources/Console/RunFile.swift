@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -11,7 +12,9 @@ import Foundation
 /// Finds a running worker of this user on this machine by its name: a small file with its process id, locked for as
 /// long as the worker lives.
 package enum RunFile {
-  /// Holds it until this process ends. When another worker of that name runs, or no file can be made, a worker does
+  private static let held = Mutex<String?>(nil)
+
+  /// Holds it until `release`, or the end of this process, which leaves the file behind. When another worker of that name runs, or no file can be made, a worker does
   /// without.
   package static func hold(name: String) {
     guard let path = try? path(for: name) else { return }
@@ -23,6 +26,15 @@ package enum RunFile {
     else {
       close(descriptor)
       return
+    }
+    held.withLock { $0 = path }
+  }
+
+  /// Removes the file, as the last that a worker does.
+  package static func release() {
+    held.withLock { path in
+      if let path { unlink(path) }
+      path = nil
     }
   }
 

@@ -1,8 +1,14 @@
 import Logging
 
 extension Logger {
-  /// Warnings and notices of a command, for people, on standard error.
-  package static var standardError: Logger {
-    Logger(label: "wanspec") { label in StreamLogHandler.standardError(label: label) }
+  /// Warnings and notices of a command on standard error.
+  package static var standardError: Logger { standardError(json: false) }
+
+  /// - Parameter json: one object a line, for programs
+  package static func standardError(json: Bool) -> Logger {
+    Logger(label: "wanspec") { label -> any LogHandler in
+      if json { return JSONLogHandler(label: label) }
+      return VisibleLogHandler(StreamLogHandler.standardError(label: label))
+    }
   }
 }

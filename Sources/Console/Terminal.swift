@@ -38,16 +38,3 @@ package enum Terminal {
     return Int(size.ws_col)
   }
 }
-
-/// Text colours and weights for terminals.
-package enum TextStyle: String, Sendable {
-  case bold = "1"
-  case dim = "2"
-  case red = "31"
-  case green = "32"
-  case yellow = "33"
-
-  package func callAsFunction(_ text: String, on: Bool) -> String {
-    on ? "\u{1B}[\(rawValue)m\(text)\u{1B}[0m" : text
-  }
-}

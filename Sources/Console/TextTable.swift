@@ -1,3 +1,5 @@
+import VisibleText
+
 /// Rows of text in aligned columns. The first column is aligned left, the others right.
 package struct TextTable {
   package var header: [String]
@@ -11,7 +13,7 @@ package struct TextTable {
   }
 
   package func rendered() -> String {
-    let all = [header] + rows
+    let all = ([header] + rows).map { $0.map(\.visibleLine) }
     let widths = header.indices.map { column in all.map { $0[column].count }.max()! }
     func line(_ cells: [String]) -> String {
       let padded = cells.enumerated().map { index, cell in
@@ -23,7 +25,7 @@ package struct TextTable {
       return text
     }
     let rule = widths.map { String(repeating: "-", count: $0) }.joined(separator: "  ")
-    return ([line(header), rule] + rows.map(line)).joined(separator: "\n")
+    return ([line(all[0]), rule] + all.dropFirst().map(line)).joined(separator: "\n")
   }
 }
 

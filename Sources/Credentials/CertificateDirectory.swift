@@ -59,12 +59,15 @@ public struct CertificateDirectory: Sendable {
       // Authorities get different names, so that an old one's certificates are not taken for a new one's.
       let name = "wanspec CA \(Hex.text((0..<4).map { _ in UInt8.random(in: .min ... .max) }))"
       let issuer = try CertificateIssuer.makeAuthority(name: name, lifetime: lifetime, now: now)
-      try CredentialFile.write(try pem(of: issuer.key), to: authorityKey, mode: 0o600)
-      try CredentialFile.write(try PEM.text(of: issuer.certificate), to: authority, mode: 0o644)
-      // Who was allowed was so by the old authority's word.
-      try CredentialFile.write(
-        "# Workers that may attach: name, then the SHA-256 of their public key. Remove a line to revoke.\n",
-        to: allowedWorkers, mode: 0o644)
+      try CredentialFile.write([
+        .init(text: try pem(of: issuer.key), path: authorityKey, mode: 0o600),
+        .init(text: try PEM.text(of: issuer.certificate), path: authority, mode: 0o644),
+        // Who was allowed was so by the old authority's word.
+        .init(
+          text:
+            "# Workers that may attach: name, then the SHA-256 of their public key. Remove a line to revoke.\n",
+          path: allowedWorkers, mode: 0o644),
+      ])
     }
   }
 
@@ -94,9 +97,11 @@ public struct CertificateDirectory: Sendable {
         role: role, name: name, hosts: hosts, site: site, publicKey: key.publicKey,
         notBefore: now.addingTimeInterval(-CertificateIssuer.clockTolerance),
         notAfter: now.addingTimeInterval(lifetime))
-      if role == .worker { try allow(name, [key.publicKey]) }
-      try CredentialFile.write(try pem(of: key), to: self.key(name), mode: 0o600)
-      try CredentialFile.write(try PEM.text(of: certificate), to: self.certificate(name), mode: 0o644)
+      try CredentialFile.write(
+        (role == .worker ? [try allowing(name, [key.publicKey])] : []) + [
+          .init(text: try pem(of: key), path: self.key(name), mode: 0o600),
+          .init(text: try PEM.text(of: certificate), path: self.certificate(name), mode: 0o644),
+        ])
       return try record(name)
     }
   }
@@ -128,11 +133,13 @@ public struct CertificateDirectory: Sendable {
         site: identity.site, publicKey: key.publicKey,
         notBefore: now.addingTimeInterval(-CertificateIssuer.clockTolerance),
         notAfter: now.addingTimeInterval(lifetime ?? max(span, Self.day)))
+      var files: [CredentialFile.Content] = []
       if newKey {
-        if identity.role == .worker { try allow(name, [oldKey.publicKey, key.publicKey]) }
-        try CredentialFile.write(try pem(of: key), to: self.key(name), mode: 0o600)
+        if identity.role == .worker { files.append(try allowing(name, [oldKey.publicKey, key.publicKey])) }
+        files.append(.init(text: try pem(of: key), path: self.key(name), mode: 0o600))
       }
-      try CredentialFile.write(try PEM.text(of: certificate), to: self.certificate(name), mode: 0o644)
+      files.append(.init(text: try PEM.text(of: certificate), path: self.certificate(name), mode: 0o644))
+      try CredentialFile.write(files)
       return try record(name)
     }
   }
@@ -261,15 +268,15 @@ public struct CertificateDirectory: Sendable {
     return CertificateIssuer(certificate: certificate, key: key)
   }
 
-  /// Replaces a worker's entries.
-  private func allow(_ name: String, _ keys: [Certificate.PublicKey]) throws {
+  /// The list with a worker's entries replaced.
+  private func allowing(_ name: String, _ keys: [Certificate.PublicKey]) throws -> CredentialFile.Content {
     var text = exists(allowedWorkers) ? try CredentialFile.readText(allowedWorkers) : ""
     text = try AllowedWorkers.text(text, removing: name)
     for key in keys {
       let digest = SecretDigest(of: key.subjectPublicKeyInfoBytes)
       text = AllowedWorkers.text(text, adding: AllowedWorkers.Entry(name: name, key: digest))
     }
-    try CredentialFile.write(text, to: allowedWorkers, mode: 0o644)
+    return CredentialFile.Content(text: text, path: allowedWorkers, mode: 0o644)
   }
 
   private func locked<Result>(_ body: () throws -> Result) throws -> Result {

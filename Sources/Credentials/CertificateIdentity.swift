@@ -1,4 +1,5 @@
 import Crypto
+import Failures
 import Foundation
 import SwiftASN1
 import X509
@@ -35,7 +36,7 @@ public struct CertificateIdentity: Sendable {
     do {
       certificate = try Certificate(derEncoded: der)
     } catch {
-      throw CredentialsError("the certificate cannot be read: \(error)")
+      throw CredentialsError("the certificate cannot be read: \("\(error)".withoutSourcePlaces)")
     }
     try self.init(certificate)
   }
@@ -125,7 +126,8 @@ enum PEM {
       if !certificates.isEmpty { return certificates }
     } catch {
       throw CredentialsError(
-        "\(path) holds no certificate that can be read: \(error)", hint: "it must be PEM")
+        "\(path) holds no certificate that can be read: \("\(error)".withoutSourcePlaces)",
+        hint: "it must be PEM")
     }
     throw CredentialsError("\(path) holds no certificate", hint: "it must be PEM, with BEGIN CERTIFICATE")
   }

@@ -1,4 +1,5 @@
 import Foundation
+import OutputFiles
 
 #if canImport(Glibc)
   import Glibc
@@ -83,34 +84,36 @@ public enum CredentialFile {
     return text
   }
 
-  /// Writes all of the file or nothing: readers see the old content or the new.
+  /// Writes all of the file or nothing: readers see the old content or the new. The file that is meant is changed, behind
+  /// links, with the owner and the mode that it has, or none.
   ///
-  /// - Parameter mode: permissions, such as 0o600 for a secret
+  /// - Parameter mode: permissions of a new file, such as 0o600 for a secret
   public static func write(_ text: String, to path: String, mode: UInt16) throws(CredentialsError) {
-    // In the same folder, so that it can be renamed. Random, so that nobody can prepare it.
-    let temporary = "\(path).\(UInt64.random(in: .min ... .max)).new"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode_t(mode))
-    guard descriptor >= 0 else { throw problem("write", path) }
-    var isDone = false
-    defer { if !isDone { unlink(temporary) } }
-    let problem: CredentialsError? = {
-      defer { close(descriptor) }
-      // Whatever the umask says.
-      guard fchmod(descriptor, mode_t(mode)) == 0 else { return self.problem("write", path) }
-      var rest = Array(text.utf8)[...]
-      while !rest.isEmpty {
-        let count = rest.withUnsafeBytes { writeSome(descriptor, $0) }
-        if count < 0 {
-          if errno == EINTR { continue }
-          return self.problem("write", path)
-        }
-        rest = rest.dropFirst(count)
+    try write([Content(text: text, path: path, mode: mode)])
+  }
+
+  /// What a file is to hold.
+  struct Content {
+    var text: String
+    var path: String
+    /// Of a new file.
+    var mode: UInt16
+  }
+
+  /// Writes files that belong together: none has changed where one of them cannot be written.
+  static func write(_ contents: [Content]) throws(CredentialsError) {
+    do throws(OutputError) {
+      var files: [OutputFile] = []
+      for content in contents {
+        let file = try OutputFile(content.path, mode: content.mode, isWhole: true)
+        try file.write(Data(content.text.utf8))
+        try file.flush()
+        files.append(file)
       }
-      return fsync(descriptor) == 0 ? nil : self.problem("write", path)
-    }()
-    if let problem { throw problem }
-    guard rename(temporary, path) == 0 else { throw self.problem("write", path) }
-    isDone = true
+      for file in files { try file.finish() }
+    } catch {
+      throw CredentialsError(error.message, hint: error.hint)
+    }
   }
 
   /// What is wrong with the permissions of a file that holds secrets; nil when others cannot read it, or when
@@ -129,37 +132,36 @@ public enum CredentialFile {
       hint: number == ENOENT ? "check the path" : "check the path and its permissions")
   }
 
-  /// Runs `body` while no other process that asks has the lock on `path`, a file that this creates.
+  /// Runs `body` while no other process that asks has the lock on `path`, a file that is there for as long.
   ///
   /// - Throws: ``CredentialsError``, or what `body` throws
   static func locked<Result>(_ path: String, _ body: () throws -> Result) throws -> Result {
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw problem("write", path) }
-    // Closing releases the lock, as does the end of the process.
-    defer { close(descriptor) }
-    while flock(descriptor, LOCK_EX) != 0 {
-      guard errno == EINTR else { throw problem("lock", path) }
+    let lock: LockFile?
+    do { lock = try LockFile(path, waits: true, mode: 0o600) } catch {
+      throw CredentialsError(error.message, hint: error.hint)
     }
-    return try body()
+    return try withExtendedLifetime(lock, body)
+  }
+
+  /// The file behind all links.
+  ///
+  /// - Throws: ``CredentialsError`` where the path leads to something that is no file
+  static func meant(by path: String) throws(CredentialsError) -> String {
+    do { return try OutputPlace.meantFile(path) } catch {
+      throw CredentialsError(error.message, hint: error.hint)
+    }
   }
 }
 
-// The names of these two are taken where they are used.
+// The name is taken where it is used.
 private func readSome(_ descriptor: Int32, _ buffer: inout [UInt8]) -> Int {
   buffer.withUnsafeMutableBytes { systemRead(descriptor, $0.baseAddress, $0.count) }
 }
 
-private func writeSome(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-  systemWrite(descriptor, bytes.baseAddress, bytes.count)
-}
-
 #if canImport(Glibc)
   private let systemRead = Glibc.read
-  private let systemWrite = Glibc.write
 #elseif canImport(Musl)
   private let systemRead = Musl.read
-  private let systemWrite = Musl.write
 #elseif canImport(Darwin)
   private let systemRead = Darwin.read
-  private let systemWrite = Darwin.write
 #endif

@@ -61,10 +61,12 @@ public struct SecretFile: Sendable {
   }
 
   private func edit<Result>(_ body: (inout String, SecretTable) throws -> Result) throws -> Result {
-    try CredentialFile.locked(path + ".lock") {
-      var text = FileManager.default.fileExists(atPath: path) ? try CredentialFile.readText(path) : ""
+    // One lock for all links to it.
+    let file = try CredentialFile.meant(by: path)
+    return try CredentialFile.locked(file + ".lock") {
+      var text = FileManager.default.fileExists(atPath: file) ? try CredentialFile.readText(file) : ""
       let result = try body(&text, try SecretTable(text: text, kind: kind, path: path))
-      try CredentialFile.write(text, to: path, mode: 0o600)
+      try CredentialFile.write(text, to: file, mode: 0o600)
       return result
     }
   }

@@ -1,5 +1,7 @@
+internal import Failures
 internal import GRPCCore
 internal import NIOCore
+internal import NetworkProblems
 import SpeculationCore
 import Synchronization
 
@@ -245,13 +247,11 @@ struct AttachService: Wanspec_V1_DraftExchange.StreamingServiceProtocol {
   private static func describe(_ error: any Error) -> String {
     switch error {
     case let error as RPCError:
-      "the connection to the worker was lost: \(error.message)"
-    case is ChannelError, is IOError:
-      "the connection to the worker was lost: \(error)"
+      "the connection to the worker was lost: \(error.message.withoutSourcePlaces)"
     case is CancellationError:
       "the worker cancelled the stream or its connection was lost"
     default:
-      "the connection to the worker was lost: \(error)"
+      "the connection to the worker was lost: \(NetworkProblem.words(error))"
     }
   }
 

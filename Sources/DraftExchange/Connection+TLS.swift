@@ -1,6 +1,7 @@
 internal import NIOCore
 internal import NIOSSL
 internal import NIOTLS
+internal import NetworkProblems
 
 /// Notices why TLS did not come about, for the event or the reason that people read. Stands behind the TLS
 /// handler and changes nothing.
@@ -106,45 +107,11 @@ enum TLSFailure {
   static func describe(_ error: any Error) -> String? {
     switch error {
     case NIOSSLError.uncleanShutdown: nil
-    case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: describe("\(error)")
-    default: nil
+    case is NIOSSLExtraError where "\(error)".contains("failedToValidateHostname"): otherName
+    default:
+      "\(error)".contains("EOF during handshake")
+        ? nil : NetworkProblem.tls(error).map { "TLS: \(FieldChecks.presentable($0, atMost: 512))" }
     }
-  }
-
-  /// BoringSSL's words for what happens in practice, and what they mean. Those with "ALERT" are what the peer
-  /// said, the others what this side found.
-  private static let meanings: [(word: String, meaning: String)] = [
-    ("ALERT_CERTIFICATE_REQUIRED", "the other side wants a certificate and none was presented"),
-    (
-      "ALERT_CERTIFICATE_EXPIRED",
-      "the other side says that the presented certificate is not in date by its clock"
-    ),
-    ("ALERT_UNKNOWN_CA", "the other side does not trust the issuer of the presented certificate"),
-    ("ALERT_BAD_CERTIFICATE", "the other side does not accept the presented certificate"),
-    (
-      "ALERT_UNSUPPORTED_CERTIFICATE",
-      "the other side says that the presented certificate is for another role"
-    ),
-    ("ALERT_CERTIFICATE_UNKNOWN", "the other side does not accept the presented certificate"),
-    ("ALERT_PROTOCOL_VERSION", "the other side does not speak TLS 1.3"),
-    ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the peer presented no certificate"),
-    (
-      "CERTIFICATE_VERIFY_FAILED",
-      "the peer's certificate is not valid here: another issuer, not in date, or meant for another role"
-    ),
-    ("UNSUPPORTED_PROTOCOL", "the peer does not speak TLS 1.3"),
-    ("WRONG_VERSION_NUMBER", "the peer does not speak TLS"),
-    ("HTTP_REQUEST", "the peer sent an unencrypted HTTP request"),
-    ("HTTPS_PROXY_REQUEST", "the peer sent an unencrypted HTTP request"),
-  ]
-
-  private static func describe(_ text: String) -> String? {
-    if text.contains("EOF during handshake") { return nil }
-    if text.contains("failedToValidateHostname") {
-      return otherName
-    }
-    if let known = meanings.first(where: { text.contains($0.word) }) { return "TLS: \(known.meaning)" }
-    return "TLS: \(FieldChecks.presentable(text, atMost: 512))"
   }
 }
 

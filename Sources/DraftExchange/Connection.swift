@@ -22,6 +22,7 @@ final class Connection: Sendable {
   private let total: ByteCounter
   private let lastRead: Atomic<UInt64>
   private let hasCall = Atomic<Bool>(false)
+  private let first = Mutex<[UInt8]>([])
 
   /// - Parameter total: counts the bytes of all connections together
   init(channel: any Channel, total: ByteCounter) {
@@ -33,6 +34,12 @@ final class Connection: Sendable {
   /// Time since the peer last sent a byte, whatever it was: a long frame on a slow link is a sign of life.
   var silence: Duration {
     .nanoseconds(Int64(clamping: NIODeadline.now().uptimeNanoseconds - lastRead.load(ordering: .relaxed)))
+  }
+
+  /// What the peer speaks; nil while it has said nothing.
+  var firstBytes: FirstBytes? {
+    let bytes = first.withLock { $0 }
+    return bytes.isEmpty ? nil : FirstBytes(bytes)
   }
 
   /// Adds a handler between the socket and everything else, and makes sure that small frames leave at once.
@@ -73,8 +80,12 @@ final class Connection: Sendable {
     }
   }
 
-  private func noteRead(_ count: Int) {
+  private func noteRead(_ buffer: ByteBuffer) {
+    let count = buffer.readableBytes
     lastRead.store(NIODeadline.now().uptimeNanoseconds, ordering: .relaxed)
+    if bytes.received < FirstBytes.count {
+      first.withLock { $0 += buffer.readableBytesView.prefix(FirstBytes.count - $0.count) }
+    }
     bytes.addReceived(count)
     total.addReceived(count)
   }
@@ -95,7 +106,7 @@ final class Connection: Sendable {
     init(connection: Connection) { self.connection = connection }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      connection.noteRead(unwrapInboundIn(data).readableBytes)
+      connection.noteRead(unwrapInboundIn(data))
       context.fireChannelRead(data)
     }
 

@@ -1,8 +1,10 @@
+internal import Failures
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2
 internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
+internal import NetworkProblems
 import SpeculationCore
 import Synchronization
 
@@ -33,6 +35,7 @@ final class ControllerAttachment: Sendable {
   private let additions = Atomic<Int>(0)
   private let connection = Mutex<Connection?>(nil)
   private let givenUp = OneShot<Lost>()
+  private let over = OneShot<Void>()
   /// Why TLS did not come about, where the library says so.
   private let tlsFailure = Mutex<String?>(nil)
 
@@ -78,6 +81,9 @@ final class ControllerAttachment: Sendable {
     givenUp.resolve(.success(Lost(reason)))
   }
 
+  /// Waits until `run` is about to return.
+  func ended() async { try? await over.value }
+
   // MARK: Running
 
   /// An attempt that ended in a way that the next one may not.
@@ -91,7 +97,10 @@ final class ControllerAttachment: Sendable {
   /// - Returns: why it ended
   /// - Throws: ``ExchangeError`` when another attempt would end the same way
   func run(dialling address: HostAddress, on group: MultiThreadedEventLoopGroup) async throws -> String {
-    defer { outbox.finish() }
+    defer {
+      outbox.finish()
+      over.resolve(.success(()))
+    }
     do {
       try await attach(dialling: address, on: group)
       return givenUp.known?.reason ?? "the controller ended the connection"
@@ -105,7 +114,7 @@ final class ControllerAttachment: Sendable {
       // The answer to our goodbye may come before we have left.
       return try givenUp.known?.reason ?? reason(of: error)
     } catch {
-      return "the connection was lost: \(error)"
+      return "the connection was lost: \(NetworkProblem.words(error))"
     }
   }
 
@@ -325,10 +334,11 @@ final class ControllerAttachment: Sendable {
           + "\(ProtocolVersion.current): \(said)")
     default:
       if welcomed.withLock({ $0 == nil }) {
-        if let problem = tlsFailure.withLock({ $0 }) {
-          return "cannot attach to \(configuration.address): \(problem)"
-        }
-        return "cannot attach to \(configuration.address): \(Self.innermost(error))"
+        let isEncrypted = if case .tls = configuration.security { true } else { false }
+        let problem =
+          connection.withLock { $0 }?.firstBytes?.surpriseToWorker(isEncrypted: isEncrypted)
+          ?? tlsFailure.withLock { $0 } ?? Self.innermost(error)
+        return "cannot attach to \(configuration.address): \(problem)"
       }
       // A controller says why, with one of these; anything else is gRPC's word for a broken connection.
       let isSaid = [.invalidArgument, .deadlineExceeded, .resourceExhausted, .aborted].contains(error.code)
@@ -339,10 +349,8 @@ final class ControllerAttachment: Sendable {
   private static func innermost(_ error: RPCError) -> String {
     var innermost: any Error = error
     while let cause = (innermost as? RPCError)?.cause { innermost = cause }
-    // The system's own words, without the library's around them.
-    if let error = innermost as? IOError { return String(cString: strerror(error.errnoCode)) }
-    if let error = innermost as? RPCError { return FieldChecks.presentable(error.message, atMost: 1024) }
-    return FieldChecks.presentable("\(innermost)", atMost: 1024)
+    let words = (innermost as? RPCError)?.message.withoutSourcePlaces ?? NetworkProblem.words(innermost)
+    return FieldChecks.presentable(words, atMost: 1024)
   }
 }
 

@@ -62,6 +62,7 @@ public final class ControllerConnection: Sendable {
   private let current = Mutex<ControllerAttachment?>(nil)
   private let hasStarted = Atomic<Bool>(false)
   private let isDraining = Atomic<Bool>(false)
+  private let isLeaving = Atomic<Bool>(false)
 
   /// - Throws: ``ExchangeError`` when a setting makes no sense, or plaintext would leave this machine
   public init(_ configuration: Configuration) throws {
@@ -126,6 +127,15 @@ public final class ControllerConnection: Sendable {
     current.withLock { $0 }?.drain()
   }
 
+  /// Tells the controller that this worker leaves, and why, and does not come back: `run` returns. Returns when that was
+  /// said.
+  public func leave(reason: String) async {
+    isLeaving.store(true, ordering: .relaxed)
+    guard let attachment = current.withLock({ $0 }) else { return }
+    attachment.giveUp(reason: reason)
+    await attachment.ended()
+  }
+
   /// Bytes of TCP payload over all connections so far, HTTP/2 and gRPC framing included.
   public var totalTraffic: (received: Int, sent: Int) { (total.received, total.sent) }
 
@@ -141,7 +151,7 @@ public final class ControllerConnection: Sendable {
       if isDraining.load(ordering: .relaxed) { attachment.drain() }
       let reason = try await attachment.run(dialling: address, on: group)
       current.withLock { $0 = nil }
-      if Task.isCancelled { return }
+      if Task.isCancelled || isLeaving.load(ordering: .relaxed) { return }
       let wait = backoff.next(afterConnectionOf: attachment.age)
       await onEvent(.disconnected(reason: reason, retryIn: wait))
       try await Task.sleep(for: wait)

@@ -3,6 +3,7 @@ internal import GRPCCore
 internal import GRPCNIOTransportHTTP2
 internal import NIOCore
 internal import NIOPosix
+internal import NetworkProblems
 import Sockets
 import SpeculationCore
 import Synchronization
@@ -240,7 +241,7 @@ public final class WorkerListener: Sendable {
   private static func cause(of error: any Error) -> String {
     var innermost = error
     while let cause = (innermost as? RuntimeError)?.cause { innermost = cause }
-    return (innermost as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(innermost)"
+    return NetworkProblem.words(innermost)
   }
 }
 

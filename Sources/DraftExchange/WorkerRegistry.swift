@@ -46,6 +46,7 @@ final class WorkerRegistry: Sendable {
     }
     guard isAllowed else { return channel.close() }
     channel.closeFuture.whenComplete { [weak self] _ in
+      self?.noteStranger(connection, peer)
       self?.state.withLock { state in
         // The port may already belong to a new connection.
         if state.connections[peer] === connection { state.connections[peer] = nil }
@@ -60,7 +61,11 @@ final class WorkerRegistry: Sendable {
           failureInput.yield((peer, "TLS: the peer speaks none but \($0), not h2"))
         },
         NIOSSLServerHandler(context: tls.context()),
-        TLSFailureObserver { failureInput.yield((peer, $0)) },
+        TLSFailureObserver {
+          // One that does not speak TLS is told of when it is gone.
+          guard connection.firstBytes?.surpriseToController(isEncrypted: true) == nil else { return }
+          failureInput.yield((peer, $0))
+        },
       ]
     }
   }
@@ -71,6 +76,15 @@ final class WorkerRegistry: Sendable {
     for connection in waiting.sorted(by: { $0.opened < $1.opened }).prefix((waiting.count + 3) / 4) {
       connection.close()
     }
+  }
+
+  /// Tells of a peer that never made a call because it speaks something else.
+  private func noteStranger(_ connection: Connection, _ peer: String) {
+    let isEncrypted = if case .tls = security { true } else { false }
+    guard connection.waitsForCall,
+      let reason = connection.firstBytes?.surpriseToController(isEncrypted: isEncrypted)
+    else { return }
+    failureInput.yield((peer, reason))
   }
 
   func connection(of peer: String) -> Connection? {

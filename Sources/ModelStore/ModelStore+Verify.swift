@@ -1,4 +1,5 @@
 import Foundation
+import OutputFiles
 
 extension ModelStore {
   /// Reads the entry's file and compares its SHA-256 with the catalogue's; for a conversion, with the one

@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NetworkProblems
 import Sockets
 
 /// Servers of model APIs whose truth is known: OpenAI's and Bedrock's streams behind queues that have days and faults.
@@ -75,7 +76,8 @@ public final class RegionEmulator: Sendable {
     } catch {
       try? await group.shutdownGracefully()
       await log.close()
-      throw EmulatorError("cannot listen on \(addressText(host: host, port: port)): \(error)")
+      throw EmulatorError(
+        "cannot listen on \(addressText(host: host, port: port)): \(NetworkProblem.words(error))")
     }
   }
 

@@ -1,13 +1,6 @@
 import Foundation
 import NIOConcurrencyHelpers
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import OutputFiles
 
 /// One JSON line for each request, written by a queue of its own: event loops never wait for a disk.
 ///
@@ -46,26 +39,15 @@ final class RequestLog: Sendable {
   private static let maxWaiting = 100_000
 
   private let queue = DispatchQueue(label: "wanspec.emulator.log")
-  /// Touched by `queue` only. Event loops never hold a lock that is held while the disk writes.
-  private let file: NIOLockedValueBox<FileHandle?>
+  /// Used by `queue` only: event loops never wait for a lock that is held while the disk writes.
+  private let file: LineFile?
   private let isOn: Bool
   private let lines = NIOLockedValueBox(Lines())
 
   /// - Throws: `EmulatorError`
   init(_ path: String?) throws {
     isOn = path != nil
-    guard let path else {
-      file = NIOLockedValueBox(nil)
-      return
-    }
-    // Not `FileManager.createFile`, which puts a new file in the place of whatever was there: as root, of a device too.
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw EmulatorError(
-        "the log \(path) cannot be written: \(String(cString: strerror(errno)))\n"
-          + "  hint: check that its folder exists and may be written to")
-    }
-    file = NIOLockedValueBox(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true))
+    do { file = try path.map { try LineFile($0, .empty) } } catch { throw EmulatorError("\(error)") }
   }
 
   /// Lines that were not written.
@@ -94,24 +76,15 @@ final class RequestLog: Sendable {
   private func append(_ entry: Entry) -> Bool {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
-    guard let data = try? encoder.encode(entry) else { return false }
-    return file.withLockedValue { file in
-      guard let file else { return false }
-      do {
-        try file.write(contentsOf: data + Data("\n".utf8))
-        return true
-      } catch { return false }
-    }
+    guard let file, let data = try? encoder.encode(entry) else { return false }
+    return (try? file.append(data)) != nil
   }
 
   /// Returns when everything is written.
   func close() async {
     await withCheckedContinuation { continuation in
       queue.async { [file] in
-        file.withLockedValue {
-          try? $0?.close()
-          $0 = nil
-        }
+        file?.close()
         continuation.resume()
       }
     }

@@ -1,5 +1,6 @@
 import Console
 import Foundation
+import OutputFiles
 import Simulator
 import Synchronization
 
@@ -8,7 +9,7 @@ package final class ResultStore: Sendable {
   package let folder: URL
   /// Rows of earlier runs, by key.
   package let rows: [String: ResultRow]
-  private let file: JSONLineAppender
+  private let file: LineFile
 
   /// - Throws: `CommandFailure` when the folder cannot be used
   package init(_ path: String, scenario: String) throws {
@@ -16,7 +17,9 @@ package final class ResultStore: Sendable {
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
-      throw CommandFailure("cannot make the folder \(path): \(error.localizedDescription)")
+      throw CommandFailure(
+        "cannot make the folder \(path): \(SystemProblem.words(error))",
+        hint: "check the path and its permissions")
     }
     let lines = folder.appendingPathComponent("points.jsonl")
     var rows: [String: ResultRow] = [:]
@@ -29,7 +32,7 @@ package final class ResultStore: Sendable {
       }
     }
     self.rows = rows
-    file = try JSONLineAppender(lines.path)
+    file = try LineFile(lines.path, .atEnd)
   }
 
   package func append(_ row: ResultRow) throws {
@@ -41,49 +44,13 @@ package final class ResultStore: Sendable {
   /// Writes results.csv, results.json and report.html.
   package func finish(_ report: ExperimentReport) throws {
     func write(_ text: String, _ name: String) throws {
-      do {
-        try Data(text.utf8).write(to: folder.appendingPathComponent(name), options: .atomic)
-      } catch {
-        throw CommandFailure("cannot write \(name) in \(folder.path): \(error.localizedDescription)")
-      }
+      try OutputFile.write(text, to: folder.appendingPathComponent(name).path)
     }
     let table = report.table
     try write(table.csv(), "results.csv")
     try write(table.json(), "results.json")
     try write(try report.page().html(), "report.html")
     StandardError.write("results.csv, results.json and report.html are in \(folder.path)\n")
-  }
-}
-
-/// Lines that are added to a file, each at once and whole.
-package final class JSONLineAppender: Sendable {
-  private let handle: Mutex<FileHandle>
-  private let path: String
-
-  package init(_ path: String) throws {
-    if !FileManager.default.fileExists(atPath: path) {
-      _ = FileManager.default.createFile(atPath: path, contents: nil)
-    }
-    guard let handle = FileHandle(forUpdatingAtPath: path) else {
-      throw CommandFailure("cannot write to \(path)", hint: "check the path and its permissions")
-    }
-    let end = try handle.seekToEnd()
-    // A line that was cut must not swallow the next one.
-    if end > 0 {
-      try handle.seek(toOffset: end - 1)
-      if try handle.read(upToCount: 1) != Data([0x0A]) { try handle.write(contentsOf: Data([0x0A])) }
-      try handle.seekToEnd()
-    }
-    self.path = path
-    self.handle = Mutex(handle)
-  }
-
-  package func append(_ line: Data) throws {
-    do {
-      try handle.withLock { try $0.write(contentsOf: line + [0x0A]) }
-    } catch {
-      throw CommandFailure("cannot write to \(path): \(error.localizedDescription)")
-    }
   }
 }
 

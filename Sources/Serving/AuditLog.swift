@@ -1,8 +1,10 @@
 import Credentials
+import Failures
 import Foundation
 import Gateway
 import Logging
 import NodeRuntime
+import OutputFiles
 import SpeculationCore
 import Synchronization
 
@@ -80,7 +82,7 @@ public struct AuditRecord: Codable, Sendable {
   public static func read(_ path: String) throws -> [AuditRecord] {
     let bytes: Data
     do { bytes = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
-      throw ServingError(.invalidRecord, "cannot read \(path): \(error.localizedDescription)", hint: nil)
+      throw ServingError(.invalidRecord, "cannot read \(path): \(SystemProblem.words(error))", hint: nil)
     }
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .iso8601
@@ -94,7 +96,8 @@ public struct AuditRecord: Codable, Sendable {
         records.append(record)
       } catch {
         throw ServingError(
-          .invalidRecord, "line \(index + 1) of \(path) is no record of an audit: \(error)",
+          .invalidRecord,
+          "line \(index + 1) of \(path) is no record of an audit: \((error as? DecodingError)?.words ?? "\(error)")",
           hint: "give a file that `wanspec serve --audit` has written")
       }
     }
@@ -105,7 +108,7 @@ public struct AuditRecord: Codable, Sendable {
 /// A file of `AuditRecord`s, one a line, which only its owner may read: it has prompts in it.
 public final class AuditLog: Sendable {
   private let target: String
-  private let file: Mutex<FileHandle>
+  private let file: LineFile
   /// What is wrong with its mode, where the file was there before and others may read it.
   let exposure: String?
 
@@ -115,14 +118,10 @@ public final class AuditLog: Sendable {
   /// - Throws: `ServingError`
   public init(path: String, target: String) throws {
     self.target = target
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else {
-      throw ServingError(
-        .invalidRecord, "cannot write \(path): \(String(cString: strerror(errno)))",
-        hint: "check the path and its permissions")
+    do { file = try LineFile(path, .atEnd, mode: 0o600) } catch {
+      throw ServingError(.invalidRecord, error.message, hint: error.hint)
     }
     exposure = CredentialFile.exposure(of: path)
-    file = Mutex(FileHandle(fileDescriptor: descriptor, closeOnDealloc: true))
   }
 
   package func write(_ finding: AuditFinding, _ request: AuditedRequest) throws {
@@ -130,8 +129,7 @@ public final class AuditLog: Sendable {
     let encoder = JSONEncoder()
     encoder.dateEncodingStrategy = .iso8601
     encoder.outputFormatting = .sortedKeys
-    let line = try encoder.encode(record) + [UInt8(ascii: "\n")]
-    try file.withLock { try $0.write(contentsOf: line) }
+    try file.append(try encoder.encode(record))
   }
 }
 

@@ -1,3 +1,5 @@
+import SpeculationCore
+
 /// How commands say what is set by hand.
 package enum HandSettings {
   /// - Parameter choices: flags without their dashes, and their values
@@ -5,6 +7,14 @@ package enum HandSettings {
     if choices.isEmpty { return nil }
     let list = choices.map { "--\($0.flag) \($0.value)" }.joined(separator: ", ")
     return "set by hand: \(list); the autopilot chooses the rest"
+  }
+
+  /// What a worker guesses within, by flag.
+  package static func values(_ limits: DraftLimits) -> [String: String] {
+    [
+      "pass-width": "\(limits.passWidth)", "candidates": "\(limits.candidates)",
+      "max-depth": "\(limits.maxDepth)", "min-path-probability": "\(limits.minPathProbability)",
+    ]
   }
 
   /// For scripts: whether the autopilot chooses, and what it does not.
@@ -25,6 +35,15 @@ extension SpeculationByHand {
       ("min-gain", minGain.map { "\($0)" }),
     ]
     return all.compactMap { flag, value in value.map { (flag, $0) } }
+  }
+
+  /// What holds with workers, whoever chose it, by flag.
+  package func values(hasLocal: Bool) -> [String: String] {
+    let settings = settings(for: .wan, hasLocal: hasLocal)
+    return [
+      "verify-width": "\(settings.verification.maxNodes)", "lookup": "\(settings.lookupLength)",
+      "min-gain": "\(settings.minGain)",
+    ]
   }
 
   /// Where the autopilot and hand settings meet, one line that says so.

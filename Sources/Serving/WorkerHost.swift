@@ -124,9 +124,16 @@ public struct WorkerHost: Sendable {
     }
   }
 
-  /// Hands over what is open, as far as somebody takes it.
+  /// Hands over what is open, as far as somebody takes it, and says goodbye.
   private func leave() async {
     await node.drain()
+    await handOver()
+    await withTaskGroup(of: Void.self) { group in
+      for connection in connections { group.addTask { await connection.leave(reason: "it was drained") } }
+    }
+  }
+
+  private func handOver() async {
     let open = await node.sessionCount
     guard open > 0, !Task.isCancelled else { return }
     report(.draining(sessions: open))

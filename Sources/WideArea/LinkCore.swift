@@ -1,6 +1,7 @@
 import Failures
 import NIOCore
 import NIOPosix
+import NetworkProblems
 
 #if canImport(Glibc)
   import Glibc
@@ -92,24 +93,13 @@ final class LinkCore {
     if let failure {
       counts.refusedByUpstream += 1
       if !upstreamRefuses {
-        onEvent(.upstreamRefused(address: address, reason: LinkCore.reason(failure)))
+        onEvent(.upstreamRefused(address: address, reason: NetworkProblem.words(failure)))
       }
       upstreamRefuses = true
     } else if upstreamRefuses {
       upstreamRefuses = false
       onEvent(.upstreamAccepted(address: address))
     }
-  }
-
-  /// The innermost cause in the system's own words, without the library's around them.
-  private static func reason(_ error: any Error) -> String {
-    var cause = error
-    if let error = error as? NIOConnectionError {
-      guard let last = error.connectionErrors.last else { return "the name cannot be resolved" }
-      cause = last.error
-    }
-    if let cause = cause as? IOError { return String(cString: strerror(cause.errnoCode)) }
-    return "\(cause)"
   }
 
   func stop() {

@@ -1,6 +1,7 @@
 import Failures
 import NIOCore
 import NIOPosix
+import NetworkProblems
 import Sockets
 import Synchronization
 
@@ -172,7 +173,7 @@ public final class LinkEmulator: Sendable {
     if let error = error as? LinkError { return error }
     let address = addressText(host: configuration.listenHost, port: configuration.listenPort)
     guard let error = error as? IOError else {
-      return LinkError(.cannotListen, "cannot listen on \(address): \(error)")
+      return LinkError(.cannotListen, "cannot listen on \(address): \(NetworkProblem.words(error))")
     }
     switch error.errnoCode {
     case EADDRINUSE:
@@ -186,7 +187,7 @@ public final class LinkEmulator: Sendable {
         .cannotListen, "cannot listen on \(address): not permitted",
         hint: "ports below 1024 need privileges; choose a higher one")
     default:
-      return LinkError(.cannotListen, "cannot listen on \(address): \(error)")
+      return LinkError(.cannotListen, "cannot listen on \(address): \(NetworkProblem.words(error))")
     }
   }
 }

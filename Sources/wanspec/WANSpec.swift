@@ -1,6 +1,8 @@
 import ArgumentParser
 import CommandSettings
+import Console
 import Foundation
+import Logging
 
 @main
 struct WANSpec: AsyncParsableCommand {
@@ -29,13 +31,15 @@ struct WANSpec: AsyncParsableCommand {
     ])
 
   static func main() async {
+    StandardStreams.prepare()
+    LoggingSystem.bootstrap { VisibleLogHandler(StreamLogHandler.standardError(label: $0)) }
     let arguments = Array(CommandLine.arguments.dropFirst())
     do {
       try ConfigurationFile.install(arguments: arguments, commands: ["serve", "worker"])
     } catch {
-      exit(withError: ValidationError("\(error)"))
+      CommandProgram.end(Self.self, ValidationError("\(error)"))
     }
-    await main(arguments)
+    await CommandProgram.run(Self.self, arguments, explaining: SettingRecords.explaining)
   }
 }
 

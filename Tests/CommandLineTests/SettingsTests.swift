@@ -57,4 +57,60 @@ struct SettingsTests {
       #expect(!key.trimmingCharacters(in: .whitespaces).hasSuffix(":"), "\(line)")
     }
   }
+
+  /// What the autopilot chooses is shown with its value, but not set: it is not set by hand. Both commands that read a
+  /// configuration file print one.
+  @Test func everyValueThatHoldsIsShown() async throws {
+    func lines(_ arguments: [String]) async throws -> [String] {
+      let result = try await Program.run(arguments + ["--print-config"])
+      #expect(result.status == 0, "\(result.errors)")
+      return result.output.split(separator: "\n").map { $0.split(separator: " ").joined(separator: " ") }
+    }
+    let automatic = try await lines(["serve"])
+    for line in ["# verify-width: 64 # the autopilot", "# lookup: 8 # the autopilot"] {
+      #expect(automatic.contains(line), "\(automatic)")
+    }
+    #expect(automatic.contains { $0.hasPrefix("# min-gain: 1.0") })
+    let fixed = try await lines(["serve", "--no-autopilot", "--lookup", "3"])
+    #expect(fixed.contains("lookup: 3 # command line"), "\(fixed)")
+    #expect(fixed.contains { $0.hasPrefix("# verify-width: ") && $0.hasSuffix("# default") }, "\(fixed)")
+    let worker = try await lines(["worker", "--max-depth", "5"])
+    #expect(worker.contains("# pass-width: 64 # the autopilot"), "\(worker)")
+    #expect(worker.contains("max-depth: 5 # command line") && worker.contains("sessions: 8 # default"))
+  }
+
+  /// Values that are wrong together are told by where they come from, too: no flag gave them.
+  @Test func aFilesValueIsToldByItsLine() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "wanspec-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "serve.yaml")
+    for (text, message) in [
+      ("port: 80\nsessions: 1000\n", "serve.yaml:2: sessions must be between 1 and 128, not 1000"),
+      ("sessions: 4\ncontext: 512\ncache-tokens: 300\n", "serve.yaml:3: cache-tokens 300 has no room"),
+    ] {
+      try Data(text.utf8).write(to: file)
+      let result = try await Program.run(["serve", "--config", file.path])
+      #expect(result.status == 64 && result.errors.contains(message), "\(result.errors)")
+    }
+    let both = try await Program.run(
+      ["serve", "--context", "512"], environment: ["WANSPEC_CACHE_TOKENS": "300"])
+    #expect(both.errors.contains("WANSPEC_CACHE_TOKENS 300 has no room"), "\(both.errors)")
+    #expect(both.errors.contains("--context 512"))
+  }
+
+  /// A default is told once.
+  @Test func helpTellsDefaultsOnce() async throws {
+    let dump = try await Program.run(["--experimental-dump-help"])
+    let object = try JSONSerialization.jsonObject(with: Data(dump.output.utf8)) as? [String: Any]
+    func check(_ command: [String: Any], _ path: String) {
+      let path = path + " " + (command["commandName"] as? String ?? "")
+      for argument in command["arguments"] as? [[String: Any]] ?? [] where argument["defaultValue"] != nil {
+        let abstract = argument["abstract"] as? String ?? ""
+        #expect(!abstract.contains("default:"), "\(path): \(abstract)")
+      }
+      for sub in command["subcommands"] as? [[String: Any]] ?? [] { check(sub, path) }
+    }
+    check(try #require(object?["command"] as? [String: Any]), "")
+  }
 }

@@ -1,5 +1,7 @@
 import DraftExchange
 import GRPCCore
+import NIOCore
+import NIOPosix
 import SpeculationCore
 import Testing
 
@@ -120,6 +122,48 @@ extension ExchangeTests {
           let workersReason = try await workerLog.disconnection()
           #expect(workersReason.contains("lost"), "\(workersReason)")
         }
+      }
+    }
+
+    /// A worker that leaves in order is not one whose connection was lost, and it does not come back.
+    @Test func aWorkerThatLeavesSaysSo() async throws {
+      try await withListener { _, log, port in
+        let worker = try ControllerConnection(.test(port: port))
+        let workerLog = WorkerLog()
+        try await running({ try await worker.run { workerLog.append($0) } }) {
+          _ = try await workerLog.welcome()
+          let id = try await log.attachedWorker()
+          await worker.leave(reason: "it was drained")
+          let reason = try await log.detachReason(of: id)
+          #expect(reason == "the worker left: it was drained")
+        }
+        #expect(!workerLog.all.contains { if case .disconnected = $0 { true } else { false } })
+      }
+    }
+
+    /// The wrong port is told apart from a broken connection.
+    @Test func anHTTPServerIsNoController() async throws {
+      let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .childChannelInitializer { channel in
+          channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(AnswersHTTP())
+          }
+        }.bind(host: "127.0.0.1", port: 0).get()
+      let port = try #require(server.localAddress?.port)
+      try await withWorker(.test(port: port)) { _, log in
+        let told = try await log.disconnection()
+        #expect(told.contains("an HTTP server answers there, not a controller"), "\(told)")
+        #expect(!told.contains(".swift"), "\(told)")
+      }
+      try await server.close()
+      // The other way round: a client of the API at the workers' port.
+      try await withListener { _, log, port in
+        let client = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+          .connect(host: "127.0.0.1", port: port).get()
+        try await client.writeAndFlush(ByteBuffer(string: "GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"))
+        let refusal = try await log.refusal()
+        #expect(refusal.contains("spoke HTTP/1"), "\(refusal)")
+        try? await client.close()
       }
     }
 
@@ -327,5 +371,17 @@ extension ExchangeTests {
         #expect(sequence.next(afterConnectionOf: .seconds(11)) <= .milliseconds(100))
       }
     }
+  }
+}
+
+/// Answers whatever comes as a server of HTTP/1 does that was sent something else.
+private final class AnswersHTTP: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+  typealias OutboundOut = ByteBuffer
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let answer = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
+    context.close(promise: nil)
   }
 }

@@ -69,7 +69,7 @@ extension ExchangeTests {
         case .controllerAsWorker: "is for another role"
         case .otherHost, .otherName: "for another host name"
         case .notOnList: "not on the list of allowed workers"
-        case .plaintextWorker: "cannot attach"
+        case .plaintextWorker: "that port wants TLS"
         }
       }
 
@@ -83,7 +83,7 @@ extension ExchangeTests {
         case .noCertificate: "presented no certificate"
         case .otherHost, .otherName: nil
         case .notOnList: "not on the list of allowed workers"
-        case .plaintextWorker: "does not speak TLS"
+        case .plaintextWorker: "without TLS, which this port wants"
         }
       }
     }
@@ -144,6 +144,8 @@ extension ExchangeTests {
           let told = try await workerLog.disconnection()
           #expect(told.contains("does not speak TLS"), "\(told)")
         }
+        let refusal = try await log.refusal()
+        #expect(refusal.contains("spoke TLS, and this port has none"), "\(refusal)")
         #expect(log.attachments == 0)
       }
     }

@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import NIOSSL
+import NetworkProblems
 
 /// One connection's life: lookup, connect, request, perhaps another request.
 final class Attempt: Sendable {
@@ -43,7 +44,7 @@ final class Attempt: Sendable {
           .timed(by: deadline, on: loop).get()
         tracker.stamp(.dns, at: monotonicNow())
       } catch {
-        return failed(tracker, error is TooLate ? .timeout : .dns, "\(error)")
+        return failed(tracker, error is TooLate ? .timeout : .dns, NetworkProblem.words(error))
       }
     }
 
@@ -113,7 +114,7 @@ final class Attempt: Sendable {
     } catch {
       finished.succeed(ProbeHandler.Finished(record: tracker.record, retryAfter: nil, isReusable: false))
       if case ChannelError.connectTimeout = error { throw ConnectFailed(isTimeout: true, description: "") }
-      throw ConnectFailed(isTimeout: deadline <= .now(), description: "\(error)")
+      throw ConnectFailed(isTimeout: deadline <= .now(), description: NetworkProblem.words(error))
     }
     return try await watched(finished.futureResult, until: deadline, order.timeout)
   }

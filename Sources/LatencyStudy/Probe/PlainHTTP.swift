@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NetworkProblems
 
 /// Short questions over HTTP without TLS: a machine's metadata, an emulator's clock.
 enum PlainHTTP {
@@ -10,10 +11,21 @@ enum PlainHTTP {
 
   private static let maxBytes = 64 << 10
 
-  /// - Throws: whatever goes wrong, and for any status but 200
+  /// - Throws: `Failed`, for any status but 200, too; `CancellationError`
   static func text(
     _ endpoint: Endpoint, _ method: String, _ path: String, headers: [(String, String)] = [],
     timeout: TimeAmount = .seconds(2)
+  ) async throws -> String {
+    do {
+      return try await ask(endpoint, method, path, headers, timeout)
+    } catch  where !(error is Failed || error is CancellationError) {
+      throw Failed(description: NetworkProblem.words(error))
+    }
+  }
+
+  private static func ask(
+    _ endpoint: Endpoint, _ method: String, _ path: String, _ headers: [(String, String)],
+    _ timeout: TimeAmount
   ) async throws -> String {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connectTimeout(timeout)

@@ -2,6 +2,7 @@ import NIOCore
 import NIOHTTP1
 import NIOSSL
 import NIOTLS
+import NetworkProblems
 
 /// Monotonic time, ns.
 func monotonicNow() -> Int64 { Int64(NIODeadline.now().uptimeNanoseconds) }
@@ -143,8 +144,9 @@ final class ProbeHandler: ChannelInboundHandler {
     case HTTPParserError.invalidEOFState: failForEnd()
     case is HTTPParserError: tracker.fail(.malformed, "no HTTP: \(error)")
     case _ where isStale: tracker.fail(.missed, Self.closed)
-    case is NIOSSLError, is BoringSSLError: tracker.fail(sent ? .reset : .tls, "TLS: \(error)")
-    default: tracker.fail(.reset, "\(error)")
+    case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError:
+      tracker.fail(sent ? .reset : .tls, NetworkProblem.words(error))
+    default: tracker.fail(.reset, NetworkProblem.words(error))
     }
     end(context.channel, reusable: false)
   }

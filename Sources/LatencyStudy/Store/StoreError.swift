@@ -31,7 +31,7 @@ public struct StoreError: Error, CustomStringConvertible {
     switch error.resultCode {
     case .SQLITE_FULL:
       self.init(
-        .diskFull, path, "the disk is full", hint: "free some space, then: wanspec study resume \(path)")
+        .diskFull, path, "the disk is full", hint: "free some space, then give the same command again")
     case .SQLITE_NOTADB:
       self.init(.notAStore, path, "not a study's store", hint: "name a file that `wanspec study run` made")
     case .SQLITE_CORRUPT:

@@ -1,27 +1,20 @@
-import Foundation
+import OutputFiles
 
 /// Keeps two runs from sending the same probes: a lock beside the store, which the system releases when its holder ends
-/// in whatever way. Not on the store itself, whose own locks a second file descriptor of this process would break.
+/// in whatever way; its file goes with it. Not on the store itself, whose own locks a second file descriptor of this process would break.
 public final class StoreLock: Sendable {
-  private let descriptor: Int32
+  private let lock: LockFile
 
   /// - Throws: `StoreError` where another process runs on this store
   public init(_ path: String) throws {
-    let name = path + ".lock"
-    descriptor = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw StoreError(.failed, path, "cannot be locked: \(name): \(String(cString: strerror(errno)))")
+    let held: LockFile?
+    do { held = try LockFile(path + ".lock", waits: false) } catch {
+      throw StoreError(.failed, path, "cannot be locked: \(error.message)", hint: error.hint)
     }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      let problem = errno
-      close(descriptor)
-      guard problem == EWOULDBLOCK else {
-        throw StoreError(.failed, path, "cannot be locked: \(name): \(String(cString: strerror(problem)))")
-      }
+    guard let held else {
       throw StoreError(
         .busy, path, "another process runs on it", hint: "one run for each store; name another with --store")
     }
+    lock = held
   }
-
-  deinit { close(descriptor) }
 }

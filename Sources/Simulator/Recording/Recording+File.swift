@@ -1,4 +1,5 @@
 import Foundation
+import OutputFiles
 import SpeculationCore
 
 /// The file: gzip around JSON lines, a header and then one line for each text (docs/recordings.md).
@@ -67,13 +68,7 @@ extension Recording {
   private static func rounded(_ value: Float) -> Double { (Double(value) * 1e5).rounded() / 1e5 }
 
   /// Replaces the file in one step: a crash leaves the old one or the new one.
-  public func write(to path: String) throws {
-    do {
-      try Data(try encoded()).write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw RecordingError(path, "cannot be written: \(error.localizedDescription)")
-    }
-  }
+  public func write(to path: String) throws { try OutputFile.write(Data(try encoded()), to: path) }
 
   // MARK: Reading
 

@@ -1,4 +1,5 @@
 import Foundation
+import OutputFiles
 import SpeculationCore
 
 /// How long the passes of a pair of models take on some hardware: measured by `wanspec profile`, or published.
@@ -136,11 +137,7 @@ public struct CostProfile: Sendable, Hashable {
       draftVariation: (variation.draft * 1000).rounded() / 1000)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    do {
-      try (encoder.encode(file) + Data([0x0A])).write(to: URL(fileURLWithPath: path), options: .atomic)
-    } catch {
-      throw RecordingError(path, "cannot be written: \(error.localizedDescription)")
-    }
+    try OutputFile.write(try encoder.encode(file) + Data([0x0A]), to: path)
   }
 
   public static func read(_ path: String) throws(RecordingError) -> CostProfile {

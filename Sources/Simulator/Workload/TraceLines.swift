@@ -1,4 +1,5 @@
 import Foundation
+import OutputFiles
 
 /// The lines of a file, one at a time: a file of gigabytes takes the memory of a chunk and a line.
 final class TraceLines {
@@ -84,7 +85,7 @@ final class TraceLines {
         failure == .truncated ? "the compressed file ends too early" : "the compressed file is damaged",
         hint: "copy it again; gzip -t tells whether it is whole")
     } catch {
-      throw TraceError(path, line: number, "cannot be read any further: \(error.localizedDescription)")
+      throw TraceError(path, line: number, "cannot be read any further: \(SystemProblem.words(error))")
     }
     return !chunk.isEmpty
   }

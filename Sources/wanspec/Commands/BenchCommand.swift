@@ -4,6 +4,7 @@ import CommandSettings
 import Console
 import Foundation
 import NodeRuntime
+import OutputFiles
 import Serving
 import SpeculationCore
 
@@ -133,7 +134,7 @@ struct BenchCommand: AsyncParsableCommand {
       workerCores: cores.workerCPUs,
       workerArguments: workerArgument, configurations: configurations, cache: self.cache!, predicts: predict)
     if let note = tuning.byHand.note { StandardError.write("wanspec: \(note)\n") }
-    let file = try jsonFile.map(JSONLineFile.init)
+    let file = try jsonFile.map { try LineFile($0, .empty) }
     let (json, cache) = (self.json, self.cache!)
     let progress = BenchmarkProgress(isShown: !json)
     let outcome = try await session.run(
@@ -143,7 +144,7 @@ struct BenchCommand: AsyncParsableCommand {
       guard case .finished(let row) = event else { return }
       var object = row.object
       object["cache"] = cache.rawValue
-      try file?.append(object)
+      try file?.append(JSONLine.data(object))
       if json { JSONLine.print(object) }
     }
     progress.finish()
@@ -151,11 +152,11 @@ struct BenchCommand: AsyncParsableCommand {
     for summary in summaries {
       var object = summary.object(among: summaries)
       object["cache"] = cache.rawValue
-      try file?.append(object)
+      try file?.append(JSONLine.data(object))
       if json { JSONLine.print(object) }
     }
     for object in outcome.prediction?.objects ?? [] {
-      try file?.append(object)
+      try file?.append(JSONLine.data(object))
       if json { JSONLine.print(object) }
     }
     if !json {

@@ -110,7 +110,7 @@ private final class DemoDisplay: Sendable {
 
   func begin() {
     write("Loading the models and measuring what a pass costs...\n")
-    if colors.isOn { write("Colours: \(colors.legend)\n") }
+    write(colors.legend("Colours: "))
   }
 
   func report(_ event: Benchmark.Event) {
@@ -137,7 +137,9 @@ private final class DemoDisplay: Sendable {
     }
   }
 
-  private func write(_ text: String) {
+  private func write(_ text: String) { write(StyledText(text)) }
+
+  private func write(_ text: StyledText) {
     if !isSilent { StandardOutput.write(text) }
   }
 }

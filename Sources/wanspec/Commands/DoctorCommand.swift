@@ -52,18 +52,21 @@ struct DoctorCommand: AsyncParsableCommand {
       let color = Terminal.wantsColor(on: .standardOutput)
       let width = findings.map(\.name.count).max() ?? 0
       for finding in findings {
-        let mark =
+        let (mark, style): (String, TextStyle) =
           switch finding.level {
-          case .fine: TextStyle.green("ok     ", on: color)
-          case .note: TextStyle.yellow("note   ", on: color)
-          case .missing: TextStyle.red("missing", on: color)
+          case .fine: ("ok     ", .green)
+          case .note: ("note   ", .yellow)
+          case .missing: ("missing", .red)
           }
+        var line = StyledText(mark, color ? style : nil)
         let name = finding.name.padding(toLength: width, withPad: " ", startingAt: 0)
-        StandardOutput.line("\(mark)  \(name)  \(finding.text)")
+        line.append("  \(name)  \(finding.text)")
         if let fix = finding.fix {
           let indent = String(repeating: " ", count: 9 + width)
-          StandardOutput.line(indent + "  " + TextStyle.bold("to fix: \(fix)", on: color))
+          line.append("\n\(indent)  ")
+          line.append("to fix: \(fix)", color ? .bold : nil)
         }
+        StandardOutput.line(line)
       }
       let missing = findings.count { $0.level == .missing }
       let verdict =

@@ -208,7 +208,7 @@ struct GenerateCommand: AsyncParsableCommand {
     for try await event in stream {
       switch event {
       case .tokens(let tokens, _, _):
-        var line = ""
+        var line = StyledText()
         for token in tokens {
           let piece = text.append(token.token)
           if json {
@@ -220,7 +220,7 @@ struct GenerateCommand: AsyncParsableCommand {
             if token.margin.isFinite { object["margin"] = Double(token.margin) }
             JSONLine.print(object)
           } else {
-            line += colors.paint(piece, token.origin)
+            line.append(colors.paint(piece, token.origin))
           }
         }
         StandardOutput.write(line)
@@ -228,7 +228,7 @@ struct GenerateCommand: AsyncParsableCommand {
       case .finished(let summary):
         let rest = text.finish()
         if !json {
-          StandardOutput.line(rest)
+          StandardOutput.write(rest + "\n")
         } else if !rest.isEmpty {
           JSONLine.print(["event": "text", "text": rest])
         }
@@ -244,8 +244,8 @@ struct GenerateCommand: AsyncParsableCommand {
       object.merge(speculation.byHand.fields) { own, _ in own }
       JSONLine.print(object)
     } else if !quiet {
-      let legend = OriginColors(isOn: color!.isOn).legend
-      StandardError.write(([legend].filter { !$0.isEmpty } + figures.lines).map { "\($0)\n" }.joined())
+      StandardError.write(OriginColors(isOn: color!.isOn).legend())
+      StandardError.write(figures.lines.map { "\($0)\n" }.joined())
     }
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSettings
 import Console
+import Failures
 import Foundation
 import Serving
 import WideArea
@@ -174,24 +175,7 @@ private struct LinkSettings {
     do {
       return try JSONDecoder().decode(LinkModel.self, from: data)
     } catch let error as DecodingError {
-      throw ValidationError("--model \(path): \(describe(error))")
-    }
-  }
-
-  /// Where in the document, and what is wrong there.
-  private static func describe(_ error: DecodingError) -> String {
-    func place(_ context: DecodingError.Context, _ last: (any CodingKey)? = nil) -> String {
-      let path = (context.codingPath + (last.map { [$0] } ?? [])).map {
-        $0.intValue.map { "[\($0)]" } ?? $0.stringValue
-      }
-      return path.isEmpty ? "" : path.joined(separator: ".") + ": "
-    }
-    switch error {
-    case .keyNotFound(let key, let context): return place(context, key) + "missing"
-    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-      return place(context) + "must be a \(type)"
-    case .dataCorrupted(let context): return place(context) + context.debugDescription
-    @unknown default: return "\(error)"
+      throw ValidationError("--model \(path): \(error.words)")
     }
   }
 }
@@ -236,7 +220,7 @@ private struct LinkOutput: Sendable {
 
   func notice(_ event: LinkEvent) {
     if json { return encode(Notice(message: event.description)) }
-    try? FileHandle.standardError.write(contentsOf: Data("link: \(event)\n".utf8))
+    StandardError.write("link: \(event)\n")
   }
 
   func report(_ figures: LinkSnapshot, _ event: String) {
@@ -281,14 +265,12 @@ private struct LinkOutput: Sendable {
   }
 
   private func encode(_ value: some Encodable) {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    if let data = try? encoder.encode(value) { line(String(decoding: data, as: UTF8.self)) }
+    if let data = try? JSONLine.data(value) { StandardOutput.offer(data) }
   }
 
   /// Written at once and whole: a parent waits for it at the other end of a pipe. A reader that has gone away
   /// does not matter.
   private func line(_ text: String) {
-    try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+    StandardOutput.offer(Data((text + "\n").utf8))
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import Foundation
 import ModelStore
+import OutputFiles
 
 struct ModelsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -190,8 +191,9 @@ extension ModelsCommand {
       if FileManager.default.fileExists(atPath: output), !force {
         throw CommandFailure("\(output) exists already", hint: "choose another name, or add --force")
       }
+      let place = try OutputPlace.meantFile(output)
       try await ModelConverter.run(
-        input: source, output: URL(filePath: output).path, format: type, threads: threads)
+        input: source, output: URL(filePath: place).path, format: type, threads: threads)
       let size = (try? FileManager.default.attributesOfItem(atPath: output)[.size]) as? NSNumber
       let bytes = size?.int64Value ?? 0
       if lines.json {
@@ -217,7 +219,7 @@ extension ModelsCommand {
       if output.json {
         JSONLine.print(["name": name, "path": path])
       } else {
-        StandardOutput.line(path)
+        StandardOutput.write(path + "\n")
       }
     }
   }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Benchmarking
 import Console
 import Foundation
+import OutputFiles
 import Serving
 import Simulator
 import SpeculationCore
@@ -24,7 +25,7 @@ struct ProfileCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("max-batch"), parsing: .unconditional,
-    help: ArgumentHelp("Largest pass to measure. (default: 16)", valueName: "tokens"))
+    help: ArgumentHelp("Largest pass to measure.", valueName: "tokens"))
   var maxBatch = 16
 
   @Option(help: ArgumentHelp("What the profile calls this machine.", valueName: "text"))
@@ -45,6 +46,7 @@ struct ProfileCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    if let output { try OutputFile.requireWritable(output) }
     let resolver = ModelResolver()
     let settings = ControllerHost.Settings(
       target: engine.target(try resolver.path(for: models.target!), cores: cores.cpus?.cores ?? []).load,

@@ -59,12 +59,7 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
-  @Option(Settings.config) var config: String?
-
-  @Flag(
-    name: .customLong("print-config"), help: "Print the settings that hold, as a configuration file, and end."
-  )
-  var printConfig = false
+  @OptionGroup var configuration: ConfigurationOptions
 
   @Flag(
     name: .customLong("exit-with-parent"),
@@ -97,8 +92,8 @@ struct ServeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if printConfig {
-      return StandardOutput.write(Data(SettingRecords.configurationFile(autopilot: Settings.autopilot).utf8))
+    if configuration.printConfig {
+      return configuration.print(chosen: speculating.byHand.values(hasLocal: draft != nil))
     }
     let log = server.log
     // From here on a signal ends the server in order, however far it has come.

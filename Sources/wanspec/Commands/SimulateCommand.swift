@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSettings
 import Console
+import Failures
 import Foundation
 import ScenarioReports
 import Simulator
@@ -195,7 +196,7 @@ struct SimulateCommand: AsyncParsableCommand {
       let text = String(decoding: data, as: UTF8.self)
       plan = if let kept = try? FaultRegression(json: text) { kept.plan } else { try FaultPlan(json: text) }
     } catch {
-      throw CommandFailure("\(path) is no plan: \(error)")
+      throw CommandFailure("\(path) is no plan: \((error as? DecodingError)?.words ?? "\(error)")")
     }
     do {
       let outcome = try plan.run()

@@ -3,10 +3,12 @@ import Benchmarking
 import CommandSettings
 import Console
 import Foundation
+import OutputFiles
 import ScenarioReports
 import Serving
 import Simulator
 import SpeculationCore
+import VisibleText
 
 struct TraceCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -57,7 +59,7 @@ extension TraceCommand {
     func run() async throws {
       let all = try PromptFile.read(prompts!)
       let chosen = limit == 0 ? all : PromptFile.spread(all, limit: limit!)
-      try requireWritable(output)
+      try OutputFile.requireWritable(output)
       let resolver = ModelResolver()
       let settings = ControllerHost.Settings(
         target: engine.target(try resolver.path(for: models.target!)).load,
@@ -79,7 +81,8 @@ extension TraceCommand {
 
     /// What an earlier run left in the file, if it was of the same models and settings.
     private func earlierTexts(_ name: (String) -> String) throws -> [Recording.Text] {
-      guard FileManager.default.fileExists(atPath: output) else { return [] }
+      guard case .file(let place) = try OutputPlace(output), FileManager.default.fileExists(atPath: place)
+      else { return [] }
       let earlier: Recording
       do {
         earlier = try Recording.read(output)
@@ -98,13 +101,6 @@ extension TraceCommand {
     }
 
     /// Before an hour's work, not after it.
-    private func requireWritable(_ path: String) throws {
-      let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-      guard FileManager.default.isWritableFile(atPath: folder) else {
-        throw CommandFailure(
-          "cannot write to the folder \(folder)", hint: "check the path and its permissions")
-      }
-    }
   }
 
   struct Info: ParsableCommand {
@@ -142,7 +138,7 @@ extension TraceCommand {
 
     @Option(
       parsing: .unconditional,
-      help: ArgumentHelp("Candidates of each position to judge. (default: 4)", valueName: "n"))
+      help: ArgumentHelp("Candidates of each position to judge.", valueName: "n"))
     var candidates = 4
 
     @Option(help: ArgumentHelp("Write a page with the reliability diagrams.", valueName: "file"))
@@ -162,11 +158,7 @@ extension TraceCommand {
         recording, file: file, candidates: candidates, version: BuildInformation.version)
       if output.json { JSONLine.print(report.object) } else { StandardOutput.line(report.text) }
       guard let html else { return }
-      do {
-        try Data(try report.page().html().utf8).write(to: URL(fileURLWithPath: html), options: .atomic)
-      } catch {
-        throw CommandFailure("cannot write \(html): \(error)")
-      }
+      try OutputFile.write(try report.page().html(), to: html)
     }
   }
 }
@@ -196,8 +188,8 @@ extension Recording {
           + Self.ranks.filter { $0 <= candidates }.map { "\((part.matchRate(within: $0) * 100).fixed(1))%" })
     }
     return """
-      \(file): \(target) drafted by \(draft)
-      \(madeBy)
+      \(file): \(target.visibleLine) drafted by \(draft.visibleLine)
+      \(madeBy.visibleLine)
       How often the target's choice is among the draft's likeliest:
 
       \(table.rendered())

@@ -59,7 +59,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
   @Option(Settings.workerDrainTimeout) var drainTimeout: DurationArgument?
 
-  @Option(Settings.config) var config: String?
+  @OptionGroup var configuration: ConfigurationOptions
 
   @OptionGroup(title: "Security") var security: WorkerSecurityOptions
 
@@ -78,7 +78,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
   enum CodingKeys: CodingKey {
     case connect, draft, cpus, engine, name, site, passWidth, candidates, maxDepth, minPathProbability
-    case sessions, drain, drainTimeout, config, security, json, exitWithParent, nice, choosing, forget
+    case sessions, drain, drainTimeout, configuration, security, json, exitWithParent, nice, choosing, forget
   }
 
   mutating func validate() throws {
@@ -131,6 +131,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
   func run() async throws {
     let output = EventLines(json: json)
+    if configuration.printConfig { return configuration.print(chosen: HandSettings.values(limits)) }
     if drain { return try await WorkerDrain.drain(name: name!, timeout: drainTimeout!.duration, output) }
     let security = try self.security.connection(log: .standardError)
     var plan = engine.draft(
@@ -157,6 +158,7 @@ struct WorkerCommand: AsyncParsableCommand {
       until: { await TerminationSignals.first(exitWithParent: command.exitWithParent) },
       report: { command.report($0, model.model, output) })
     output.say("stopped", "worker stopped after \(expansions) expansions", ["expansions": expansions])
+    RunFile.release()
   }
 
   private func report(_ event: WorkerHost.Event, _ model: ModelDescription, _ output: EventLines) {

@@ -3,6 +3,7 @@ import CommandSettings
 import Console
 import Foundation
 import LatencyStudy
+import OutputFiles
 import Placement
 import ScenarioReports
 import StudyAnalysis
@@ -65,16 +66,12 @@ struct PlanCommand: AsyncParsableCommand {
       result, tolerance: file.tolerance, emulated: data?.emulated, command: command,
       version: BuildInformation.version)
     if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-      StandardOutput.line(String(decoding: try encoder.encode(result), as: UTF8.self))
+      try JSONLine.print(result)
     } else {
       StandardOutput.line(report.text)
     }
     guard let output else { return }
-    do { try report.page.html().write(toFile: output, atomically: true, encoding: .utf8) } catch {
-      throw CommandFailure("cannot write \(output): \(error)", hint: "check the path and its permissions")
-    }
+    try OutputFile.write(try report.page.html(), to: output)
     if !json { StandardOutput.line("\npage: \(output)") }
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandSettings
 import Console
 import Foundation
+import OutputFiles
 import RegionEmulator
 import Serving
 
@@ -33,10 +34,10 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     help: ArgumentHelp("Write a campaign for these regions here.", valueName: "file"), completion: .file())
   var campaign: String?
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("Of that campaign. (default: 7)", valueName: "days"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Of that campaign.", valueName: "days"))
   var days: Double = 7
 
-  @Option(help: ArgumentHelp("Interval of that campaign. (default: 15min)", valueName: "duration"))
+  @Option(help: ArgumentHelp("Interval of that campaign.", valueName: "duration"))
   var every = "15min"
 
   @Option(
@@ -80,9 +81,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
       let text = emulated.campaign(
         address: place, days: days, every: every, locals: delayed?.sourceAddresses ?? [:],
         hosts: delayed?.regionAddresses ?? [:])
-      do { try text.write(toFile: campaign, atomically: true, encoding: .utf8) } catch {
-        throw CommandFailure("cannot write \(campaign): \(error)", hint: "check the path and its permissions")
-      }
+      try OutputFile.write(text, to: campaign)
     }
     lines.say(
       "ready",

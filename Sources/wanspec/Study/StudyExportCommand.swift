@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import Foundation
 import LatencyStudy
+import OutputFiles
 
 extension StudyStore.ExportFormat: ExpressibleByArgument {}
 
@@ -39,35 +40,19 @@ struct StudyExportCommand: AsyncParsableCommand {
     }
     let format = format ?? byName ?? .csv
     var buffer = Data()
-    guard let output else {
-      try opened.export(format) { line in
-        buffer.append(contentsOf: line.utf8)
-        if buffer.count > 1 << 16 {
-          StandardOutput.write(buffer)
-          buffer = Data()
-        }
-      }
-      StandardOutput.write(buffer)
-      return
+    let file = try output.map { try OutputFile($0) }
+    func write(atLeast bytes: Int) throws {
+      guard buffer.count >= bytes else { return }
+      if let file { try file.write(buffer) } else { StandardOutput.write(buffer) }
+      buffer = Data()
     }
-    guard FileManager.default.createFile(atPath: output, contents: nil),
-      let file = FileHandle(forWritingAtPath: output)
-    else { throw CommandFailure("cannot write \(output)", hint: "check the path and its permissions") }
-    do {
-      let count = try opened.export(format) { line in
-        buffer.append(contentsOf: line.utf8)
-        if buffer.count > 1 << 20 {
-          try file.write(contentsOf: buffer)
-          buffer = Data()
-        }
-      }
-      try file.write(contentsOf: buffer)
-      try file.close()
-      StandardError.write("\(count) probes in \(output)\n")
-    } catch let error as StoreError {
-      throw error
-    } catch {
-      throw CommandFailure("cannot write \(output): \(error)", hint: "is the disk full?")
+    let count = try opened.export(format) { line in
+      buffer.append(contentsOf: line.utf8)
+      try write(atLeast: 1 << 18)
     }
+    try write(atLeast: 0)
+    guard let output, let file else { return }
+    try file.finish()
+    StandardError.write("\(count) probes in \(output)\n")
   }
 }

@@ -3,6 +3,7 @@ import CommandSettings
 import Console
 import Foundation
 import LatencyStudy
+import OutputFiles
 import StudyAnalysis
 import StudyReport
 
@@ -46,9 +47,7 @@ struct StudyReportCommand: AsyncParsableCommand {
       StandardOutput.line(report.text)
     }
     guard let output else { return }
-    do { try report.page.html().write(toFile: output, atomically: true, encoding: .utf8) } catch {
-      throw CommandFailure("cannot write \(output): \(error)", hint: "check the path and its permissions")
-    }
+    try OutputFile.write(try report.page.html(), to: output)
     if !json { StandardOutput.line("\npage: \(output)") }
   }
 }

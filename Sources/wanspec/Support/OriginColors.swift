@@ -1,3 +1,4 @@
+import Console
 import SpeculationCore
 
 /// Marks in the text who guessed each token first.
@@ -6,20 +7,30 @@ struct OriginColors: Sendable {
 
   /// Remote guesses green, local guesses yellow, from the text itself cyan, the target's own in the terminal's
   /// colour, bold.
-  func paint(_ text: String, _ origin: SessionMachine.Origin) -> String {
-    guard isOn, !text.isEmpty else { return text }
-    switch origin {
-    case .remote: return "\u{1B}[32m\(text)\u{1B}[0m"
-    case .local: return "\u{1B}[33m\(text)\u{1B}[0m"
-    case .lookup: return "\u{1B}[36m\(text)\u{1B}[0m"
-    case .target: return "\u{1B}[1m\(text)\u{1B}[0m"
-    }
+  func paint(_ text: String, _ origin: SessionMachine.Origin) -> StyledText {
+    let style: TextStyle =
+      switch origin {
+      case .remote: .green
+      case .local: .yellow
+      case .lookup: .cyan
+      case .target: .bold
+      }
+    return StyledText(text, isOn ? style : nil)
   }
 
-  var legend: String {
-    guard isOn else { return "" }
-    return "\(paint("remote guess", .remote)) · \(paint("local guess", .local)) · "
-      + "\(paint("from the text", .lookup)) · \(paint("target", .target))"
+  /// A line; empty where there are no colours.
+  func legend(_ title: String = "") -> StyledText {
+    guard isOn else { return StyledText() }
+    var legend = StyledText(title)
+    legend.append(paint("remote guess", .remote))
+    for (text, origin) in [("local guess", .local), ("from the text", .lookup), ("target", .target)]
+      as [(String, SessionMachine.Origin)]
+    {
+      legend.append(" · ")
+      legend.append(paint(text, origin))
+    }
+    legend.append("\n")
+    return legend
   }
 }
 

@@ -56,11 +56,7 @@ struct ServerOptions: ParsableArguments {
     }
   }
 
-  var log: Logger {
-    jsonLogs
-      ? Logger(label: "wanspec") { JSONLogHandler(label: $0) }
-      : Logger(label: "wanspec") { StreamLogHandler.standardError(label: $0) }
-  }
+  var log: Logger { .standardError(json: jsonLogs) }
 
   /// Writes these settings into a gateway's configuration; reads keys and certificates.
   ///
