@@ -24,7 +24,7 @@ extension Chart {
       "axis": [
         "labelColor": "#444444", "titleColor": "#222222", "gridColor": "#e4e4e4", "domainColor": "#888888",
         "tickColor": "#888888", "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 600,
-        "titlePadding": 8, "labelLimit": 220, "tickCount": 6,
+        "titlePadding": 8, "labelLimit": 180, "tickCount": 6,
       ],
       "header": [
         "labelColor": "#222222", "labelFontSize": 12, "labelFontWeight": 600, "titleColor": "#222222",
@@ -32,7 +32,7 @@ extension Chart {
       ],
       "legend": [
         "orient": "top", "labelColor": "#444444", "titleColor": "#222222", "labelFontSize": 12,
-        "titleFontSize": 12, "titleFontWeight": 600, "titleLimit": 0, "labelLimit": 260, "symbolSize": 90, "offset": 14,
+        "titleFontSize": 12, "titleFontWeight": 600, "titleLimit": 0, "labelLimit": 400, "symbolSize": 90, "offset": 14,
         "titleOrient": "left",
         "titlePadding": 10, "symbolOpacity": 1,
         "columns": 5, "columnPadding": 16,

@@ -84,11 +84,16 @@
   }
 
   // The specification with a plotted area that is narrower by so many pixels, and what is above it with it.
-  function narrowed(spec, excess) {
+  function narrowed(spec, excess, room) {
     const plot = spec.spec || spec;
     if (typeof plot.width !== 'number') return spec;
     const before = plot.width;
     plot.width = Math.max(120, before - excess);
+    const legends = spec.config && spec.config.legend;
+    if (legends) legends.labelLimit = Math.max(100, plot.width - 24);
+    if (room < 600 && spec.config && spec.config.axis) spec.config.axis.labelLimit = 110;
+    // A title may begin where the picture does, not only above the plot.
+    if (spec.title && typeof spec.title === 'object') spec.title.frame = 'bounds';
     each(spec, (part) => {
       const legend = part.legend;
       if (!legend || typeof legend !== 'object') return;
@@ -96,8 +101,11 @@
         legend.columns = Math.max(1, Math.floor(legend.columns * plot.width / before));
         if (plot.width < 400) legend.titleOrient = 'top';
       }
-      if (legend.gradientLength) legend.gradientLength = Math.min(legend.gradientLength, plot.width * 0.7);
-      if (legend.gradientLength) legend.titleOrient = 'top';
+      if (legend.gradientLength) {
+        legend.gradientLength = Math.min(legend.gradientLength, plot.width * 0.7);
+        legend.titleOrient = 'top';
+        part.title = wrapped(part.title, plot.width, 7.5);
+      }
     });
     // Names that would run into each other stand askew.
     each(spec, (part) => {
@@ -114,10 +122,11 @@
     return spec;
   }
 
-  // Titles are broken to the width of the plot, which they would not widen.
-  function titled(spec) {
-    const width = (spec.spec || spec).width;
-    if (spec.title && spec.title.text && typeof width === 'number') {
+  // Titles are broken to the width of what they stand above, which they would not widen.
+  function titled(spec, room) {
+    const plot = (spec.spec || spec).width;
+    const width = spec.title && spec.title.frame === 'bounds' ? Math.max(plot, room - 90) : plot;
+    if (spec.title && spec.title.text && typeof plot === 'number') {
       spec.title.text = wrapped(spec.title.text, width, 8);
       if (spec.title.subtitle) spec.title.subtitle = wrapped(spec.title.subtitle, width, 6.5);
     }
@@ -127,7 +136,8 @@
   async function draw(source) {
     const view = document.getElementById(source.id.replace('chart-', 'view-'));
     try {
-      const embed = (spec) => window.vegaEmbed(view, titled(spec), {
+      const room = Math.min(view.closest('section, main').clientWidth, 912);
+      const embed = (spec) => window.vegaEmbed(view, titled(spec, room), {
         mode: 'vega-lite',
         renderer: 'svg',
         // Expressions are interpreted, so that the page may forbid the evaluation of text.
@@ -137,16 +147,15 @@
         tooltip: { theme: matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light' },
       });
       const spec = () => JSON.parse(source.textContent);
-      const room = view.closest('section, main').clientWidth;
       let excess = 0;
       await embed(spec());
       // Axes and legends have a width that nobody knows before they are drawn.
-      for (let tries = 0; tries < 3; tries += 1) {
+      for (let tries = 0; tries < 4; tries += 1) {
         const picture = view.querySelector('svg');
-        const wide = picture ? picture.getAttribute('width') - Math.min(room, 912) : 0;
+        const wide = picture ? picture.getAttribute('width') - room : 0;
         if (wide <= 0) break;
         excess += Math.ceil(wide);
-        await embed(narrowed(spec(), excess));
+        await embed(narrowed(spec(), excess, room));
       }
       const found = marks(view);
       view.dataset.marks = found;
