@@ -80,13 +80,16 @@ public struct Layout: Decodable, Sendable {
 extension Browser {
   /// Opens a page in a window of some width, and says where its parts lie.
   public func layout(of html: String, width: Int) async throws -> Layout {
-    let measured = html.replacingOccurrences(
-      of: "</body>", with: Layout.script + "</body>", options: .backwards)
+    // The charts' script has such a tag in a string of its own.
+    guard let end = html.range(of: "</body>", options: .backwards) else {
+      throw Failure(description: "the page has no body")
+    }
+    let measured = html.replacingCharacters(in: end, with: Layout.script + "</body>")
     let document = try await open(measured, width: width)
     guard let begin = document.text.range(of: "<pre id=\"layout\">"),
-      let end = document.text.range(of: "</pre>", range: begin.upperBound..<document.text.endIndex)
+      let close = document.text.range(of: "</pre>", range: begin.upperBound..<document.text.endIndex)
     else { throw Failure(description: "the page was not measured: \(document.faults)") }
-    let text = document.text[begin.upperBound..<end.lowerBound].replacing("&lt;", with: "<")
+    let text = document.text[begin.upperBound..<close.lowerBound].replacing("&lt;", with: "<")
       .replacing("&gt;", with: ">").replacing("&amp;", with: "&")
     return try JSONDecoder().decode(Layout.self, from: Data(text.utf8))
   }

@@ -45,7 +45,7 @@ extension Chart {
       lineLayer(
         encoding, color: color, dash: group?.dashes(hidden?.depths ?? [:]),
         mark: curve == .steps ? ["interpolate": "step-after"] : [:]))
-    if let group, let hidden { data.add("d", group.depths(hidden.depths, in: table)) }
+    if let group, let hidden, !hidden.pairs.isEmpty { data.add("d", group.depths(hidden.depths, in: table)) }
     layers.append(pointLayer(encoding, series: group, color: color, data: data))
     layers += referenceLayers(rules, y: up.position(y, zero: true))
     let lines = series.map { ", a line for each \(table.heading($0))" } ?? ""
@@ -118,7 +118,7 @@ extension ChartData.Field {
     guard !depths.isEmpty else { return nil }
     let range = names.map { Self.patterns[min(depths[$0] ?? 0, Self.patterns.count - 1)] }
     return [
-      "field": .string(key), "type": "nominal", "legend": nil,
+      "field": .string(key), "type": "nominal", "title": heading,
       "scale": ["domain": .array(names.map { .string($0) }), "range": .array(range)],
     ]
   }

@@ -54,7 +54,7 @@ extension Chart {
         "fillOpacity": [
           "condition": ["test": .string("datum.c >= \(fewest)"), "value": 1], "value": 0,
         ],
-        "fill": color?.adding(["legend": .some(.null)]) ?? ["value": Style.palette[0]],
+        "fill": color ?? ["value": Style.palette[0]],
         "size": [
           "field": "c", "type": "quantitative", "title": cases.heading,
           "scale": ["range": [25, 500], "zero": false],

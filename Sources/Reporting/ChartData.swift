@@ -162,7 +162,9 @@ extension ChartData.Field {
     let title = column.heading.count * 8 + 12
     let entry = (names.map(\.count).max() ?? 0) * 7 + 44
     let columns = min(5, max(1, (width - title) / entry))
-    return picked(Chart.Style.palette).adding(["legend": ["columns": .number(Double(columns))]])
+    return picked(Chart.Style.palette).adding([
+      "legend": ["columns": .number(Double(columns)), "symbolStrokeWidth": 0]
+    ])
   }
 
   /// This field as the shape of points, with one legend for shape and colour.

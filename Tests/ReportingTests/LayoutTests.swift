@@ -97,7 +97,7 @@ import Testing
     let chart = Chart.line(table, title: "Three", x: "x", y: "y", series: "name")
     #expect(
       chart.spec.contains(
-        "\"strokeDash\":{\"field\":\"s\",\"legend\":null,\"scale\":{\"domain\":[\"first\",\"same\",\"crossing\"],"
+        "\"strokeDash\":{\"field\":\"s\",\"scale\":{\"domain\":[\"first\",\"same\",\"crossing\"],"
           + "\"range\":[[1,0],[7,5],[1,0]]}"), "\(chart.spec)")
     let html = try Samples.page([chart]).html()
     #expect(html.contains("Dashed lines lie on others for a stretch: same on first."))

@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// What a reader of one file of the repository is told to type, and where he is sent to.
 struct Document: Sendable {
@@ -95,7 +96,7 @@ struct Document: Sendable {
       spans.append(
         Span(
           line: prose[..<match.range.lowerBound].count { $0 == "\n" } + 1,
-          text: match.1.replacing("\n", with: " ")))
+          text: String(match.1).replacing("\n", with: " ")))
     }
     for match in prose.replacing(/`[^`\n]*`/, with: "x").matches(of: /\]\(([^)\s]+)\)/) {
       links.append(Span(line: 0, text: String(match.1)))
@@ -108,9 +109,9 @@ struct Document: Sendable {
       func add(_ text: some StringProtocol) { spans.append(Span(line: index + 1, text: String(text))) }
       for match in line.matches(of: /`([^`]+)`/) { add(match.1) }
       let bare = line.replacing(/`[^`]+`/, with: "")
-      if let match = bare.firstMatch(of: /(?:podman run|sudo -u|ExecStart=|first:|only:).*?\b(wanspec [a-z].*)$/)
+      if let match = bare.firstMatch(of: /(?:podman run|sudo -u|ExecStart=|first:).*?\b(wanspec [a-z].*)$/)
       {
-        add(match.1.replacing(/wanspec( .*)? wanspec /, with: "wanspec "))
+        add(match.1.replacing("wanspec wanspec ", with: "wanspec "))
       }
       if let match = bare.firstMatch(of: /^CMD \[(.*)\]$/) {
         add("wanspec " + match.1.replacing("\"", with: "").replacing(",", with: ""))

@@ -9,7 +9,7 @@ actor DocumentCheck {
   /// What the program said to words; empty: nothing against them.
   private var answers: [[String]: String] = [:]
   private var helps: [String: String] = [:]
-  private var names: Names?
+  private var names: ProgramNames?
   private lazy var sources = readSources()
 
   /// Commands of others: nothing is said about their flags.
@@ -44,14 +44,15 @@ actor DocumentCheck {
 
   private func fault(of span: Document.Span) async throws -> String? {
     let words = ShellLine.parse(span.text.replacing(/[\[\]]/, with: "")).commands.first ?? []
-    for variable in span.text.matches(of: /\bWANSPEC_[A-Z_]*[A-Z]\b/) where !sources.contains(variable.0) {
+    let names = try await names()
+    for variable in span.text.matches(of: /\bWANSPEC_[A-Z_]*[A-Z]\b/)
+    where !names.text.contains(variable.0) && !sources.contains(variable.0) {
       return "nothing reads \(variable.0)"
     }
-    guard let first = words.first else { return nil }
+    guard let first = words.first, !Self.foreign.contains(first) else { return nil }
     if first == "wanspec" || first == "make" || Self.folders.contains(where: { first.hasPrefix($0 + "/") }) {
       return try await fault(of: words, isWhole: false)
     }
-    let names = try await names()
     if words.count > 1 {
       // `study resume FILE`, `serve --audit 1%`: a command without the program's name.
       if names.commands[[first, words[1]]] != nil || words[1].hasPrefix("-") && names.commands[[first]] != nil {
@@ -104,7 +105,10 @@ actor DocumentCheck {
   /// A last flag that does not exist keeps the command from running: it is what the parser must complain of, and
   /// it does so after names, values and `validate()`.
   private func refusal(of words: [String], isWhole: Bool) async throws -> String? {
-    let words = words.filter { $0 != "--help" }
+    let words = words.filter { $0 != "--help" }.map {
+      // What is installed from deploy/, or stands for it.
+      $0 == "FILE" || $0.hasPrefix("/etc/wanspec/serve") ? Document.root.path + "/deploy/serve.yaml" : $0
+    }
     if words.isEmpty || words[0] == "COMMAND" { return nil }
     let end = "--the-end-of-the-example"
     if answers[words] == nil {
@@ -112,8 +116,10 @@ actor DocumentCheck {
       let message = result.errors.split(separator: "\n").first.map(String.init) ?? "no answer"
       answers[words] = message.contains("'\(end)'") && result.status == 64 ? "" : message
     }
+    // The unknown flag hides words that are one too many.
+    if let surplus = try await names().surplus(in: words) { return "what is \(surplus) for wanspec \(words[0])?" }
     let message = answers[words] ?? ""
-    if message.isEmpty || !isWhole && message.contains(/Missing expected argument|Error: Give /) { return nil }
+    if message.isEmpty || !isWhole && message.contains(#/Missing expected argument|Missing value for|Error: Give /#) { return nil }
     return "wanspec \(words.joined(separator: " ")): \(message)"
   }
 
@@ -158,37 +164,9 @@ actor DocumentCheck {
     files.fileExists(atPath: Document.root.appending(path: path).path)
   }
 
-  /// Commands and flags, as the program describes itself.
-  private struct Names {
-    var commands: [[String]: Set<String>] = [:]
-    var flags: Set<String> = []
-  }
-
-  private func names() async throws -> Names {
+  private func names() async throws -> ProgramNames {
     if let names { return names }
-    struct Tool: Decodable {
-      struct Argument: Decodable {
-        struct Name: Decodable { var name: String }
-        var names: [Name]?
-      }
-      struct Command: Decodable {
-        var commandName: String
-        var subcommands: [Command]?
-        var arguments: [Argument]?
-      }
-      var command: Command
-    }
-    let dump = try await Program.run(["--experimental-dump-help"])
-    let tool = try JSONDecoder().decode(Tool.self, from: Data(dump.output.utf8))
-    var names = Names()
-    func add(_ command: Tool.Command, at path: [String]) {
-      let flags = (command.arguments ?? []).flatMap { $0.names ?? [] }.map { "--\($0.name)" }
-      names.commands[path] = Set(flags)
-      names.flags.formUnion(flags)
-      for each in command.subcommands ?? [] { add(each, at: path + [each.commandName]) }
-    }
-    add(tool.command, at: [])
-    names.flags.formUnion(["--help", "--version"])
+    let names = try await ProgramNames.read()
     self.names = names
     return names
   }

@@ -12,7 +12,7 @@ final class DocumentedRun {
     /// Ends by itself, unlike a server.
     var isFinite: Bool { words[1] == "generate" }
     /// What it says when it is what it should be; nil: nothing is waited for.
-    var sign: String? { ["serve": "ready", "worker": "connected", "study": "time runs"][words[1]] }
+    var sign: String? { ["serve": "ready", "worker": "attached to", "study": "time runs"][words[1]] }
     /// A worker may have to wait for its controller, which is started later.
     var isReadyAlone: Bool { words[1] != "worker" }
     var isReady: Bool { sign.map { (child.output + child.errors).contains($0) } ?? true }
@@ -63,7 +63,9 @@ final class DocumentedRun {
       "WANSPEC_TARGET": "smollm2-135m-instruct", "WANSPEC_DRAFT": "smollm2-135m-instruct-q2_k",
       "WANSPEC_MAX_TOKENS": "8", "WANSPEC_CONTEXT": "256", "WANSPEC_THREADS": "1", "WANSPEC_WAIT_WORKER": "120s",
     ]
-    environment.merge(small) { _, new in new }
+    // What a dry run looks for, and sends nowhere.
+    let keys = ["AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "OUR_KEY": "none"]
+    environment.merge(small.merging(keys) { first, _ in first }) { _, new in new }
     let taken = try (0..<4).map { _ in try UnheardPort() }
     for (port, free) in zip(["7070", "7071", "8080", "8100"], taken) { ports[port] = "\(free.port)" }
     environment["WANSPEC_PORT"] = ports["8080"]
@@ -87,7 +89,8 @@ final class DocumentedRun {
         try await run(line, at: "\(document.path):\(block.line + line.line)")
       }
     }
-    for each in standing { try await end(each) }
+    // Workers before the servers that they are attached to.
+    for each in standing.reversed() { try await end(each) }
     standing = []
   }
 

@@ -4,8 +4,9 @@ import Testing
 ///
 /// `DocumentedRunsTests` does what the documents say.
 struct DocumentsTests {
-  @Test(arguments: try! Document.all())
-  func whatItSaysIsSo(document: Document) async throws {
+  @Test(arguments: try Document.all().map(\.path))
+  func whatItSaysIsSo(path: String) async throws {
+    let document = try Document(path: path)
     let faults = try await DocumentCheck.shared.faults(of: document)
     #expect(faults.isEmpty, "\(faults.joined(separator: "\n"))")
   }
@@ -61,6 +62,17 @@ struct DocumentsTests {
       ```
       """
     #expect(try await DocumentCheck.shared.faults(of: Document(path: "planted.md", text: text)) == [])
+  }
+
+  /// The unit's environment file is enough for a worker: nothing of it is refused.
+  @Test func theWorkersEnvironmentIsTaken() async throws {
+    let file = try String(contentsOf: Document.root.appending(path: "deploy/worker.env"), encoding: .utf8)
+    let pairs = file.split(separator: "\n").filter { !$0.hasPrefix("#") }.map {
+      $0.split(separator: "=", maxSplits: 1).map(String.init)
+    }
+    let environment = Dictionary(uniqueKeysWithValues: pairs.map { ($0[0], $0[1]) })
+    let result = try await Program.run(["worker", "--the-end"], environment: environment)
+    #expect(result.status == 64 && result.errors.contains("'--the-end'"), "\(result.errors)")
   }
 
   @Test func aShellLineIsTakenApart() {
