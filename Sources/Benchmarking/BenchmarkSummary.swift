@@ -96,7 +96,9 @@ extension [BenchmarkSummary] {
 
   /// Share of local parallel's controller draft passes that `summary` saves; nil where no worker drafts.
   package func workMoved(_ summary: BenchmarkSummary) -> Double? {
-    guard summary.configuration.mode == .wan, let parallel = localParallel?.statistics.localExpansionsPerToken, parallel > 0 else { return nil }
+    guard summary.configuration.mode == .wan,
+      let parallel = localParallel?.statistics.localExpansionsPerToken, parallel > 0
+    else { return nil }
     return 1 - summary.statistics.localExpansionsPerToken / parallel
   }
 

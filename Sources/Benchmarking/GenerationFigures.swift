@@ -38,10 +38,10 @@ package struct GenerationFigures: Sendable {
     let speculates = s.verifiedNodes + s.localExpansions + s.workerExpansions + s.bubbles + s.pausedSteps > 0
     if speculates {
       lines.append(
-      "controller draft passes/token \(s.localExpansionsPerToken.fixed(2)); worker expansions "
-        + "\(s.workerExpansions), wasted \((100 * s.wastedShare).fixed(0))%; bubbles \((100 * s.bubbleRate).fixed(0))%; "
-        + "drafting paused \((100 * s.pausedShare).fixed(0))%"
-    )
+        "controller draft passes/token \(s.localExpansionsPerToken.fixed(2)); worker expansions "
+          + "\(s.workerExpansions), wasted \((100 * s.wastedShare).fixed(0))%; bubbles \((100 * s.bubbleRate).fixed(0))%; "
+          + "drafting paused \((100 * s.pausedShare).fixed(0))%"
+      )
     }
     if let networkBytes {
       let perToken = s.tokens > 0 ? Double(networkBytes) / Double(s.tokens) : 0

@@ -53,7 +53,7 @@ public struct Browser {
         "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
         "--disable-background-networking", "--no-first-run", "--hide-scrollbars",
         "--window-size=\(width),900", "--user-data-dir=\(folder.path)/profile",
- "--virtual-time-budget=30000", "--dump-dom",
+        "--virtual-time-budget=30000", "--dump-dom",
         file.absoluteString,
       ], keptOutput: 64 << 20)
     child.closeInput()

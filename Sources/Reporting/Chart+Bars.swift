@@ -10,7 +10,8 @@ extension Chart {
   /// - Precondition: the table has the columns; stacked bars have no interval.
   public static func bars(
     _ table: DataTable, title: String, subtitle: String? = nil, x: String, y: Axis, series: String? = nil,
-    among known: [String] = [], layout: BarLayout = .grouped, interval: Interval? = nil, rules: [ReferenceRule] = [],
+    among known: [String] = [], layout: BarLayout = .grouped, interval: Interval? = nil,
+    rules: [ReferenceRule] = [],
     tooltip: [String] = [], size: Size = .wide
   ) -> Chart {
     precondition(layout == .grouped || interval == nil, "stacked bars have no error bars")
@@ -55,7 +56,8 @@ extension Chart {
       "mark": ["type": "bar", "color": Style.palette[0]],
       "encoding": place.adding([
         "y": layout == .stacked ? height.adding(["stack": "zero"]) : height.adding(["stack": JSON.null]),
-        "color": group?.color(width: size.width) ?? own?.color(width: size.width).adding(["legend": .some(.null)]),
+        "color": group?.color(width: size.width)
+          ?? own?.color(width: size.width).adding(["legend": .some(.null)]),
         "tooltip": .array(data.tooltip),
       ]),
     ]

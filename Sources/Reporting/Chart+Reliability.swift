@@ -45,7 +45,8 @@ extension Chart {
     let few = data.numbers(count).contains { $0.map { $0 < Double(fewest) } ?? false }
     let many: JSON = ["transform": [["filter": .string("datum.c >= \(fewest)")]]]
     layers.append(
-      lineLayer(encoding, color: color, mark: ["opacity": 0.5, "strokeWidth": 1]).adding(few ? many.members : [:]))
+      lineLayer(encoding, color: color, mark: ["opacity": 0.5, "strokeWidth": 1]).adding(
+        few ? many.members : [:]))
     layers.append([
       "name": "points",
       "mark": ["type": "point", "opacity": 0.85, "strokeWidth": 1.2, "color": Style.palette[0]],
@@ -70,7 +71,8 @@ extension Chart {
       caption: "The larger a point, the more cases its bin has."
         + (interval == nil ? "" : " Lines are intervals of what was observed."),
       note: few
-        ? "Hollow points are bins of fewer than \(fewest) cases, which say little; no line leads to them." : nil,
+        ? "Hollow points are bins of fewer than \(fewest) cases, which say little; no line leads to them."
+        : nil,
       data: data,
       spec: specification(
         title: title, subtitle: "On the diagonal, predictions come true as often as they say.", data: data,

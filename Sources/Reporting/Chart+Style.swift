@@ -32,7 +32,8 @@ extension Chart {
       ],
       "legend": [
         "orient": "top", "labelColor": "#444444", "titleColor": "#222222", "labelFontSize": 12,
-        "titleFontSize": 12, "titleFontWeight": 600, "titleLimit": 0, "labelLimit": 400, "symbolSize": 90, "offset": 14,
+        "titleFontSize": 12, "titleFontWeight": 600, "titleLimit": 0, "labelLimit": 400, "symbolSize": 90,
+        "offset": 14,
         "titleOrient": "left",
         "titlePadding": 10, "symbolOpacity": 1,
         "columns": 5, "columnPadding": 16,

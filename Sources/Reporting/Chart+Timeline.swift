@@ -12,7 +12,8 @@ extension Chart {
   /// - Precondition: the table has the columns.
   public static func timeline(
     _ table: DataTable, title: String, subtitle: String? = nil, lane: String, lanes: [String]? = nil,
-    start: Axis, end: String, kind: String, among known: [String] = [], facet: String? = nil, tooltip: [String] = [], width: Int = 780,
+    start: Axis, end: String, kind: String, among known: [String] = [], facet: String? = nil,
+    tooltip: [String] = [], width: Int = 780,
     laneHeight: Int = 26
   ) -> Chart {
     var data = ChartData(table)

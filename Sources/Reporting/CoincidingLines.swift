@@ -16,7 +16,9 @@ struct CoincidingLines {
     var lines: [String: [String: Double]] = [:]
     var places: [String] = []
     for row in table.rows {
-      guard let name = row[group].name, let place = row[across].name, var value = row[up].finite else { continue }
+      guard let name = row[group].name, let place = row[across].name, var value = row[up].finite else {
+        continue
+      }
       if y.scale == .logarithmic {
         guard value > 0 else { continue }
         value = log(value)

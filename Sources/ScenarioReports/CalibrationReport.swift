@@ -46,7 +46,8 @@ package struct CalibrationReport {
       "probability",
       DataTable.Column("predicted", decimals: 3, meaning: "Mean of the probabilities in the bin."),
       DataTable.Column("observed", decimals: 3, meaning: "Share of them that were the target's choice."),
-      DataTable.Column("low", title: "from", decimals: 3, meaning: "95% interval of what was observed (Wilson)."),
+      DataTable.Column(
+        "low", title: "from", decimals: 3, meaning: "95% interval of what was observed (Wilson)."),
       DataTable.Column("high", title: "to", decimals: 3),
       DataTable.Column("count", decimals: 0, meaning: "Candidates in the bin."),
     ])

@@ -65,12 +65,14 @@ extension ExperimentReport {
       meaning: "Nodes that the controller's own draft model expanded, for each committed token."),
     DataTable.Column(
       "moved", title: "draft work moved away", unit: "%", decimals: 1,
-      meaning: "1 less the controller's draft passes per token over those of local parallel drafting at the same place. "
+      meaning:
+        "1 less the controller's draft passes per token over those of local parallel drafting at the same place. "
         + "None where no worker drafts."),
     DataTable.Column("tokens/step", decimals: 2, meaning: "Committed tokens for each pass of the target."),
     DataTable.Column(
       "bubbles", title: "steps that began without guesses", unit: "%", decimals: 1,
-      meaning: "Bubbles: steps after a text's first that wanted guesses while nobody had expanded the last committed token. "
+      meaning:
+        "Bubbles: steps after a text's first that wanted guesses while nobody had expanded the last committed token. "
         + "None for plain decoding, which wants no guesses."),
     DataTable.Column(
       "worker/token", title: "worker expansions per token", decimals: 1,

@@ -26,7 +26,8 @@ package struct ExperimentReport {
         "local_passes_per_token": entry.row.localExpansionsPerToken,
         // Its name in an earlier version.
         "home_passes_per_token": entry.row.localExpansionsPerToken,
-        "tokens_per_step": entry.row.tokensPerStep, "ttft_ms": entry.row.timeToFirstToken, "tokens": entry.row.tokens, "steps": entry.row.steps,
+        "tokens_per_step": entry.row.tokensPerStep, "ttft_ms": entry.row.timeToFirstToken,
+        "tokens": entry.row.tokens, "steps": entry.row.steps,
       ]
       for pair in entry.row.place + entry.row.choice { object[pair[0]] = pair[1] }
       if let speedup = entry.speedup { object["speedup"] = speedup }
@@ -64,7 +65,8 @@ package struct ExperimentReport {
           ])
     }
     let findings = self.findings.map { "- \($0.figure): \($0.sentence)" }.joined(separator: "\n")
-    return scenario.title + "\n\n" + table.rendered() + "\n" + Self.legend + (findings.isEmpty ? "" : "\n\n" + findings)
+    return scenario.title + "\n\n" + table.rendered() + "\n" + Self.legend
+      + (findings.isEmpty ? "" : "\n\n" + findings)
   }
 
   private static let legend = """
@@ -127,11 +129,14 @@ package struct ExperimentReport {
       findings: findings.map { ReportPage.Finding($0.figure, $0.sentence) },
       sections: [
         ReportPage.Section("Results", blocks),
-        ReportPage.Section("All figures", [
+        ReportPage.Section(
+          "All figures",
+          [
             .table(
               // What only charts need stays out.
               table.selecting(table.columns.map(\.name).filter { $0 != "series" }),
-              caption: "Every point of the sweep. –: the variant has no such figure, for example no worker that could "
+              caption:
+                "Every point of the sweep. –: the variant has no such figure, for example no worker that could "
                 + "draft.")
           ]),
       ],
@@ -155,7 +160,8 @@ package struct ExperimentReport {
     case .frontier:
       return .frontier(
         shown, title: title, x: Chart.Axis(request.x), y: Chart.Axis(request.y), series: "series",
-        among: names(in: table, "series"), parameter: scenario.sweep.first?.path ?? "ms/token", better: "down and left")
+        among: names(in: table, "series"), parameter: scenario.sweep.first?.path ?? "ms/token",
+        better: "down and left")
     case .bars:
       return .bars(
         shown, title: title, x: request.x, y: Chart.Axis(request.y),

@@ -7,7 +7,8 @@ extension PlanReport {
   /// For charts.
   private var pairTable: DataTable {
     var table = DataTable([
-      "controller", "worker", DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0), Self.ratio,
+      "controller", "worker", DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
+      Self.ratio,
       Self.moved, "verdict",
     ])
     for pair in result.pairs {
@@ -35,7 +36,8 @@ extension PlanReport {
         "saved", title: "saved for a million tokens", unit: "USD", decimals: 2,
         meaning: "What is held while a token is written, at the plan's prices: drafting locally less this."),
       DataTable.Column(
-        "year", title: "saved in a year", unit: "USD", decimals: 0, meaning: "At the plan's tokens-per-second."),
+        "year", title: "saved in a year", unit: "USD", decimals: 0,
+        meaning: "At the plan's tokens-per-second."),
       "verdict",
     ])
     for pair in result.pairs {
@@ -54,10 +56,13 @@ extension PlanReport {
 
   private static let ratio = DataTable.Column(
     "ratio", title: "speed against drafting locally", decimals: 2,
-    meaning: "Time per token of the best way to draft beside the target, over that with this worker: above 1 is faster.")
+    meaning:
+      "Time per token of the best way to draft beside the target, over that with this worker: above 1 is faster."
+  )
   private static let moved = DataTable.Column(
     "moved", title: "draft work moved", unit: "%", decimals: 0,
-    meaning: "1 less the controller's draft passes per token over those of local parallel drafting; 0 for a worker at the "
+    meaning:
+      "1 less the controller's draft passes per token over those of local parallel drafting; 0 for a worker at the "
       + "same site.")
 
   private var reasonTable: DataTable {
@@ -122,7 +127,8 @@ extension PlanReport {
                 hourTable, title: "Speed against drafting locally over the day", x: "hour", y: "ratio",
                 series: "pair",
                 tooltip: ["rtt"]
-              ).captioned("Each hour with the study's round trips of that hour, a line for each pair of sites.")),
+              ).captioned(
+                "Each hour with the study's round trips of that hour, a line for each pair of sites.")),
             .table(hourTable, caption: "Every hour of every pair.", rows: 100),
           ]))
     }

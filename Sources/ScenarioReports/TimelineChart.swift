@@ -14,7 +14,8 @@ package struct TimelineChart {
 
   package func chart(title: String) -> Chart {
     var table = DataTable([
-      "variant", DataTable.Column("lane", title: "place"), DataTable.Column("start", title: "time", unit: "ms", decimals: 1),
+      "variant", DataTable.Column("lane", title: "place"),
+      DataTable.Column("start", title: "time", unit: "ms", decimals: 1),
       DataTable.Column("end", unit: "ms", decimals: 1), "kind",
       DataTable.Column("count", title: "nodes or tokens"),
       DataTable.Column("committed", title: "tokens committed"),
@@ -42,7 +43,8 @@ package struct TimelineChart {
     }
     return .timeline(
       table, title: title, lane: "lane", lanes: Self.order.filter(lanes.contains), start: "start", end: "end",
-      kind: "kind", among: Self.kinds.map(Self.words), facet: "variant", tooltip: ["count", "committed"], width: 620
+      kind: "kind", among: Self.kinds.map(Self.words), facet: "variant", tooltip: ["count", "committed"],
+      width: 620
     ).captioned(
       "Each bar is a pass of a model or a message under way: a row for each place, a block for each variant. A pass of "
         + "the target without guesses writes one token.")

@@ -27,9 +27,13 @@ extension StudyReport {
       ReportPage.Section("The network", network),
       ReportPage.Section("Daily patterns", tables(dailyTable, Self.dailyCaption)),
       ReportPage.Section("Changes", tables(changeTable, Self.changeCaption)),
-      ReportPage.Section("All pairs", tables(pairOverview, "Request TTFT; intervals in brackets are 95%.", rows: 500)),
-      ReportPage.Section("What was left out, and why", tables(
-          exclusionTable, "Probes that did not end as they should, by outcome, with one example each.", rows: 200)),
+      ReportPage.Section(
+        "All pairs", tables(pairOverview, "Request TTFT; intervals in brackets are 95%.", rows: 500)),
+      ReportPage.Section(
+        "What was left out, and why",
+        tables(
+          exclusionTable, "Probes that did not end as they should, by outcome, with one example each.",
+          rows: 200)),
       ReportPage.Section("How the figures are made", [.text(Self.method)]),
     ]
   }

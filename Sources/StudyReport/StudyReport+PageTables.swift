@@ -17,9 +17,11 @@ extension StudyReport {
       DataTable.Column("p99", unit: "ms", meaning: Self.meaning(of: "99%")),
       DataTable.Column(
         "cold", title: "cold p50", unit: "ms", meaning: "Median with name lookup and handshakes before it."),
-      DataTable.Column("connect", title: "TCP connect", unit: "ms", decimals: 1, meaning: "Median of the handshake."),
       DataTable.Column(
-        "rtt", title: "round trip", unit: "ms", decimals: 1, meaning: "Median of what the kernel says (TCP_INFO)."),
+        "connect", title: "TCP connect", unit: "ms", decimals: 1, meaning: "Median of the handshake."),
+      DataTable.Column(
+        "rtt", title: "round trip", unit: "ms", decimals: 1,
+        meaning: "Median of what the kernel says (TCP_INFO)."),
       DataTable.Column(
         "tpot", title: "per token", unit: "ms", decimals: 1,
         meaning: "Median time from the first text to the last, over the server's count of tokens less one."),
@@ -49,7 +51,8 @@ extension StudyReport {
 
   var comparisonOverview: DataTable {
     var table = DataTable([
-      "source", DataTable.Column("own", title: "own region"), DataTable.Column("other", title: "other region"),
+      "source", DataTable.Column("own", title: "own region"),
+      DataTable.Column("other", title: "other region"),
       DataTable.Column(
         "p50", title: "p50 difference (95%)", unit: "ms", meaning: "Other less own, over the whole study."),
       DataTable.Column(
@@ -59,12 +62,14 @@ extension StudyReport {
         meaning: "The p90 of each day, other less own, mean over days; Student's t over days."),
       DataTable.Column(
         "stands", title: "p90 of a day stands",
-        meaning: "Whether that daily difference is more than chance when all comparisons are made: of those that stand at "
+        meaning:
+          "Whether that daily difference is more than chance when all comparisons are made: of those that stand at "
           + "most 5% are false (Benjamini-Hochberg). It says nothing of the p50 and p95 beside it, whose intervals are of "
           + "this comparison alone and take the study as one series."),
       DataTable.Column(
         "hours", title: "hours with lower p90 (95%)",
-        meaning: "Hours of the day in which the other region's p90 is lower, of those in which both have one."),
+        meaning: "Hours of the day in which the other region's p90 is lower, of those in which both have one."
+      ),
     ])
     for each in summary.comparisons {
       let hours = each.lowerHoursInterval.map { " (\($0.lowerBound)..\($0.upperBound))" } ?? ""

@@ -107,17 +107,21 @@ public struct StudyReport: Sendable {
     var table = DataTable([
       "source", "target",
       DataTable.Column(
-        "p_value", title: "p", decimals: 5, meaning: "How often chance alone looks like this (F test over days)."),
+        "p_value", title: "p", decimals: 5,
+        meaning: "How often chance alone looks like this (F test over days)."),
       DataTable.Column(
         "found", title: "stands",
-        meaning: "Whether the pattern is more than chance when all pairs are tested: of those that stand at most 5% are "
+        meaning:
+          "Whether the pattern is more than chance when all pairs are tested: of those that stand at most 5% are "
           + "false (Benjamini-Hochberg)."),
       DataTable.Column(
-        "amplitude", unit: "ms", decimals: 0, meaning: "Half of what lies between the day's lowest and highest level."),
+        "amplitude", unit: "ms", decimals: 0,
+        meaning: "Half of what lies between the day's lowest and highest level."),
       DataTable.Column("low", title: "from", unit: "ms", decimals: 0),
       DataTable.Column("high", title: "to", unit: "ms", decimals: 0),
       DataTable.Column(
-        "share", title: "of its level", unit: "%", decimals: 0, meaning: "The amplitude over the level of the day."),
+        "share", title: "of its level", unit: "%", decimals: 0,
+        meaning: "The amplitude over the level of the day."),
       DataTable.Column("peak", title: "peak, UTC"), DataTable.Column("days", decimals: 0),
     ])
     for pair in summary.pairs {
@@ -136,7 +140,8 @@ public struct StudyReport: Sendable {
 
   public var networkTable: DataTable {
     var table = DataTable([
-      "source", "target", DataTable.Column(
+      "source", "target",
+      DataTable.Column(
         "request", title: "of request TTFT", unit: "%", decimals: 1,
         meaning: "One round trip of the kernel over the time from the written request to the first text."),
       DataTable.Column(
@@ -164,7 +169,8 @@ public struct StudyReport: Sendable {
       DataTable.Column("p_value", title: "p", decimals: 5),
       DataTable.Column(
         "stands",
-        meaning: "Whether the change is more than chance when all pairs are searched: of those that stand at most 5% are "
+        meaning:
+          "Whether the change is more than chance when all pairs are searched: of those that stand at most 5% are "
           + "false (Benjamini-Hochberg)."),
     ])
     for pair in summary.pairs {

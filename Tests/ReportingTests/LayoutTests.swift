@@ -28,10 +28,13 @@ import Testing
     ])
     for (index, name) in names.enumerated() {
       for x in 0..<4 {
-        table.append([.text(name), .number(Double(x)), .number(Double(x * index + 1)), .number(Double(x) + 0.7)])
+        table.append([
+          .text(name), .number(Double(x)), .number(Double(x * index + 1)), .number(Double(x) + 0.7),
+        ])
       }
     }
-    let title = "A title that says at length what is to be seen here, for those who read nothing else on the page"
+    let title =
+      "A title that says at length what is to be seen here, for those who read nothing else on the page"
     let page = Samples.page([
       Chart.line(table, title: title, subtitle: title, x: "x", y: "y", series: "name"),
       Chart.timeline(table, title: title, lane: "name", start: "x", end: "end", kind: "name"),
@@ -61,11 +64,10 @@ import Testing
     let html = try Samples.page([Samples.heatMap()]).html()
     let wide = html.replacing("<main>", with: "<main><div style=\"width: 2000px\">wide</div>")
     #expect(try await Browser.find().layout(of: wide, width: 900).excess > 0)
-    let cut = html.replacing("\"titleLimit\":0", with: "\"titleLimit\":0,\"titleOrient\":\"bottom\"")
-      .replacing("\"orient\":\"top\"", with: "\"orient\":\"none\",\"legendX\":690,\"legendY\":-20")
-    #expect(cut != html)
+    let style = "<style>.view .role-axis-label text { transform: translate(-300px) }</style>"
+    let cut = html.replacing("<main>", with: style + "<main>")
     let layout = try await Browser.find().layout(of: cut, width: 900)
-    #expect(layout.charts.contains { !$0.cut.isEmpty || $0.excess > 1 }, "\(layout)")
+    #expect(layout.charts.contains { !$0.cut.isEmpty }, "\(layout)")
   }
 
   @Test func aVariantKeepsItsColour() async throws {
@@ -101,7 +103,8 @@ import Testing
           + "\"range\":[[1,0],[7,5],[1,0]]}"), "\(chart.spec)")
     let html = try Samples.page([chart]).html()
     #expect(html.contains("Dashed lines lie on others for a stretch: same on first."))
-    let apart = Chart.line(table.filtered("name") { $0 != "same" }, title: "Two", x: "x", y: "y", series: "name")
+    let apart = Chart.line(
+      table.filtered("name") { $0 != "same" }, title: "Two", x: "x", y: "y", series: "name")
     #expect(!apart.spec.contains("strokeDash"))
   }
 
@@ -110,10 +113,13 @@ import Testing
     let table = DataTable(columns, rows: [[0.2, 0.25, 200], [0.5, 1, 1], [0.8, 0.7, 90]])
     let chart = Chart.reliability(table, title: "Some", predicted: "stated", observed: "seen", count: "cases")
     #expect(chart.spec.contains("{\"filter\":\"datum.c >= 20\"}"))
-    #expect(chart.spec.contains("\"fillOpacity\":{\"condition\":{\"test\":\"datum.c >= 20\",\"value\":1},\"value\":0}"))
+    #expect(
+      chart.spec.contains(
+        "\"fillOpacity\":{\"condition\":{\"test\":\"datum.c >= 20\",\"value\":1},\"value\":0}"))
     #expect(try Samples.page([chart]).html().contains("Hollow points are bins of fewer than 20 cases"))
     let many = Chart.reliability(
-      table.filtered("cases") { $0 != 1 }, title: "Many", predicted: "stated", observed: "seen", count: "cases")
+      table.filtered("cases") { $0 != 1 }, title: "Many", predicted: "stated", observed: "seen",
+      count: "cases")
     #expect(!many.spec.contains("filter"))
   }
 
@@ -124,7 +130,9 @@ import Testing
     let table = DataTable(columns, rows: [[1, 2, nil], [2, 3, nil]])
     let page = ReportPage(
       title: "Speed",
-      sections: [.init("One", [.chart(Chart.line(table, title: "Fast", x: "x", y: "speed")), .table(table)])],
+      sections: [
+        .init("One", [.chart(Chart.line(table, title: "Fast", x: "x", y: "speed")), .table(table)])
+      ],
       provenance: Samples.provenance)
     let html = try page.html()
     #expect(

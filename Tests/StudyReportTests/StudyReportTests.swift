@@ -86,7 +86,8 @@ import Testing
     let html = try await report().page.html()
     #expect(html.contains("judged by the p90 of each day, not by the p50 and p95 of the whole study"))
     #expect(html.contains("<dt>p90 of a day stands</dt>"))
-    let verdicts = html.matches(of: /<td class="text">(yes|no: may be zero|no: one of many comparisons)<\/td>/)
+    let verdicts = html.matches(
+      of: /<td class="text">(yes|no: may be zero|no: one of many comparisons)<\/td>/)
     #expect(verdicts.count >= 6)
     // Value and interval are one cell.
     #expect(html.contains(/<td class="text">[+−]\d+ \([+−]?\d+\.\.[+−]?\d+\)<\/td>/))

@@ -29,7 +29,8 @@ public struct ExperimentResults: Sendable {
     self.scenario = scenario
     var best: [(row: ResultRow, plan: SimulationPlan)] = []
     for (row, point) in zip(rows, scenario.points) {
-      if let last = best.last?.row, last.variant == row.variant, last.place == row.place, !row.choice.isEmpty {
+      if let last = best.last?.row, last.variant == row.variant, last.place == row.place, !row.choice.isEmpty
+      {
         if row.millisecondsPerToken < last.millisecondsPerToken {
           best[best.count - 1] = (row, point.setup.plan)
         }

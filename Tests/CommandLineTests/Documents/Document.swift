@@ -77,7 +77,8 @@ struct Document: Sendable {
           let reason = before.firstMatch(of: /^<!-- not run: (.+) -->$/).map { String($0.1) }
           let file = before.firstMatch(of: /^<!-- file: (\S+) -->$/).map { String($0.1) }
           open = Block(
-            line: index + 1, language: String(trimmed.dropFirst(3)), text: "", reasonNotToRun: reason, file: file)
+            line: index + 1, language: String(trimmed.dropFirst(3)), text: "", reasonNotToRun: reason,
+            file: file)
           if open?.language.isEmpty == true {
             faults.append("\(path):\(index + 1): the block does not say what it is: sh, text, yaml ...")
           }
@@ -109,8 +110,7 @@ struct Document: Sendable {
       func add(_ text: some StringProtocol) { spans.append(Span(line: index + 1, text: String(text))) }
       for match in line.matches(of: /`([^`]+)`/) { add(match.1) }
       let bare = line.replacing(/`[^`]+`/, with: "")
-      if let match = bare.firstMatch(of: /(?:podman run|sudo -u|ExecStart=|first:).*?\b(wanspec [a-z].*)$/)
-      {
+      if let match = bare.firstMatch(of: /(?:podman run|sudo -u|ExecStart=|first:).*?\b(wanspec [a-z].*)$/) {
         add(match.1.replacing("wanspec wanspec ", with: "wanspec "))
       }
       if let match = bare.firstMatch(of: /^CMD \[(.*)\]$/) {

@@ -13,7 +13,9 @@ actor DocumentCheck {
   private lazy var sources = readSources()
 
   /// Commands of others: nothing is said about their flags.
-  private static let foreign: Set<String> = ["curl", "git", "swift", "podman", "llama-bench", "cp", "env"]
+  private static let foreign: Set<String> = [
+    "curl", "git", "cat", "swift", "podman", "llama-bench", "cp", "env",
+  ]
   /// Folders whose files a document may name.
   private static let folders = [
     "Benchmarks", "dev", "docs", "deploy", "Scenarios", "Sources", "Tests", "Examples",
@@ -35,7 +37,9 @@ actor DocumentCheck {
       if let fault = try await fault(of: span) { faults.append("\(document.path):\(span.line): \(fault)") }
     }
     for link in document.links {
-      if let fault = try fault(ofLink: link.text, in: document) { faults.append("\(document.path): \(fault)") }
+      if let fault = try fault(ofLink: link.text, in: document) {
+        faults.append("\(document.path): \(fault)")
+      }
     }
     return faults
   }
@@ -45,9 +49,9 @@ actor DocumentCheck {
   private func fault(of span: Document.Span) async throws -> String? {
     let words = ShellLine.parse(span.text.replacing(/[\[\]]/, with: "")).commands.first ?? []
     let names = try await names()
-    for variable in span.text.matches(of: /\bWANSPEC_[A-Z_]*[A-Z]\b/)
-    where !names.text.contains(variable.0) && !sources.contains(variable.0) {
-      return "nothing reads \(variable.0)"
+    let variables = span.text.matches(of: /\bWANSPEC_[A-Z_]*[A-Z]\b/).map { String($0.0) }
+    for variable in variables where !names.text.contains(variable) && !sources.contains(variable) {
+      return "nothing reads \(variable)"
     }
     guard let first = words.first, !Self.foreign.contains(first) else { return nil }
     if first == "wanspec" || first == "make" || Self.folders.contains(where: { first.hasPrefix($0 + "/") }) {
@@ -55,7 +59,8 @@ actor DocumentCheck {
     }
     if words.count > 1 {
       // `study resume FILE`, `serve --audit 1%`: a command without the program's name.
-      if names.commands[[first, words[1]]] != nil || words[1].hasPrefix("-") && names.commands[[first]] != nil {
+      if names.commands[[first, words[1]]] != nil || words[1].hasPrefix("-") && names.commands[[first]] != nil
+      {
         return try await fault(of: ["wanspec"] + words, isWhole: false)
       }
       let script = "Benchmarks/\(first)"
@@ -92,7 +97,9 @@ actor DocumentCheck {
       let help = try await help(ofScript: first)
       let unknown = words.dropFirst().filter { $0.hasPrefix("--") }.first {
         let flag = $0.prefix { $0 != "=" }
-        return !help.ranges(of: flag).contains { help[$0.upperBound...].first.map { !"-_".contains($0) && !$0.isLetter } ?? true }
+        return !help.ranges(of: flag).contains {
+          help[$0.upperBound...].first.map { !"-_".contains($0) && !$0.isLetter } ?? true
+        }
       }
       return unknown.map { "\(first) --help knows no \($0)" }
     default:
@@ -116,10 +123,15 @@ actor DocumentCheck {
       let message = result.errors.split(separator: "\n").first.map(String.init) ?? "no answer"
       answers[words] = message.contains("'\(end)'") && result.status == 64 ? "" : message
     }
-    // The unknown flag hides words that are one too many.
-    if let surplus = try await names().surplus(in: words) { return "what is \(surplus) for wanspec \(words[0])?" }
     let message = answers[words] ?? ""
-    if message.isEmpty || !isWhole && message.contains(#/Missing expected argument|Missing value for|Error: Give /#) { return nil }
+    if message.isEmpty {
+      // The unknown flag hides words that are one too many.
+      let surplus = try await names().surplus(in: words)
+      return surplus.map { "what is \($0) for wanspec \(words[0])?" }
+    }
+    if !isWhole && message.contains(#/Missing expected argument|Missing value for|Error: Give /#) {
+      return nil
+    }
     return "wanspec \(words.joined(separator: " ")): \(message)"
   }
 
@@ -128,7 +140,8 @@ actor DocumentCheck {
     let script = Document.root.appending(path: path)
     let help: String
     if try String(contentsOf: script, encoding: .utf8).hasPrefix("#!/usr/bin/env python3") {
-      let child = try await ChildProcess.run(path, program: "/usr/bin/env", arguments: ["python3", script.path, "--help"],
+      let child = try await ChildProcess.run(
+        path, program: "/usr/bin/env", arguments: ["python3", script.path, "--help"],
         keptOutput: 1 << 16)
       help = child.output + child.errors
     } else {
@@ -178,7 +191,9 @@ actor DocumentCheck {
       let url = Document.root.appending(path: folder)
       let found = files.enumerator(at: url, includingPropertiesForKeys: nil)?.compactMap { $0 as? URL } ?? []
       for file in found + [url] where !file.path.contains("/Tests/CommandLineTests/Documents/") {
-        guard !["js", "gz", "json", "md"].contains(file.pathExtension), !file.hasDirectoryPath else { continue }
+        guard !["js", "gz", "json", "md"].contains(file.pathExtension), !file.hasDirectoryPath else {
+          continue
+        }
         text += (try? String(contentsOf: file, encoding: .utf8)) ?? ""
       }
     }

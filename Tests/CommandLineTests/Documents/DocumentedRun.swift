@@ -61,7 +61,8 @@ final class DocumentedRun {
     environment["PATH"] = Program.url.deletingLastPathComponent().path + ":" + (environment["PATH"] ?? "")
     let small = [
       "WANSPEC_TARGET": "smollm2-135m-instruct", "WANSPEC_DRAFT": "smollm2-135m-instruct-q2_k",
-      "WANSPEC_MAX_TOKENS": "8", "WANSPEC_CONTEXT": "256", "WANSPEC_THREADS": "1", "WANSPEC_WAIT_WORKER": "120s",
+      "WANSPEC_MAX_TOKENS": "8", "WANSPEC_CONTEXT": "256", "WANSPEC_THREADS": "1",
+      "WANSPEC_WAIT_WORKER": "120s",
     ]
     // What a dry run looks for, and sends nowhere.
     let keys = ["AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "OUR_KEY": "none"]
@@ -110,7 +111,8 @@ final class DocumentedRun {
     let stays = words[0] == "wanspec" && ["serve", "worker", "link"].contains(words[1]) || listens != nil
     if let listens { try await release(listens) }
     let child = try await ChildProcess.start(
-      text, program: "/bin/sh", arguments: ["-c", "cd \"$0\" && " + (stays ? "exec " : "") + text, folder.path],
+      text, program: "/bin/sh",
+      arguments: ["-c", "cd \"$0\" && " + (stays ? "exec " : "") + text, folder.path],
       environment: environment, keptOutput: 1 << 18)
     if stays {
       let command = Standing(what: "\(place): \(text)", words: words, child: child)
@@ -120,7 +122,8 @@ final class DocumentedRun {
       child.closeInput()
       let exit = await Self.exit(of: child, within: .seconds(180))
       if exit != .status(0) {
-        faults.append("\(place): \(text)\n  ended with \(exit): \(child.errors.suffix(600)) \(child.output.suffix(600))")
+        faults.append(
+          "\(place): \(text)\n  ended with \(exit): \(child.errors.suffix(600)) \(child.output.suffix(600))")
       }
     }
   }
@@ -136,7 +139,9 @@ final class DocumentedRun {
   private func end(_ command: Standing) async throws {
     if command.isFinite {
       let exit = await Self.exit(of: command.child, within: .seconds(120))
-      if exit != .status(0) { faults.append("\(command.what)\n  ended with \(exit): \(command.child.errors.suffix(600))") }
+      if exit != .status(0) {
+        faults.append("\(command.what)\n  ended with \(exit): \(command.child.errors.suffix(600))")
+      }
       return
     }
     try await awaitSign(of: command)

@@ -93,7 +93,8 @@ struct DocumentedRunsTests {
 
   /// Prompts of the kinds that Benchmarks/long-prompts needs, short ones.
   private static func writeArticles(to file: URL) throws {
-    let tasks = Array(repeating: "summarization", count: 4) + ["humaneval", "mt_bench", "qa", "math_reasoning"]
+    let tasks =
+      Array(repeating: "summarization", count: 4) + ["humaneval", "mt_bench", "qa", "math_reasoning"]
     let lines = tasks.enumerated().map { number, task in
       #"{"id": "\#(task)-\#(number)", "task": "\#(task)", "prompt": "Say in one word what number \#(number) is."}"#
     }

@@ -13,7 +13,10 @@ struct DocumentsTests {
 
   @Test func thereAreDocuments() throws {
     let paths = try Document.all().map(\.path)
-    for path in ["README.md", "docs/security.md", "Benchmarks/README.md", "deploy/Containerfile", "docs/decisions/0004-same-bits.md"] {
+    for path in [
+      "README.md", "docs/security.md", "Benchmarks/README.md", "deploy/Containerfile",
+      "docs/decisions/0004-same-bits.md",
+    ] {
       #expect(paths.contains(path))
     }
   }
