@@ -57,6 +57,9 @@ final class DocumentedRun {
       try manager.createSymbolicLink(
         at: folder.appending(path: name), withDestinationURL: root.appending(path: name))
     }
+    let plan = folder.appending(path: "Scenarios/plans/three-continents.yaml")
+    try Self.shortened(String(contentsOf: plan, encoding: .utf8)).write(
+      to: plan, atomically: true, encoding: .utf8)
     environment = ProcessInfo.processInfo.environment
     environment["PATH"] = Program.url.deletingLastPathComponent().path + ":" + (environment["PATH"] ?? "")
     let small = [
@@ -82,7 +85,8 @@ final class DocumentedRun {
   func run() async throws {
     for block in document.blocks {
       if let name = block.file {
-        try block.text.write(to: folder.appending(path: name), atomically: true, encoding: .utf8)
+        try Self.shortened(block.text).write(
+          to: folder.appending(path: name), atomically: true, encoding: .utf8)
       }
       guard block.language == "sh", block.reasonNotToRun == nil else { continue }
       for line in ShellLine.lines(of: block.text) {
@@ -93,6 +97,11 @@ final class DocumentedRun {
     // Workers before the servers that they are attached to.
     for each in standing.reversed() { try await end(each) }
     standing = []
+  }
+
+  /// A plan over one text of its recording instead of all.
+  private static func shortened(_ file: String) -> String {
+    file.replacing("qwen2.5-coder.jsonl.gz}", with: "qwen2.5-coder.jsonl.gz, texts: 1}")
   }
 
   private func substituted(_ text: String) -> String {
