@@ -96,6 +96,9 @@ extension [BenchmarkSummary] {
   /// What the table has no room for.
   package var footnotes: [String] {
     var lines: [String] = []
+    if contains(where: { workMoved($0) != nil }) {
+      lines.append("work moved: draft passes that left the controller, against local parallel")
+    }
     if let spread = plain?.spread {
       lines.append(
         "plain itself, on one prompt, was up to \(spread.fixed(2))x slower in one round than in another: this "

@@ -94,9 +94,11 @@ extension [BenchmarkSummary] {
   package var plain: BenchmarkSummary? { first { $0.configuration.mode == .plain } }
   package var localParallel: BenchmarkSummary? { first { $0.configuration.mode == .localParallel } }
 
-  /// Share of local parallel's controller draft passes that `summary` saves.
+  /// Share of local parallel's controller draft passes that `summary` saves; nil where no worker drafts.
   package func workMoved(_ summary: BenchmarkSummary) -> Double? {
-    guard let parallel = localParallel?.statistics.localExpansionsPerToken, parallel > 0 else { return nil }
+    guard summary.configuration.mode == .wan,
+      let parallel = localParallel?.statistics.localExpansionsPerToken, parallel > 0
+    else { return nil }
     return 1 - summary.statistics.localExpansionsPerToken / parallel
   }
 
@@ -113,8 +115,7 @@ extension [BenchmarkSummary] {
         summary.configuration.mode == .plain
           ? "-" : plain.flatMap { summary.worstSpeed(against: $0) }.map { $0.speed.fixed(2) + "x" } ?? "-",
         statistics.tokensPerStep.fixed(2), statistics.localExpansionsPerToken.fixed(2),
-        summary.configuration.mode == .plain
-          ? "-" : workMoved(summary).map { (100 * $0).fixed(0) + "%" } ?? "-",
+        workMoved(summary).map { (100 * $0).fixed(0) + "%" } ?? "-",
         summary.bytesPerToken?.fixed(0) ?? "-", summary.sameText,
       ])
     }

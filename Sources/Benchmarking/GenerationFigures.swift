@@ -34,11 +34,15 @@ package struct GenerationFigures: Sendable {
         + (s.acceptedLookup > 0 ? "\(s.acceptedLookup) from the text, " : "")
         + "\(s.fromTarget) from the target"
     )
-    lines.append(
-      "controller draft passes/token \(s.localExpansionsPerToken.fixed(2)); worker expansions "
-        + "\(s.workerExpansions), wasted \((100 * s.wastedShare).fixed(0))%; bubbles \((100 * s.bubbleRate).fixed(0))%; "
-        + "drafting paused \((100 * s.pausedShare).fixed(0))%"
-    )
+    // Plain decoding has no guesses to speak of.
+    let speculates = s.verifiedNodes + s.localExpansions + s.workerExpansions + s.bubbles + s.pausedSteps > 0
+    if speculates {
+      lines.append(
+        "controller draft passes/token \(s.localExpansionsPerToken.fixed(2)); worker expansions "
+          + "\(s.workerExpansions), wasted \((100 * s.wastedShare).fixed(0))%; bubbles \((100 * s.bubbleRate).fixed(0))%; "
+          + "drafting paused \((100 * s.pausedShare).fixed(0))%"
+      )
+    }
     if let networkBytes {
       let perToken = s.tokens > 0 ? Double(networkBytes) / Double(s.tokens) : 0
       let rtt = roundTrip.map { "; round trip \($0.inMilliseconds.fixed(1)) ms" } ?? ""

@@ -37,7 +37,11 @@ public struct Browser {
   }
 
   /// Opens a page from a file, lets its scripts run, and returns what the document has become.
-  public func open(_ html: String, timeLimit: Duration = .seconds(90)) async throws -> Document {
+  ///
+  /// - Parameter width: of the window, in pixels
+  public func open(
+    _ html: String, width: Int = 1200, timeLimit: Duration = .seconds(90)
+  ) async throws -> Document {
     let folder = FileManager.default.temporaryDirectory.appending(path: "wanspec-page-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -48,7 +52,8 @@ public struct Browser {
       arguments: [
         "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions",
         "--disable-background-networking", "--no-first-run", "--hide-scrollbars",
-        "--user-data-dir=\(folder.path)/profile", "--virtual-time-budget=30000", "--dump-dom",
+        "--window-size=\(width),900", "--user-data-dir=\(folder.path)/profile",
+        "--virtual-time-budget=30000", "--dump-dom",
         file.absoluteString,
       ], keptOutput: 64 << 20)
     child.closeInput()

@@ -5,17 +5,21 @@ extension Chart {
   ///
   /// - Parameters:
   ///   - x: the column with the categories, shown in the order of the rows
+  ///   - known: all series of the page, or all categories where there are no series, in the order of their colours
   ///   - interval: drawn as error bars; only beside each other
   /// - Precondition: the table has the columns; stacked bars have no interval.
   public static func bars(
     _ table: DataTable, title: String, subtitle: String? = nil, x: String, y: Axis, series: String? = nil,
-    layout: BarLayout = .grouped, interval: Interval? = nil, rules: [ReferenceRule] = [],
+    among known: [String] = [], layout: BarLayout = .grouped, interval: Interval? = nil,
+    rules: [ReferenceRule] = [],
     tooltip: [String] = [], size: Size = .wide
   ) -> Chart {
     precondition(layout == .grouped || interval == nil, "stacked bars have no error bars")
     var data = ChartData(table)
     let category = data.field("x", x, category: true)
-    let group = series.map { data.field("s", $0, category: true) }
+    let group = series.map { data.series($0, among: known) }
+    // Bars whose categories have colours elsewhere have them here, too; their names stand below them.
+    let own = group == nil && !known.isEmpty ? data.series(x, among: known) : nil
     let up = data.field("y", y)
     let beside = layout == .grouped ? group : nil
     let height = up.position(y, zero: true)
@@ -52,7 +56,9 @@ extension Chart {
       "mark": ["type": "bar", "color": Style.palette[0]],
       "encoding": place.adding([
         "y": layout == .stacked ? height.adding(["stack": "zero"]) : height.adding(["stack": JSON.null]),
-        "color": group?.color, "tooltip": .array(data.tooltip),
+        "color": group?.color(width: size.width)
+          ?? own?.color(width: size.width).adding(["legend": .some(.null)]),
+        "tooltip": .array(data.tooltip),
       ]),
     ]
     if layout == .stacked, let group {
@@ -62,8 +68,10 @@ extension Chart {
     }
     layers.insert(bar, at: 0)
     layers += referenceLayers(rules, y: height)
+    let each = series.map { ", a bar for each \(table.heading($0))" } ?? ""
+    let bars = interval == nil ? "" : " Lines are intervals."
     return Chart(
-      title: title,
+      title: title, caption: "\(table.heading(y.column)) by \(table.heading(x))\(each).\(bars)", data: data,
       spec: specification(
         title: title, subtitle: subtitle, data: data, size: size, ["layer": .array(layers)]))
   }

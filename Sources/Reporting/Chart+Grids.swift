@@ -32,10 +32,7 @@ extension Chart {
         "encoding": place.adding([
           "color": [
             "field": "v", "type": "quantitative", "title": field.heading, "scale": .object(scale),
-            "legend": [
-              "orient": "right",
-              "gradientLength": .number(Double(max(80, size.height - 60))),
-            ],
+            "legend": ["orient": "top", "gradientLength": 220, "gradientThickness": 12],
           ],
           "tooltip": .array(data.tooltip),
         ]),
@@ -44,6 +41,9 @@ extension Chart {
     if data.rowCount <= 200 { layers.append(labels(of: field, value, data: data, place: place)) }
     return Chart(
       title: title,
+      caption: "\(table.heading(value.column)) by \(table.heading(y)) and \(table.heading(x)), as colour"
+        + (data.rowCount <= 200 ? ", and as number where there is room." : "."),
+      data: data,
       spec: specification(
         title: title, subtitle: subtitle, data: data, size: size, ["layer": .array(layers)]))
   }
@@ -75,68 +75,5 @@ extension Chart {
         ],
       ]),
     ]
-  }
-
-  /// Whether predicted probabilities come true: observed against predicted frequency, on the diagonal if they do.
-  ///
-  /// - Parameters:
-  ///   - predicted: the column with the mean prediction of each bin, 0 to 1
-  ///   - observed: the column with the frequency observed in it, 0 to 1
-  ///   - count: the column with the number of cases, shown as the size of the point
-  ///   - interval: of the observed frequency
-  /// - Precondition: the table has the columns.
-  public static func reliability(
-    _ table: DataTable, title: String, predicted: String, observed: String, count: String,
-    series: String? = nil, interval: Interval? = nil, tooltip: [String] = [], size: Size = .square
-  ) -> Chart {
-    var data = ChartData(table)
-    let group = series.map { data.field("s", $0, category: true) }
-    let x = Axis(predicted, domain: 0...1)
-    let y = Axis(observed, domain: 0...1)
-    let across = data.field("x", x)
-    let up = data.field("y", y)
-    let cases = data.field("c", count)
-    let encoding: JSON = ["x": across.position(x, zero: true), "y": up.position(y, zero: true)]
-    let diagonal: JSON = [
-      "name": "reference_diagonal",
-      "data": ["values": [["x": 0, "y": 0], ["x": 1, "y": 1]]],
-      "mark": ["type": "line", "strokeDash": [5, 4], "strokeWidth": 1, "color": Style.ink],
-      "encoding": encoding,
-    ]
-    var layers = [diagonal]
-    if let interval {
-      _ = data.field("l", interval.low)
-      _ = data.field("h", interval.high)
-      layers.append([
-        "name": "intervals",
-        "mark": ["type": "rule", "opacity": 0.6, "color": Style.palette[0]],
-        "encoding": encoding.adding([
-          "y": up.position(y, zero: true, as: "l"), "y2": ["field": "h"], "color": group?.color,
-        ]),
-      ])
-    }
-    data.tooltips(tooltip)
-    layers.append(lineLayer(encoding, color: group?.color, mark: ["opacity": 0.5, "strokeWidth": 1]))
-    layers.append([
-      "name": "points",
-      "mark": ["type": "point", "filled": true, "opacity": 0.85, "color": Style.palette[0]],
-      "encoding": encoding.adding([
-        "color": group?.color,
-        "size": [
-          "field": "c", "type": "quantitative", "title": cases.heading,
-          "scale": ["range": [25, 500], "zero": false],
-          "legend": [
-            "orient": "right", "titleOrient": "top", "columns": 1, "symbolFillColor": "#888888",
-            "symbolStrokeColor": "#888888", "tickCount": 4,
-          ],
-        ],
-        "tooltip": .array(data.tooltip),
-      ]),
-    ])
-    return Chart(
-      title: title,
-      spec: specification(
-        title: title, subtitle: "On the diagonal, predictions come true as often as they say.", data: data,
-        size: size, ["layer": .array(layers)]))
   }
 }

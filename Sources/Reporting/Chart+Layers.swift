@@ -4,15 +4,17 @@ extension Chart {
   /// With more rows than this, points would hide the lines: they are there for tooltips only.
   static let mostVisiblePoints = 300
 
-  static func lineLayer(_ encoding: JSON, color: JSON?, order: JSON? = nil, mark: JSON = [:]) -> JSON {
+  static func lineLayer(
+    _ encoding: JSON, color: JSON?, dash: JSON? = nil, order: JSON? = nil, mark: JSON = [:]
+  ) -> JSON {
     [
       "name": "lines",
       "mark": mark.adding(["type": "line", "strokeWidth": 2, "color": Style.palette[0]]),
-      "encoding": encoding.adding(["color": color, "order": order]),
+      "encoding": encoding.adding(["color": color, "strokeDash": dash, "order": order]),
     ]
   }
 
-  static func pointLayer(_ encoding: JSON, series: ChartData.Field?, data: ChartData) -> JSON {
+  static func pointLayer(_ encoding: JSON, series: ChartData.Field?, color: JSON?, data: ChartData) -> JSON {
     let visible = data.rowCount <= mostVisiblePoints
     return [
       "name": "points",
@@ -21,7 +23,9 @@ extension Chart {
         "color": Style.palette[0],
       ],
       "encoding": encoding.adding([
-        "color": series?.color, "shape": visible ? series?.shape : nil, "tooltip": .array(data.tooltip),
+        "color": color, "shape": visible ? series?.shape : nil, "tooltip": .array(data.tooltip),
+        // A point on another one's leaves that one's rim.
+        "size": visible ? ["condition": ["test": "datum.d > 0", "value": 20], "value": 55] : nil,
       ]),
     ]
   }

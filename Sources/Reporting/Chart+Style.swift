@@ -2,9 +2,11 @@ extension Chart {
   /// How all charts look. Colours of text and grid are those of a light page; the page's style sheet replaces
   /// them on a dark one.
   enum Style {
-    /// Okabe and Ito's colours, which people with any colour vision tell apart, without their yellow and black.
+    /// Okabe and Ito's colours, which people with any colour vision tell apart, without their yellow and black; then
+    /// three of Tol's.
     static let palette: [JSON] = [
-      "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C",
+      "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#332288", "#882255",
+      "#999933",
     ]
     static let shapes: [JSON] = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
     /// The colour of text in the plotted area and of lines to compare with.
@@ -22,7 +24,7 @@ extension Chart {
       "axis": [
         "labelColor": "#444444", "titleColor": "#222222", "gridColor": "#e4e4e4", "domainColor": "#888888",
         "tickColor": "#888888", "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": 600,
-        "titlePadding": 8, "labelLimit": 220, "tickCount": 6,
+        "titlePadding": 8, "labelLimit": 180, "tickCount": 6,
       ],
       "header": [
         "labelColor": "#222222", "labelFontSize": 12, "labelFontWeight": 600, "titleColor": "#222222",
@@ -30,16 +32,13 @@ extension Chart {
       ],
       "legend": [
         "orient": "top", "labelColor": "#444444", "titleColor": "#222222", "labelFontSize": 12,
-        "titleFontSize": 12, "titleFontWeight": 600, "labelLimit": 260, "symbolSize": 90, "offset": 14,
+        "titleFontSize": 12, "titleFontWeight": 600, "titleLimit": 0, "labelLimit": 400, "symbolSize": 90,
+        "offset": 14,
         "titleOrient": "left",
         "titlePadding": 10, "symbolOpacity": 1,
         "columns": 5, "columnPadding": 16,
       ],
     ]
-
-    static func cycled(_ values: [JSON], _ count: Int) -> JSON {
-      .array((0..<count).map { values[$0 % values.count] })
-    }
   }
 
   /// Where the names of categories would run into each other: the axis with its labels askew.

@@ -5,19 +5,21 @@ extension Chart {
   ///   - lane: the column with the lanes, shown in the order of `lanes` or of the rows
   ///   - end: equal to the start, or empty, for a moment
   ///   - kind: the column that gives the colour
+  ///   - known: all kinds that the page knows, in the order of their colours
   ///   - facet: the column that tells several timelines apart, shown above each other on one scale of time
   ///   - tooltip: further columns that tooltips tell
   ///   - laneHeight: in pixels
   /// - Precondition: the table has the columns.
   public static func timeline(
     _ table: DataTable, title: String, subtitle: String? = nil, lane: String, lanes: [String]? = nil,
-    start: Axis, end: String, kind: String, facet: String? = nil, tooltip: [String] = [], width: Int = 780,
+    start: Axis, end: String, kind: String, among known: [String] = [], facet: String? = nil,
+    tooltip: [String] = [], width: Int = 780,
     laneHeight: Int = 26
   ) -> Chart {
     var data = ChartData(table)
     let group = facet.map { data.field("f", $0, category: true) }
     let row = data.field("n", lane, category: true)
-    let color = data.field("k", kind, category: true)
+    let color = data.series(kind, among: known)
     let from = data.field("x", start)
     _ = data.field("e", end)
     data.tooltips(tooltip)
@@ -35,7 +37,7 @@ extension Chart {
         "axis": ["grid": false, "domain": false, "ticks": false, "labelFontSize": 12],
       ],
       "x": from.position(start, zero: false),
-      "color": color.color.adding(["legend": ["symbolStrokeWidth": 0]]),
+      "color": color.color(width: width),
       "tooltip": .array(data.tooltip),
     ]
     let isMoment = moments.contains(true)
@@ -63,6 +65,9 @@ extension Chart {
     }
     return Chart(
       title: title,
+      caption: "Who did what when, a row for each \(table.heading(lane)). The same colour is the same "
+        + "\(table.heading(kind)) everywhere.",
+      data: data,
       spec: specification(title: title, subtitle: subtitle, data: data, size: nil, parts))
   }
 

@@ -5,25 +5,44 @@
 /// told apart without red-green vision.
 public struct Chart: Sendable, Equatable {
   public var title: String
-  /// What the reader should see in it, shown below the chart.
-  public var caption: String?
+  /// What the reader sees in it, shown below the chart.
+  public var caption: String
+  /// What is special about how these data are drawn; follows the caption.
+  var note: String?
+  /// What its figures are, by their headings.
+  var meanings: [Meaning] = []
   /// The specification as JSON. The same chart always gives the same bytes.
   public let spec: String
 
   /// A chart from a Vega-Lite specification written by hand. It must hold its data: a page loads nothing.
-  public init(title: String, caption: String? = nil, spec: String) {
+  public init(title: String, caption: String, spec: String) {
     self.title = title
     self.caption = caption
     // Outside its strings, JSON has no `<`; inside them the escape means the same.
     self.spec = spec.replacing("<", with: "\\u003c")
   }
 
-  init(title: String, spec: JSON) {
+  init(title: String, caption: String, note: String? = nil, data: ChartData, spec: JSON) {
     self.title = title
+    self.caption = caption
+    self.note = note
+    meanings = data.meanings
     self.spec = spec.text
   }
 
-  /// The same chart with a caption.
+  /// What a figure is.
+  struct Meaning: Sendable, Equatable {
+    var heading: String
+    var text: String
+
+    init?(_ column: DataTable.Column) {
+      guard let text = column.meaning else { return nil }
+      heading = column.heading
+      self.text = text
+    }
+  }
+
+  /// The same chart with a caption of its own.
   public func captioned(_ caption: String) -> Chart {
     var chart = self
     chart.caption = caption

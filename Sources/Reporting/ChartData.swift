@@ -8,6 +8,8 @@ struct ChartData {
     var isText: Bool
     /// The different values as names, in the order of their first row.
     var names: [String]
+    /// All names that have a colour on the page, in the order of colours; those of other charts too.
+    var known: [String] = []
     var isEmpty: Bool { names.isEmpty }
 
     var heading: JSON { .string(ChartData.withoutLineEnds(column.heading)) }
@@ -51,6 +53,23 @@ struct ChartData {
         ] as JSON).adding(["format": format]))
     }
     return field
+  }
+
+  /// Takes the column in that tells series apart.
+  mutating func series(_ column: String, among known: [String]) -> Field {
+    var field = field("s", column, category: true)
+    let names = known.map(Self.withoutLineEnds)
+    field.known = names + field.names.filter { !names.contains($0) }
+    return field
+  }
+
+  /// What the columns' figures are, each once.
+  var meanings: [Chart.Meaning] {
+    var result: [Chart.Meaning] = []
+    for (field, _, _) in fields {
+      if let meaning = Chart.Meaning(field.column), !result.contains(meaning) { result.append(meaning) }
+    }
+    return result
   }
 
   /// Takes an axis's column in.
@@ -135,16 +154,28 @@ extension ChartData.Field {
   /// A scale in this order. (Not by `sort`, of which Vega-Lite makes one expression as long as the list.)
   var categories: JSON { isEmpty ? [:] : ["domain": order] }
 
-  /// This field as colour, each value with its own.
-  var color: JSON {
-    var scale: [String: JSON] = ["range": Chart.Style.cycled(Chart.Style.palette, max(names.count, 1))]
-    if !isEmpty { scale["domain"] = order }
-    return ["field": .string(key), "type": "nominal", "title": heading, "scale": .object(scale)]
+  /// This field as colour, each value with its own: the same in every chart that knows the same names.
+  ///
+  /// - Parameter width: of the plotted area, which the legend keeps to
+  func color(width: Int) -> JSON {
+    // A character is about 7 pixels wide; a symbol and the space between columns take 44.
+    let title = column.heading.count * 8 + 12
+    let entry = (names.map(\.count).max() ?? 0) * 7 + 44
+    let columns = min(5, max(1, (width - title) / entry))
+    return picked(Chart.Style.palette).adding([
+      "legend": ["columns": .number(Double(columns)), "symbolStrokeWidth": 0]
+    ])
   }
 
   /// This field as the shape of points, with one legend for shape and colour.
-  var shape: JSON {
-    var scale: [String: JSON] = ["range": Chart.Style.cycled(Chart.Style.shapes, max(names.count, 1))]
+  var shape: JSON { picked(Chart.Style.shapes) }
+
+  private func picked(_ values: [JSON]) -> JSON {
+    let places = Dictionary(uniqueKeysWithValues: known.enumerated().map { ($1, $0) })
+    var scale: [String: JSON] = [
+      "range": isEmpty
+        ? [values[0]] : .array(names.enumerated().map { values[(places[$1] ?? $0) % values.count] })
+    ]
     if !isEmpty { scale["domain"] = order }
     return ["field": .string(key), "type": "nominal", "title": heading, "scale": .object(scale)]
   }

@@ -10,12 +10,17 @@ public struct DataTable: Sendable, Equatable {
     public var unit: String?
     /// Decimals shown in tables and tooltips (files have every digit). nil: about four digits.
     public var decimals: Int?
+    /// What the figure is, for readers who want to know: one sentence.
+    public var meaning: String?
 
-    public init(_ name: String, title: String? = nil, unit: String? = nil, decimals: Int? = nil) {
+    public init(
+      _ name: String, title: String? = nil, unit: String? = nil, decimals: Int? = nil, meaning: String? = nil
+    ) {
       self.name = name
       self.title = title ?? name
       self.unit = unit
       self.decimals = decimals
+      self.meaning = meaning
     }
 
     public init(stringLiteral value: String) { self.init(value) }
@@ -62,6 +67,13 @@ public struct DataTable: Sendable, Equatable {
     var result = DataTable(columns)
     result.rows = rows.filter { condition($0[index]) }
     return result
+  }
+
+  /// Without the columns that are empty in every row.
+  public var withoutEmptyColumns: DataTable {
+    selecting(
+      columns.indices.filter { column in rows.isEmpty || rows.contains { $0[column].name != nil } }
+        .map { columns[$0].name })
   }
 
   /// Some columns, in the order given.

@@ -45,6 +45,11 @@ package enum JSON: Sendable, Equatable {
   }
 
   /// The object with further members; nil leaves one out.
+  /// Of an object.
+  var members: [String: JSON?] {
+    if case .object(let members) = self { members } else { [:] }
+  }
+
   func adding(_ members: [String: JSON?]) -> JSON {
     guard case .object(var all) = self else { preconditionFailure("only an object has members") }
     for (name, value) in members {

@@ -61,20 +61,33 @@ struct PageWriter {
     output += "<figure class=\"chart\" id=\"figure-\(figures)\">\n"
     output +=
       "<div class=\"view\" id=\"view-\(figures)\" role=\"img\" aria-label=\"\(HTML.escaped(chart.title))\">"
-    output += "</div>\n<figcaption><b>\(label).</b> \(HTML.escaped(chart.caption ?? ""))</figcaption>\n"
+    let caption = [chart.caption, chart.note].compactMap { $0 }.joined(separator: " ")
+    output += "</div>\n<figcaption><b>\(label).</b> \(HTML.escaped(caption))</figcaption>\n"
+    write(chart.meanings)
     output += "<p class=\"made-by\">\(HTML.escaped(provenance.allLines.joined(separator: "\n")))</p>\n"
     output += "<script type=\"application/json\" id=\"chart-\(figures)\">\(chart.spec)</script>\n</figure>\n"
   }
 
+  /// What the figures above are, one click away.
+  private mutating func write(_ meanings: [Chart.Meaning]) {
+    guard !meanings.isEmpty else { return }
+    output += "<details class=\"meanings\"><summary>What the figures mean</summary>\n<dl>\n"
+    for meaning in meanings {
+      output += "<dt>\(HTML.escaped(meaning.heading))</dt><dd>\(HTML.escaped(meaning.text))</dd>\n"
+    }
+    output += "</dl></details>\n"
+  }
+
   private mutating func write(_ table: DataTable, caption: String?, rows limit: Int) {
     tables += 1
+    let table = table.withoutEmptyColumns
     let isNumeric = table.columns.indices.map { column in
       table.rows.contains { $0[column].finite != nil }
         && !table.rows.contains { if case .text = $0[column] { true } else { false } }
     }
     output += "<figure class=\"table\" id=\"table-\(tables)\">\n"
     output += "<figcaption><b>Table \(tables).</b> \(HTML.escaped(caption ?? ""))</figcaption>\n"
-    output += "<div class=\"scroll\"><table>\n<thead><tr>"
+    output += "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>"
     for (column, numeric) in zip(table.columns, isNumeric) {
       output += "<th\(numeric ? " class=\"number\"" : "")>\(HTML.escaped(column.heading))</th>"
     }
@@ -92,6 +105,7 @@ struct PageWriter {
     } else if table.rows.count > limit {
       output += "<p class=\"more\">The first \(limit) of \(table.rows.count) rows.</p>\n"
     }
+    write(table.columns.compactMap(Chart.Meaning.init))
     output += "</figure>\n"
   }
 

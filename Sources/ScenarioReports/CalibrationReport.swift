@@ -43,12 +43,21 @@ package struct CalibrationReport {
 
   package func page() -> ReportPage {
     var table = DataTable([
-      "probability", DataTable.Column("predicted", decimals: 3), DataTable.Column("observed", decimals: 3),
-      DataTable.Column("count", decimals: 0),
+      "probability",
+      DataTable.Column("predicted", decimals: 3, meaning: "Mean of the probabilities in the bin."),
+      DataTable.Column("observed", decimals: 3, meaning: "Share of them that were the target's choice."),
+      DataTable.Column(
+        "low", title: "from", decimals: 3, meaning: "95% interval of what was observed (Wilson)."),
+      DataTable.Column("high", title: "to", decimals: 3),
+      DataTable.Column("count", decimals: 0, meaning: "Candidates in the bin."),
     ])
     for (name, calibration) in [("as the draft states it", raw), ("as wanspec corrects it", corrected)] {
       for bin in calibration.bins {
-        table.append([.text(name), .number(bin.predicted), .number(bin.observed), DataTable.Cell(bin.count)])
+        let interval = bin.interval
+        table.append([
+          .text(name), .number(bin.predicted), .number(bin.observed), .number(interval.lowerBound),
+          .number(interval.upperBound), DataTable.Cell(bin.count),
+        ])
       }
     }
     return ReportPage(
@@ -66,7 +75,7 @@ package struct CalibrationReport {
             .chart(
               .reliability(
                 table, title: "Stated against observed", predicted: "predicted", observed: "observed",
-                count: "count", series: "probability")),
+                count: "count", series: "probability", interval: Chart.Interval(low: "low", high: "high"))),
             .table(table, caption: "Bins of a twentieth"),
           ])
       ],

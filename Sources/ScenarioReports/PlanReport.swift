@@ -1,7 +1,6 @@
 import Console
 import Foundation
 import Placement
-import Reporting
 
 /// A plan for people: a matrix, a table, sentences, a page.
 package struct PlanReport {
@@ -52,7 +51,7 @@ package struct PlanReport {
 
   /// Rows are controllers, columns are workers: speed against drafting locally.
   private var matrix: String {
-    var table = TextTable(["speed against drafting locally"] + result.workers)
+    var table = TextTable(["controller \\ worker"] + result.workers)
     for controller in result.controllers {
       table.add(
         [controller]
@@ -62,7 +61,8 @@ package struct PlanReport {
             return pair.ratio.fixed(2) + mark
           })
     }
-    return table.rendered() + "\n(* recommended, ! not worth it)"
+    return "Speed against drafting locally: a row for each controller's site, a column for each worker's\n\n"
+      + table.rendered() + "\n(* recommended, ! not worth it; 1.00: as fast as drafting beside the target)"
   }
 
   private var pairs: String {
@@ -82,108 +82,5 @@ package struct PlanReport {
       ])
     }
     return table.rendered()
-  }
-
-  // MARK: Page
-
-  private var pairTable: DataTable {
-    var table = DataTable([
-      "controller", "worker", DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
-      DataTable.Column("origin", title: "known from"),
-      DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
-      DataTable.Column("local", title: "drafting locally", unit: "ms", decimals: 2),
-      DataTable.Column("plain", title: "plain", unit: "ms", decimals: 2),
-      DataTable.Column("ratio", title: "speed against drafting locally", decimals: 2),
-      DataTable.Column("ratio_low", title: "from", decimals: 2),
-      DataTable.Column("ratio_high", title: "to", decimals: 2),
-      DataTable.Column("moved", title: "draft work moved", unit: "%", decimals: 0),
-      DataTable.Column("saved", title: "saved for a million tokens", unit: "USD", decimals: 2),
-      DataTable.Column("year", title: "saved in a year", unit: "USD", decimals: 0), "verdict",
-    ])
-    for pair in result.pairs {
-      table.append([
-        .text(pair.controller), .text(pair.worker), .number(pair.roundTripMilliseconds),
-        .text(pair.origin.rawValue),
-        .number(pair.millisecondsPerToken), .number(pair.localMillisecondsPerToken),
-        .number(pair.plainMillisecondsPerToken), .number(pair.ratio), DataTable.Cell(pair.ratioInterval?.low),
-        DataTable.Cell(pair.ratioInterval?.high), .number(pair.moved * 100),
-        DataTable.Cell(pair.usdSavedPerMillionTokens), DataTable.Cell(pair.usdSavedPerYear),
-        .text(pair.verdict.rawValue),
-      ])
-    }
-    return table
-  }
-
-  private var reasonTable: DataTable {
-    var table = DataTable(["controller", "worker", "verdict", "reason"])
-    for pair in result.pairs {
-      table.append([
-        .text(pair.controller), .text(pair.worker), .text(pair.verdict.rawValue), .text(pair.reason),
-      ])
-    }
-    return table
-  }
-
-  private var hourTable: DataTable {
-    var table = DataTable([
-      DataTable.Column("hour", title: "hour of the day (UTC)", decimals: 0),
-      DataTable.Column("ratio", title: "speed against drafting locally", decimals: 2),
-      DataTable.Column("pair"),
-      DataTable.Column("rtt", title: "round trip", unit: "ms", decimals: 0),
-      DataTable.Column("ms", title: "time per token", unit: "ms", decimals: 2),
-      DataTable.Column("moved", title: "draft work moved", unit: "%", decimals: 0),
-    ])
-    for pair in result.pairs {
-      for hour in pair.hours {
-        guard let number = hour.hour else { continue }
-        table.append([
-          .number(Double(number)), .number(hour.ratio), .text("\(pair.worker) for \(pair.controller)"),
-          .number(hour.roundTripMilliseconds), .number(hour.millisecondsPerToken), .number(hour.moved * 100),
-        ])
-      }
-    }
-    return table
-  }
-
-  package var page: ReportPage {
-    func map(_ column: String, _ title: String) -> ReportPage.Block {
-      .chart(
-        Chart.heatMap(
-          pairTable, title: title, x: "worker", y: "controller", value: Chart.Axis(column),
-          tooltip: ["rtt", "verdict"],
-          size: Chart.Size(width: 700, height: max(120, 40 * result.controllers.count))))
-    }
-    var sections = [
-      ReportPage.Section(
-        "Where workers belong",
-        [
-          map("ratio", "Speed against drafting locally, by controller and worker"),
-          map("moved", "Share of the draft work that leaves the controller's site"),
-          .table(
-            pairTable,
-            caption:
-              "Not worth it: slower than drafting locally by more than \((tolerance * 100).fixed(0))%, no faster than "
-              + "plain decoding, or dearer. Intervals: 95%, over texts.", rows: 500),
-          .table(reasonTable, caption: "Why.", rows: 500),
-        ])
-    ]
-    if !hourTable.rows.isEmpty {
-      sections.append(
-        ReportPage.Section(
-          "By hour",
-          [
-            .chart(
-              Chart.line(
-                hourTable, title: "Speed against drafting locally over the day", x: "hour", y: "ratio",
-                series: "pair",
-                tooltip: ["rtt"])), .table(hourTable, rows: 100),
-          ]))
-    }
-    var provenance = Provenance(version: "wanspec \(version)", command: command)
-    if let emulated { provenance.lines.append("round trips made by the emulator \"\(emulated)\"") }
-    return ReportPage(
-      title: "Plan: \(result.name)",
-      subtitle: "\(result.simulations) simulations of \(result.pairs.count) pairs of sites",
-      findings: advice.map { ReportPage.Finding(nil, $0) }, sections: sections, provenance: provenance)
   }
 }

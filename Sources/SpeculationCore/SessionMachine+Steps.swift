@@ -28,8 +28,10 @@ extension SessionMachine {
   /// A target pass begins with the first `count` nodes of the offer.
   package mutating func beginStep(verifying count: Int, at now: Timestamp) -> VerificationSet {
     guard case .ready = state else { preconditionFailure("a step begins that is not ready") }
-    stepKind =
-      !gate.isOpen ? .paused : statistics.steps > 0 && !tree.isExpanded(tree.root) ? .bubble : .drafted
+    // Plain decoding wants no guesses, so it lacks none.
+    let lacksGuesses =
+      configuration.verification.maxNodes > 0 && statistics.steps > 0 && !tree.isExpanded(tree.root)
+    stepKind = !gate.isOpen ? .paused : lacksGuesses ? .bubble : .drafted
     self.count(stepKind, by: 1)
     draftedThisStep = 0
     var nodes: [NodeID] = []

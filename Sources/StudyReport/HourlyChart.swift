@@ -103,7 +103,11 @@ extension StudyReport {
           ])
         ]),
     ])
-    return Chart(title: "By hour of the day", spec: spec.text)
+    return Chart(
+      title: "By hour of the day",
+      caption:
+        "Median and p90 by hour of the day (UTC), with the middle 95% when whole days are drawn. Grey: night "
+        + "(22:00 to 6:00) at the target. Choose a pair below the chart.", spec: spec.text)
   }
 
   private static func axis(_ field: String, _ title: String, _ more: [String: JSON]) -> JSON {

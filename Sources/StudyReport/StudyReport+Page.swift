@@ -22,18 +22,18 @@ extension StudyReport {
         "Over the day",
         summary.pairs.isEmpty
           ? []
-          : [
-            .chart(
-              hourlyChart.captioned(
-                "Median and p90 by hour of the day (UTC), with the middle 95% when whole days are drawn. Grey: night "
-                  + "(22:00 to 6:00) at the target. Choose a pair below the chart."))
-          ]),
+          : [.chart(hourlyChart)]),
       ReportPage.Section("Near against far", near),
       ReportPage.Section("The network", network),
       ReportPage.Section("Daily patterns", tables(dailyTable, Self.dailyCaption)),
       ReportPage.Section("Changes", tables(changeTable, Self.changeCaption)),
-      ReportPage.Section("All pairs", tables(pairTable, "Request TTFT; intervals are 95%.", rows: 500)),
-      ReportPage.Section("What was left out, and why", tables(exclusionTable, nil, rows: 200)),
+      ReportPage.Section(
+        "All pairs", tables(pairOverview, "Request TTFT; intervals in brackets are 95%.", rows: 500)),
+      ReportPage.Section(
+        "What was left out, and why",
+        tables(
+          exclusionTable, "Probes that did not end as they should, by outcome, with one example each.",
+          rows: 200)),
       ReportPage.Section("How the figures are made", [.text(Self.method)]),
     ]
   }
@@ -75,7 +75,10 @@ extension StudyReport {
         Chart.heatMap(
           known, title: title, subtitle: "request TTFT, ms", x: "target", y: "source",
           value: Chart.Axis(column, scale: .logarithmic), tooltip: ["n", "failed"],
-          size: Chart.Size(width: 700, height: height)))
+          size: Chart.Size(width: 700, height: height)
+        ).captioned(
+          "Request TTFT of each pair, all probes of the study; failures count as infinitely slow, and a quantile beyond the "
+            + "timeout has no cell."))
     }
     return [map("p50", "Median, by source and target"), map("p95", "95th percentile, by source and target")]
   }
@@ -110,9 +113,9 @@ extension StudyReport {
     }
     return blocks
       + tables(
-        comparisonTable,
-        "Other region less own region, probes paired by slot; below zero the other one is faster. \"stands\": at most 5% of those that do are false "
-          + "(Benjamini-Hochberg).", rows: 400)
+        comparisonOverview,
+        "Other region less own region, probes paired by slot; below zero the other one is faster. Whether a difference "
+          + "stands is judged by the p90 of each day, not by the p50 and p95 of the whole study.", rows: 400)
   }
 
   private var network: [ReportPage.Block] {
@@ -136,7 +139,10 @@ extension StudyReport {
       .chart(
         Chart.line(
           table, title: "TCP connects", subtitle: "distribution over all targets, each with the same weight",
-          x: .log("connect"), y: "share", series: "source", curve: .steps))
+          x: .log("connect"), y: "share", series: "source", curve: .steps
+        ).captioned(
+          "Share of TCP handshakes that took at most so long, a line for each source: where it is steep, many targets are "
+            + "equally far."))
     ] + tables(networkTable, "The network's share of the time to first token.", rows: 400)
   }
 }

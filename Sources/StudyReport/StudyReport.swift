@@ -57,12 +57,12 @@ public struct StudyReport: Sendable {
   }
 
   /// Milliseconds; what is only known to be beyond the timeout says so.
-  private func cell(_ seconds: Double?) -> DataTable.Cell {
+  func cell(_ seconds: Double?) -> DataTable.Cell {
     guard let seconds, !seconds.isNaN else { return .empty }
     return seconds.isFinite ? .number(seconds * 1000) : .text("≥ \(TimeText.seconds(facts.timeout))")
   }
 
-  private func remarks(_ pair: PairSummary) -> String? {
+  func remarks(_ pair: PairSummary) -> String? {
     var remarks: [String] = []
     if pair.count < Quantile.minimumCount(0.95) { remarks.append("few probes: no interval for p95") }
     if pair.p50.hasLongDependence { remarks.append("long dependence: intervals are lower bounds") }
@@ -105,12 +105,23 @@ public struct StudyReport: Sendable {
 
   public var dailyTable: DataTable {
     var table = DataTable([
-      "source", "target", DataTable.Column("p_value", title: "p", decimals: 5),
-      DataTable.Column("found", title: "stands"),
-      DataTable.Column("amplitude", unit: "ms", decimals: 0),
+      "source", "target",
+      DataTable.Column(
+        "p_value", title: "p", decimals: 5,
+        meaning: "How often chance alone looks like this (F test over days)."),
+      DataTable.Column(
+        "found", title: "stands",
+        meaning:
+          "Whether the pattern is more than chance when all pairs are tested: of those that stand at most 5% are "
+          + "false (Benjamini-Hochberg)."),
+      DataTable.Column(
+        "amplitude", unit: "ms", decimals: 0,
+        meaning: "Half of what lies between the day's lowest and highest level."),
       DataTable.Column("low", title: "from", unit: "ms", decimals: 0),
       DataTable.Column("high", title: "to", unit: "ms", decimals: 0),
-      DataTable.Column("share", title: "of its level", unit: "%", decimals: 0),
+      DataTable.Column(
+        "share", title: "of its level", unit: "%", decimals: 0,
+        meaning: "The amplitude over the level of the day."),
       DataTable.Column("peak", title: "peak, UTC"), DataTable.Column("days", decimals: 0),
     ])
     for pair in summary.pairs {
@@ -129,9 +140,16 @@ public struct StudyReport: Sendable {
 
   public var networkTable: DataTable {
     var table = DataTable([
-      "source", "target", DataTable.Column("request", title: "of request TTFT", unit: "%", decimals: 1),
-      DataTable.Column("cold", title: "of cold TTFT", unit: "%", decimals: 1),
-      DataTable.Column("variation", title: "of its variation", unit: "%", decimals: 1),
+      "source", "target",
+      DataTable.Column(
+        "request", title: "of request TTFT", unit: "%", decimals: 1,
+        meaning: "One round trip of the kernel over the time from the written request to the first text."),
+      DataTable.Column(
+        "cold", title: "of cold TTFT", unit: "%", decimals: 1,
+        meaning: "Name lookup, handshakes and one round trip over the time from the start to the first text."),
+      DataTable.Column(
+        "variation", title: "of its variation", unit: "%", decimals: 1,
+        meaning: "Square of Spearman's rank correlation between round trip and time."),
     ])
     for pair in summary.pairs {
       guard let share = pair.network else { continue }
@@ -149,7 +167,11 @@ public struct StudyReport: Sendable {
       DataTable.Column("before", unit: "ms", decimals: 0),
       DataTable.Column("after", unit: "ms", decimals: 0),
       DataTable.Column("p_value", title: "p", decimals: 5),
-      DataTable.Column("stands"),
+      DataTable.Column(
+        "stands",
+        meaning:
+          "Whether the change is more than chance when all pairs are searched: of those that stand at most 5% are "
+          + "false (Benjamini-Hochberg)."),
     ])
     for pair in summary.pairs {
       for change in pair.changes {

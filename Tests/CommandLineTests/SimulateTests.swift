@@ -75,8 +75,72 @@ struct SimulateTests {
         ["simulate", Self.scenario(name), "--output", folder.path, "--set", "text.texts=2"])
       #expect(result.status == 0, "\(result.errors)")
       let html = try String(contentsOf: folder.appendingPathComponent("report.html"), encoding: .utf8)
-      let document = try await Browser.find().open(html)
+      let browser = try await Browser.find()
+      let document = try await browser.open(html)
       #expect(document.faults.isEmpty, "\(document.faults)")
+      for width in [400, 900, 1600] {
+        let layout = try await browser.layout(of: html, width: width)
+        #expect(layout.excess == 0 && layout.charts.count == document.charts)
+        for chart in layout.charts {
+          #expect(chart.excess <= 1 && chart.cut == [] && !chart.caption.isEmpty, "\(width): \(chart)")
+        }
+        for table in layout.tables where width == 1600 { #expect(table.hidden == 0, "\(table)") }
+      }
+    }
+  }
+
+  /// What a variant has not got is a dash, an empty cell, an absent key; never a figure that means nothing.
+  @Test func figuresWithoutMeaningAreNone() async throws {
+    let arguments = ["simulate", Self.scenario("round-trip")] + Self.short
+    let rows = try await Program.run(arguments + ["--json"]).output.split(separator: "\n").map {
+      try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+    }
+    for row in rows {
+      let variant = try #require(row["variant"] as? String)
+      let hasWorker = variant.hasPrefix("wan")
+      for figure in ["moved", "worker_expansions_per_token", "wasted_share", "bytes_per_token"] {
+        #expect((row[figure] != nil) == hasWorker, "\(variant): \(figure)")
+      }
+      #expect((row["bubble_rate"] != nil) == (variant != "plain"), "\(variant)")
+    }
+    let text = try await Program.run(arguments).output
+    let plain = try #require(text.split(separator: "\n").first { $0.hasPrefix("plain ") })
+    #expect(plain.split(separator: " ").count { $0 == "-" } == 3, "\(plain)")
+    #expect(text.contains("(moved: draft passes that left the controller"))
+  }
+
+  /// A variant has one colour on the whole page, also where a chart shows a few of them.
+  @Test func aVariantHasOneColourOnThePage() async throws {
+    try await Self.withFolder { folder in
+      let result = try await Program.run(
+        ["simulate", Self.scenario("round-trip"), "--output", folder.path] + Self.short)
+      #expect(result.status == 0)
+      let html = try String(contentsOf: folder.appendingPathComponent("report.html"), encoding: .utf8)
+      let charts = try await Browser.find().layout(of: html, width: 1600).charts
+      let all = try #require(charts.first?.colors)
+      #expect(all.count == 9 && Set(all.values).count == 9, "\(all)")
+      #expect(charts.count == 3 && charts[2].colors.count == 3)
+      for chart in charts { for (name, color) in chart.colors { #expect(all[name] == color, "\(name)") } }
+    }
+  }
+
+  @Test func aPlansMatrixNamesItsAxes() async throws {
+    try await Self.withFolder { folder in
+      let page = folder.appendingPathComponent("plan.html")
+      let plan = Self.root.appendingPathComponent("Scenarios/plans/three-continents.yaml").path
+      let result = try await Program.run(["plan", plan, "--output", page.path])
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(result.output.contains("a row for each controller's site, a column for each worker's"))
+      #expect(result.output.contains("controller \\ worker"))
+      let html = try String(contentsOf: page, encoding: .utf8)
+      for width in [400, 900, 1600] {
+        let layout = try await Browser.find().layout(of: html, width: width)
+        #expect(layout.excess == 0)
+        for chart in layout.charts {
+          #expect(chart.excess <= 1 && chart.cut == [] && !chart.caption.isEmpty, "\(width): \(chart)")
+        }
+        for table in layout.tables where width == 1600 { #expect(table.hidden == 0, "\(table)") }
+      }
     }
   }
 

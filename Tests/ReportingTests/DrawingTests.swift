@@ -44,7 +44,7 @@ import Testing
     ),
   ])
   func aBrokenSpecificationIsDetected(spec: String, word: String) async throws {
-    let page = Samples.page([Chart(title: "Broken", spec: spec), Samples.bars(.grouped)])
+    let page = Samples.page([Chart(title: "Broken", caption: "Broken.", spec: spec), Samples.bars(.grouped)])
     let document = try await Browser.find().open(try page.html())
     #expect(document.faults != [])
     #expect(document.isDone)

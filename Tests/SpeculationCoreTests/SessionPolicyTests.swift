@@ -90,6 +90,18 @@ private let worker = WorkerID(1)
     #expect(machine.brokenInvariant == nil)
   }
 
+  /// Plain decoding wants no guesses, so no step of it lacks them.
+  @Test func plainDecodingHasNoBubbles() throws {
+    var configuration = configuration()
+    configuration.verification = VerificationPolicy(maxNodes: 0)
+    var machine = controller(prompt: [1, 2, 3], configuration)
+    _ = machine.start()
+    for token in 10..<14 as Range<Int32> {
+      _ = machine.verified(verdicts(token), duration: .milliseconds(1), passTokens: 1)
+    }
+    #expect(machine.statistics.steps >= 4 && machine.statistics.bubbles == 0)
+  }
+
   /// What a draft model says of a guess counts for more than that it was written before.
   @Test func aDraftModelKnowsAGuessBetterThanTheText() throws {
     var configuration = configuration()

@@ -67,6 +67,34 @@ import Testing
     #expect(kinds.count { $0 == "exclusion" } == 1)
   }
 
+  /// On a phone, in a small window and in a large one: the page fits, and its tables fit into the large one.
+  @Test(arguments: [400, 900, 1600])
+  func thePageFitsIntoTheWindow(width: Int) async throws {
+    let layout = try await Browser.find().layout(of: try await report().page.html(), width: width)
+    #expect(layout.excess == 0 && layout.charts.count == 5)
+    for chart in layout.charts {
+      #expect(chart.excess <= 1 && chart.cut == [] && !chart.caption.isEmpty, "\(chart)")
+    }
+    for table in layout.tables {
+      #expect(!table.caption.isEmpty)
+      if width >= 1200 { #expect(table.hidden == 0, "\(table)") }
+    }
+  }
+
+  /// A difference that does not stand beside an interval without zero would be a riddle.
+  @Test func whyADifferenceDoesNotStandIsSaid() async throws {
+    let html = try await report().page.html()
+    #expect(html.contains("judged by the p90 of each day, not by the p50 and p95 of the whole study"))
+    #expect(html.contains("<dt>p90 of a day stands</dt>"))
+    let verdicts = html.matches(
+      of: /<td class="text">(yes|no: may be zero|no: one of many comparisons)<\/td>/)
+    #expect(verdicts.count >= 6)
+    // Value and interval are one cell.
+    #expect(html.contains(/<td class="text">[+−]\d+ \([+−]?\d+\.\.[+−]?\d+\)<\/td>/))
+    // The kernel's round trips are not known here: no column of dashes is shown.
+    #expect(!html.contains("round trip (ms)</th>") && html.contains("TCP connect (ms)</th>"))
+  }
+
   @Test func thePageShowsItsChartsInABrowser() async throws {
     let html = try await report().page.html()
     #expect(html.utf8.count < 5_000_000)

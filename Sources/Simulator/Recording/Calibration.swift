@@ -7,6 +7,14 @@ public struct Calibration: Sendable {
     public var predicted: Double
     public var observed: Double
     public var count: Int
+
+    /// Of the observed share, 95% (Wilson, 1927).
+    public var interval: ClosedRange<Double> {
+      let (n, z) = (Double(count), 1.96)
+      let center = (observed + z * z / (2 * n)) / (1 + z * z / n)
+      let half = z / (1 + z * z / n) * (observed * (1 - observed) / n + z * z / (4 * n * n)).squareRoot()
+      return max(0, center - half)...min(1, center + half)
+    }
   }
 
   /// Mean squared error of a probability (Brier, 1950): 0 is perfect, 0.25 is a coin.
