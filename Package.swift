@@ -133,7 +133,7 @@ let package = Package(
       swiftSettings: settings),
     // The page and the text of a study.
     .target(
-      name: "StudyReport", dependencies: ["StudyAnalysis", "StudyStatistics", "Reporting"],
+      name: "StudyReport", dependencies: ["Spelling", "StudyAnalysis", "StudyStatistics", "Reporting"],
       swiftSettings: settings),
     // Where to put workers, by simulation of every pair of sites.
     .target(
@@ -147,7 +147,7 @@ let package = Package(
     .target(
       name: "LatencyStudy",
       dependencies: [
-        "SplitMix", "StreamFormats", "StudyAnalysis", "StrictYAML",
+        "SplitMix", "Spelling", "StreamFormats", "StudyAnalysis", "StrictYAML",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -259,7 +259,8 @@ let package = Package(
     .target(
       name: "ScenarioReports",
       dependencies: [
-        "Console", "SpeculationCore", "DraftExchange", "Simulator", "Reporting", "Placement", "StudyAnalysis",
+        "Console", "Spelling", "SpeculationCore", "DraftExchange", "Simulator", "Reporting", "Placement",
+        "StudyAnalysis",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],
       swiftSettings: settings),

@@ -4,6 +4,7 @@ import Console
 import Foundation
 import RegionEmulator
 import Serving
+import Spelling
 
 struct StudyEmulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -87,7 +88,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     let lines = EventLines(json: json)
     lines.say(
       "ready",
-      "\(emulated.name): \(emulated.sites.count) regions for \(emulated.sources.count) sources at http://\(place), "
+      "\(emulated.name): \(emulated.sites.count.counted("region")) for \(emulated.sources.count.counted("source")) at http://\(place), "
         + "time runs \(emulated.acceleration.fixed(0)) times as fast"
         + (campaign.map { "; campaign: \($0)" } ?? ""),
       [
@@ -99,7 +100,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     await delayed?.stop()
     let counts = emulator.statistics
     lines.say(
-      "end", "\(counts.requests) requests, \(counts.refusals) refused",
+      "end", "\(counts.requests.counted("request")), \(counts.refusals) refused",
       ["requests": counts.requests, "refusals": counts.refusals, "log_lines_lost": counts.logLinesLost])
     guard counts.logLinesLost == 0 else {
       throw CommandFailure(

@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import Foundation
 import LatencyStudy
+import Spelling
 
 extension StudyStore.ExportFormat: ExpressibleByArgument {}
 
@@ -31,13 +32,17 @@ struct StudyExportCommand: AsyncParsableCommand {
     completion: .file())
   var output: String?
 
+  mutating func validate() throws {
+    guard format == nil else { return }
+    try OutputName.check(
+      output, for: "CSV or JSON lines", ["csv", "jsonl", "ndjson", "json"],
+      hint: "--format writes one of them whatever the name; DuckDB and pandas make others of JSON lines")
+  }
+
   func run() async throws {
     let opened = try StudyStore.open(store)
     defer { opened.close() }
-    let byName = output.map {
-      $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") ? StudyStore.ExportFormat.jsonl : .csv
-    }
-    let format = format ?? byName ?? .csv
+    let format = format ?? .init(forFile: output ?? "")
     var buffer = Data()
     guard let output else {
       try opened.export(format) { line in
@@ -63,7 +68,7 @@ struct StudyExportCommand: AsyncParsableCommand {
       }
       try file.write(contentsOf: buffer)
       try file.close()
-      StandardError.write("\(count) probes in \(output)\n")
+      StandardError.write("\(count.counted("probe")) in \(output)\n")
     } catch let error as StoreError {
       throw error
     } catch {
