@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 /// The names of files that a command writes.
 package enum OutputName {
@@ -12,6 +13,12 @@ package enum OutputName {
   package static func end(of path: String) -> String? {
     let name = path.split(separator: "/").last ?? ""
     return name.lastIndex(of: ".").map { name[name.index(after: $0)...].lowercased() }
+  }
+
+  /// Whether two names lead to one file, links followed.
+  package static func isSameFile(_ a: String, _ b: String) -> Bool {
+    URL(filePath: a).standardizedFileURL.resolvingSymlinksInPath()
+      == URL(filePath: b).standardizedFileURL.resolvingSymlinksInPath()
   }
 
   /// Refuses a name that promises another format than the one that is written.

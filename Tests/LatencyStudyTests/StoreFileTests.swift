@@ -88,7 +88,7 @@ import Testing
     let folder = try TemporaryFolder()
     try await store(folder.file("s")).close()
     let queue = try DatabaseQueue(path: folder.file("s"))
-    try queue.write { try $0.execute(sql: "DELETE FROM campaign") }
+    try await queue.write { try $0.execute(sql: "DELETE FROM campaign") }
     try queue.close()
     let message = refusal { _ = try StudyStore.open(folder.file("s")) }
     #expect(message.contains("go on with it: wanspec study run CAMPAIGN --store"), "\(message)")
@@ -100,7 +100,7 @@ import Testing
   @Test func whatIsNoStudyIsNotTouched() async throws {
     let folder = try TemporaryFolder()
     let queue = try DatabaseQueue(path: folder.file("other"))
-    try queue.write { try $0.execute(sql: "CREATE TABLE t (a)") }
+    try await queue.write { try $0.execute(sql: "CREATE TABLE t (a)") }
     try queue.close()
     let before = try Data(contentsOf: URL(filePath: folder.file("other")))
     #expect(throws: StoreError.self) { try StudyStore.open(folder.file("other")) }

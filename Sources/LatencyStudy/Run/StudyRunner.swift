@@ -31,7 +31,7 @@ public actor StudyRunner {
   private let schedule: Schedule
   private let writer: ProbeWriter
   private let slots: Range<Int>
-  private let before: StudyStore.Progress
+  private let storedBefore: Int
   private let localAddress: String?
   private let report: @Sendable (StudyEvent) -> Void
   private var agenda: ProbeAgenda
@@ -74,7 +74,8 @@ public actor StudyRunner {
       clockAge: store.emulated == nil ? ClockSync.age() : nil, acceleration: clock.acceleration)
     slots = handle.slots
     writer = ProbeWriter(store, handle)
-    before = try store.progress(source: settings.source)
+    let before = try store.progress(source: settings.source)
+    storedBefore = before.stored.count
     agenda = ProbeAgenda(
       schedule, source: settings.source, targets: store.campaign.targets.map(\.name), slots: handle.slots,
       progress: before)
@@ -88,13 +89,12 @@ public actor StudyRunner {
 
   /// - Throws: `StoreError`, and what makes probes impossible whatever the network does
   public func run() async throws -> StudyEnding {
-    report(.began(slots: slots, stored: before.stored.count, sent: budget.sent, usd: budget.usd))
+    report(.began(slots: slots, stored: storedBefore, sent: budget.sent, usd: budget.usd))
     let ending: StudyEnding
     do { ending = try await follow() } catch {
-      for task in underWay.values {
-        task.cancel()
-        await task.value
-      }
+      let tasks = Array(underWay.values)
+      for task in tasks { task.cancel() }
+      for task in tasks { await task.value }
       throw error
     }
     await drain()
@@ -123,10 +123,14 @@ public actor StudyRunner {
   }
 
   private func noteClockSteps() {
-    let reference = origin.duration(to: .now).inSeconds * clock.acceleration
-    guard let step = steps.step(time: Double(clock.now()) * 1e-9, reference: reference) else { return }
+    let before = ContinuousClock.now
+    let time = Double(clock.now()) * 1e-9 / clock.acceleration
+    // Where this thread stood still in between, the two do not belong together.
+    guard before.duration(to: .now) < .milliseconds(100),
+      let step = steps.step(time: time, reference: origin.duration(to: before).inSeconds)
+    else { return }
     if step > 0 { gapReason = "the clock was set forward" }
-    report(.clockStepped(seconds: step))
+    report(.clockStepped(seconds: step * clock.acceleration))
   }
 
   /// - Returns: why the run is to end, if it is

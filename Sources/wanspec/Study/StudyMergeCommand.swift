@@ -1,7 +1,6 @@
 import ArgumentParser
 import CommandSettings
 import Console
-import Foundation
 import LatencyStudy
 import Spelling
 
@@ -30,14 +29,9 @@ struct StudyMergeCommand: AsyncParsableCommand {
   mutating func validate() throws {
     json = try Settings.json.resolve(json)
     try OutputName.check(output, for: "a study's file", ["sqlite", "db"])
-    if stores.contains(where: { same($0, output) }) {
+    if stores.contains(where: { OutputName.isSameFile($0, output) }) {
       throw ValidationError("--output \(output) is one of the files to merge; name another.")
     }
-  }
-
-  private func same(_ a: String, _ b: String) -> Bool {
-    URL(filePath: a).standardizedFileURL.resolvingSymlinksInPath()
-      == URL(filePath: b).standardizedFileURL.resolvingSymlinksInPath()
   }
 
   func run() async throws {
