@@ -84,6 +84,36 @@ import Testing
     #expect(try names(folder) == ["s"])
   }
 
+  /// From a place where nothing can be written it is read all the same, alone and into another file.
+  @Test func aFileThatCannotBeWrittenIsRead() async throws {
+    let folder = try TemporaryFolder()
+    let frozen = folder.file("read only?")
+    try FileManager.default.createDirectory(atPath: frozen, withIntermediateDirectories: false)
+    guard SystemProgram.run("/usr/bin/mount", ["-t", "tmpfs", "tmpfs", frozen]) else { return print("skipped: no tmpfs can be mounted here") }
+    defer { _ = SystemProgram.run("/usr/bin/umount", ["-l", frozen]) }
+    try await store(frozen + "/s").close()
+    try #require(SystemProgram.run("/usr/bin/mount", ["-o", "remount,ro", frozen]))
+    #expect(try count(frozen + "/s") == Self.slots.count)
+    try await StudyStore.merge([frozen + "/s"], into: folder.file("all"))
+    #expect(try count(folder.file("all")) == Self.slots.count)
+    let refused = await #expect(throws: StoreError.self) {
+      try await StudyStore.merge([folder.file("all")], into: frozen + "/s")
+    }
+    #expect(refused?.path == frozen + "/s")
+  }
+
+  @Test func aLinkIsTheFileItLeadsTo() async throws {
+    let folder = try TemporaryFolder()
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.file("link"), withDestinationPath: folder.file("s"))
+    let lock = try StoreLock(folder.file("link"))
+    #expect(throws: StoreError.self) { try StoreLock(folder.file("s")) }
+    withExtendedLifetime(lock) {}
+    let store = try await store(folder.file("link"))
+    let reader = try StudyStore.open(folder.file("s"))
+    #expect(!store.close() && reader.close())
+  }
+
   @Test func aMakingThatWasCutShortGoesOn() async throws {
     let folder = try TemporaryFolder()
     try await store(folder.file("s")).close()

@@ -72,7 +72,8 @@ struct AnswerTracker: Sendable {
     do {
       for event in try reader.append(bytes) { take(event, at: time) }
     } catch {
-      fail(.malformed, error.description)
+      let isPacked = phases[.firstEvent] == nil && plain.starts(with: [0x1F, 0x8B])
+      fail(.malformed, isPacked ? "the answer is compressed (gzip), and does not say so" : error.description)
     }
     return failure != nil
   }

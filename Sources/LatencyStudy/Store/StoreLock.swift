@@ -6,9 +6,10 @@ public final class StoreLock: Sendable {
   private let descriptor: Int32
   private let name: String
 
+  /// - Parameter path: of the store, or of a link to it
   /// - Throws: `StoreError` where another process runs on this store
   public init(_ path: String) throws {
-    name = path + ".lock"
+    name = URL(filePath: path).resolvingSymlinksInPath().path + ".lock"
     while true {
       let opened = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
       guard opened >= 0 else { throw Self.failure(path, errno) }

@@ -120,7 +120,7 @@ extension StudyStore {
     try requireSameCampaign(other)
     do {
       return try database.writeWithoutTransaction { database in
-        try database.execute(sql: "ATTACH DATABASE ? AS other", arguments: [other.path])
+        try database.execute(sql: "ATTACH DATABASE ? AS other", arguments: [other.location])
         defer { try? database.execute(sql: "DETACH DATABASE other") }
         var merged = Merged()
         try database.inTransaction(.immediate) {

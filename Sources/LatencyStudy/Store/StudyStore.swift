@@ -15,6 +15,8 @@ public final class StudyStore: Sendable {
   /// One connection: SQLite brings the write-ahead log into the file when the last one that may write closes, and a
   /// pool closes those that only read after it.
   let database: DatabaseQueue
+  /// How SQLite calls the file.
+  let location: String
 
   /// - Throws: `StoreError`
   public static func open(_ path: String) throws -> StudyStore {
@@ -22,12 +24,13 @@ public final class StudyStore: Sendable {
       throw StoreError(.missing, path, "there is no such file", hint: "`wanspec study run` makes one")
     }
     do {
-      let queue = try queue(path)
+      let location = location(path)
+      let queue = try queue(location)
       guard try hasTables(queue, path: path) else { throw StoreError(withoutTables: path) }
       if try !queue.read(StoreSchema.migrator.hasCompletedMigrations) {
         try StoreSchema.migrator.migrate(queue)
       }
-      return try StudyStore(path: path, queue)
+      return try StudyStore(path: path, queue, at: location)
     } catch {
       throw StoreError(error, path: path)
     }
@@ -52,7 +55,7 @@ public final class StudyStore: Sendable {
             sql: "INSERT OR IGNORE INTO target (name) VALUES (?)", arguments: [target.name])
         }
       }
-      let store = try StudyStore(path: path, queue)
+      let store = try StudyStore(path: path, queue, at: path)
       guard store.campaign.fingerprint == campaign.fingerprint else {
         throw StoreError(
           .otherCampaign, path,
@@ -66,6 +69,19 @@ public final class StudyStore: Sendable {
     } catch {
       throw StoreError(error, path: path)
     }
+  }
+
+  /// Where nothing can be written, SQLite reads a file that is whole if it is told that nobody writes.
+  private static func location(_ path: String) -> String {
+    guard access(path, W_OK) != 0, !FileManager.default.fileExists(atPath: secondFile(path)),
+      let name = URL(filePath: path).path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed)
+    else { return path }
+    return "file://\(name)?immutable=1"
+  }
+
+  /// Where SQLite puts what is not in the file itself yet.
+  private static func secondFile(_ path: String) -> String {
+    URL(filePath: path).resolvingSymlinksInPath().path + "-wal"
   }
 
   private static func queue(_ path: String) throws -> DatabaseQueue {
@@ -98,8 +114,9 @@ public final class StudyStore: Sendable {
     }
   }
 
-  private init(path: String, _ queue: DatabaseQueue) throws {
+  private init(path: String, _ queue: DatabaseQueue, at location: String) throws {
     self.path = path
+    self.location = location
     database = queue
     let row = try queue.read { try Row.fetchOne($0, sql: "SELECT text, emulated FROM campaign") }
     guard let row else { throw StoreError(withoutCampaign: path) }
@@ -126,6 +143,6 @@ public final class StudyStore: Sendable {
   @discardableResult
   public func close() -> Bool {
     try? database.close()
-    return !FileManager.default.fileExists(atPath: path + "-wal")
+    return !FileManager.default.fileExists(atPath: Self.secondFile(path))
   }
 }

@@ -20,7 +20,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
         wanspec study run campaign.yaml --source eu-west-2
 
       With --network (as root, on Linux) a network device delays packets, so that handshakes and the kernel's round \
-      trips are as long as they would be; without, each answer is held back by the round trip.
+      trips are as long as they would be; without, each answer is held back, and reports say that round trips are none.
 
       docs/study.md lists the keys of the file.
       """)
