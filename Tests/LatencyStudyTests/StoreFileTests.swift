@@ -168,9 +168,10 @@ import Testing
   @Test func aMergeThatIsInterruptedLeavesNothing() async throws {
     let folder = try TemporaryFolder()
     try await store(folder.file("a")).close()
+    let (input, output) = (folder.file("a"), folder.file("all"))
     let task = Task {
       withUnsafeCurrentTask { $0?.cancel() }
-      try await StudyStore.merge([folder.file("a")], into: folder.file("all"))
+      _ = try await StudyStore.merge([input], into: output)
     }
     await #expect(throws: CancellationError.self) { try await task.value }
     #expect(try names(folder) == ["a"])

@@ -80,7 +80,7 @@ import Testing
     }
     run.cancel()
     #expect(try await run.value == .interrupted)
-    #expect(events.contains { if case .draining(2, .milliseconds(100)) = $0 { true } else { false } })
+    #expect(events.contains { if case .draining(2..., .milliseconds(100)) = $0 { true } else { false } })
     let data = try store.data()
     let frozen = try #require(data.pairs.first { $0.target == 0 })
     // Two were under way for longer than anybody waited; the other four were not sent.

@@ -9,7 +9,7 @@ public final class StoreLock: Sendable {
   /// - Parameter path: of the store, or of a link to it
   /// - Throws: `StoreError` where another process runs on this store
   public init(_ path: String) throws {
-    name = URL(filePath: path).resolvingSymlinksInPath().path + ".lock"
+    name = LinkTarget.path(of: path) + ".lock"
     while true {
       let opened = open(name, O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
       guard opened >= 0 else { throw Self.failure(path, errno) }

@@ -25,7 +25,7 @@ extension StudyStore {
   public static func merge(
     _ paths: [String], into path: String
   ) async throws -> (files: [Merged], isWhole: Bool) {
-    let path = URL(filePath: path).resolvingSymlinksInPath().path
+    let path = LinkTarget.path(of: path)
     let lock = try StoreLock(path)
     defer { withExtendedLifetime(lock) {} }
     let existing = try isThere(path) ? open(path) : nil

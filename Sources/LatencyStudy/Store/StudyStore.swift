@@ -81,7 +81,7 @@ public final class StudyStore: Sendable {
 
   /// Where SQLite puts what is not in the file itself yet.
   private static func secondFile(_ path: String) -> String {
-    URL(filePath: path).resolvingSymlinksInPath().path + "-wal"
+    LinkTarget.path(of: path) + "-wal"
   }
 
   private static func queue(_ path: String) throws -> DatabaseQueue {
