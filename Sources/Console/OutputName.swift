@@ -5,7 +5,8 @@ import Foundation
 package enum OutputName {
   /// Ends of names that promise a format.
   private static let formats: Set<String> = [
-    "arrow", "avro", "bz2", "csv", "db", "feather", "gz", "htm", "html", "json", "jsonl", "md", "ndjson", "orc",
+    "arrow", "avro", "bz2", "csv", "db", "feather", "gz", "htm", "html", "json", "jsonl", "md", "ndjson",
+    "orc",
     "parquet", "pdf", "png", "sqlite", "svg", "tsv", "xls", "xlsx", "xml", "xz", "yaml", "zip", "zst",
   ]
 

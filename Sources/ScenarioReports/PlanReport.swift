@@ -199,7 +199,9 @@ package struct PlanReport {
     if let emulated { provenance.lines.append("round trips made by the emulator \"\(emulated)\"") }
     return ReportPage(
       title: "Plan: \(result.name)",
-      subtitle: "\(result.simulations.counted("simulation")) of \(result.pairs.count.counted("pair of sites", "pairs of sites"))",
-      findings: ([refused].compactMap { $0 } + advice).map { ReportPage.Finding(nil, $0) }, sections: sections, provenance: provenance)
+      subtitle:
+        "\(result.simulations.counted("simulation")) of \(result.pairs.count.counted("pair of sites", "pairs of sites"))",
+      findings: ([refused].compactMap { $0 } + advice).map { ReportPage.Finding(nil, $0) },
+      sections: sections, provenance: provenance)
   }
 }

@@ -94,7 +94,8 @@ extension StudySummary {
     let swing = TimeText.percent(test.amplitude)
     let low = TimeText.percent(test.amplitudeInterval.lowerBound)
     let high = TimeText.percent(test.amplitudeInterval.upperBound)
-    let place = "\(name(target: pair.target)) breathes with the day, seen from \(found) of \(count.counted("source"))"
+    let place =
+      "\(name(target: pair.target)) breathes with the day, seen from \(found) of \(count.counted("source"))"
     let size =
       "from \(name(source: pair.source)) its time to first token swings by \(swing) (95%: \(low) to \(high))"
     let peak = "highest at \(TimeText.clock(test.peakHour)) UTC, \(TimeText.clock(local)) there"

@@ -180,7 +180,9 @@ import Testing
       sources: [eu-west-2]
       targets: [{region: us-east-1, api: openai-chat, url: 'http://127.0.0.1:\(silent.port)/v1', model: m}]
       """, to: "c.yaml")
-    let run = try await RunningProgram(["study", "run", campaign, "--store", folder.file("s.sqlite"), "--json"])
+    let run = try await RunningProgram([
+      "study", "run", campaign, "--store", folder.file("s.sqlite"), "--json",
+    ])
     _ = try await run.event("begin")
     // A slot lasts a second, and the first begins within one.
     try await Task.sleep(for: .seconds(3))

@@ -122,7 +122,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("5", 5.0), (" 1.5 ", 1.5), ("-3", 0), ("999999", 999_999), ("1e300", 366 * 86_400), ("soon", nil), ("", nil), ("nan", nil),
+    ("5", 5.0), (" 1.5 ", 1.5), ("-3", 0), ("999999", 999_999), ("1e300", 366 * 86_400), ("soon", nil),
+    ("", nil), ("nan", nil),
   ])
   func retryAfterIsRead(text: String, seconds: Double?) {
     #expect(RetryAfter.seconds(text) == seconds)

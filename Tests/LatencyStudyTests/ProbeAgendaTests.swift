@@ -95,7 +95,8 @@ import Testing
     day.run(Self.begin + 100...Self.end)
     #expect(day.missed.count == 18)
     #expect(day.sent.count == 700)
-    #expect(!day.missed.contains { $0.slot == 1000 && $0.target == "a" || $0.slot == 1001 && $0.target == "b" })
+    #expect(
+      !day.missed.contains { $0.slot == 1000 && $0.target == "a" || $0.slot == 1001 && $0.target == "b" })
   }
 
   @Test func stepsOfTheClockAreTold() {

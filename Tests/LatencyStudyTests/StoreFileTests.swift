@@ -8,7 +8,8 @@ import Testing
   private static let slots = 100..<140
 
   /// A store with probes of a source.
-  private func store(_ path: String, source: String = "eu-west-2", _ extra: String = "") async throws -> StudyStore
+  private func store(_ path: String, source: String = "eu-west-2", _ extra: String = "") async throws
+    -> StudyStore
   {
     let store = try StudyStore.create(
       path, campaign: campaign(extra, sources: "[eu-west-2, us-east-1]"), emulated: nil)
@@ -89,7 +90,9 @@ import Testing
     let folder = try TemporaryFolder()
     let frozen = folder.file("read only?")
     try FileManager.default.createDirectory(atPath: frozen, withIntermediateDirectories: false)
-    guard SystemProgram.run("/usr/bin/mount", ["-t", "tmpfs", "tmpfs", frozen]) else { return print("skipped: no tmpfs can be mounted here") }
+    guard SystemProgram.run("/usr/bin/mount", ["-t", "tmpfs", "tmpfs", frozen]) else {
+      return print("skipped: no tmpfs can be mounted here")
+    }
     defer { _ = SystemProgram.run("/usr/bin/umount", ["-l", frozen]) }
     try await store(frozen + "/s").close()
     try #require(SystemProgram.run("/usr/bin/mount", ["-o", "remount,ro", frozen]))
@@ -184,7 +187,8 @@ import Testing
       atPath: folder.file("link"), withDestinationPath: folder.file("all"))
     try await StudyStore.merge([folder.file("a")], into: folder.file("link"))
     #expect(try count(folder.file("all")) == Self.slots.count)
-    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("link")) == folder.file("all"))
+    #expect(
+      try FileManager.default.destinationOfSymbolicLink(atPath: folder.file("link")) == folder.file("all"))
     #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
     let message = await #expect(throws: StoreError.self) {
       try await StudyStore.merge([folder.file("a")], into: folder.file("pipe"))

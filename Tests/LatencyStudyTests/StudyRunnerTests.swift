@@ -117,7 +117,9 @@ import Testing
     shift.value.withLock { $0 = 60_000_000_000 }
     #expect(try await run.value == .complete)
     #expect(
-      events.contains { if case .clockStepped(let seconds) = $0 { (59...61).contains(seconds) } else { false } })
+      events.contains {
+        if case .clockStepped(let seconds) = $0 { (59...61).contains(seconds) } else { false }
+      })
     let missed = try store.data().exclusions.filter { $0.outcome == "missed" }
     #expect(missed.map(\.example) == ["the clock was set forward"])
     #expect((57...61).contains(missed.first?.count ?? 0), "\(missed)")

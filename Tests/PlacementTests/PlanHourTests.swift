@@ -78,7 +78,8 @@ import Testing
   /// What light could not do is not planned with: the distance is guessed, and the plan says why.
   @Test func whatCannotBeTrueIsNotUsed() async throws {
     let result = try await Plans.result(
-      Self.sites.replacing("us-east-2", with: "eu-west-2"), study: Self.study("us-east-1", "eu-west-2") { _ in 0.0001 })
+      Self.sites.replacing("us-east-2", with: "eu-west-2"),
+      study: Self.study("us-east-1", "eu-west-2") { _ in 0.0001 })
     let pair = try #require(result.pair("us-east-1", "eu-west-2"))
     #expect(pair.origin == .distance && pair.roundTripMilliseconds > 58)
     let refused = try #require(result.falseRoundTrips.first)
@@ -87,7 +88,8 @@ import Testing
     #expect(abs(refused.milliseconds - 0.1) < 0.01 && abs(refused.shortestPossibleMilliseconds - 58) < 1)
     // Between sites that the plan has not, it is no matter.
     let other = try await Plans.result(
-      Self.sites.replacing("us-east-2", with: "eu-west-2"), study: Self.study("us-east-1", "eu-north-1") { _ in 0.0001 })
+      Self.sites.replacing("us-east-2", with: "eu-west-2"),
+      study: Self.study("us-east-1", "eu-north-1") { _ in 0.0001 })
     #expect(other.falseRoundTrips.isEmpty)
   }
 

@@ -72,7 +72,8 @@ struct RecordingTests {
   @Test(arguments: [false, true], [0x0A, 0x20] as [UInt8])
   func whatUnpacksToTooMuchIsNotUnpacked(hasHeader: Bool, byte: UInt8) throws {
     let header = try Gunzip.text(try Self.small.encoded()).prefix { $0 != 0x0A } + [0x0A]
-    let bomb = try (hasHeader ? Gunzip.bytes(String(decoding: header, as: UTF8.self)) : [])
+    let bomb =
+      try (hasHeader ? Gunzip.bytes(String(decoding: header, as: UTF8.self)) : [])
       + Gunzip.repeated(byte, mebibytes: 512)
     #expect(bomb.count < 1 << 20)
     let before = Self.largestMemory()

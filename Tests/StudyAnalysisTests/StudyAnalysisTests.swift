@@ -196,7 +196,9 @@ struct SimulatedStudy {
     let clock = try #require(daily.sentence.firstMatch(of: /highest at (\d+):\d\d UTC, (\d+):\d\d there/))
     #expect(Int(clock.2)! == Int(clock.1)! + 1 && (13...14).contains(Int(clock.2)!), "\(daily.sentence)")
     let change = try #require(summary.findings.first { $0.figure == "summer time" })
-    #expect(change.sentence.contains("in eu-west-2") && change.sentence.contains("2026-04-02"), "\(change.sentence)")
+    #expect(
+      change.sentence.contains("in eu-west-2") && change.sentence.contains("2026-04-02"), "\(change.sentence)"
+    )
     // January has none.
     #expect(!(await self.summary(Self.atlantic)).findings.contains { $0.figure == "summer time" })
   }

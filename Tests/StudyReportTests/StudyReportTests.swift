@@ -53,7 +53,8 @@ import Testing
   @Test func numbersAgreeWithTheirNouns() async {
     let regions = ["eu-west-2"].compactMap { Region.known[$0] }
     var data = StudyData(
-      name: "one", fingerprint: "", slotLength: 60, slots: 29_000_000..<29_000_010, emulated: nil, timeout: 30,
+      name: "one", fingerprint: "", slotLength: 60, slots: 29_000_000..<29_000_010, emulated: nil,
+      timeout: 30,
       sources: regions, targets: regions.map { StudyData.Target(name: $0.name, region: $0) })
     data.sent = 1
     let text = StudyReport(await StudySummary.make(data), version: "test", command: "c").text

@@ -32,7 +32,8 @@ public enum ProbeOutcome: String, Sendable, CaseIterable, Codable {
   public var isCensored: Bool {
     switch self {
     case .ok, .missed, .credentials: false
-    case .saturated, .dns, .connect, .tls, .reset, .timeout, .throttled, .status, .malformed, .exception, .empty,
+    case .saturated, .dns, .connect, .tls, .reset, .timeout, .throttled, .status, .malformed, .exception,
+      .empty,
       .truncated:
       true
     }

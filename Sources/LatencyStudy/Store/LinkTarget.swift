@@ -12,6 +12,7 @@ enum LinkTarget {
       guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: url.path) else { break }
       url = URL(filePath: next, relativeTo: url.deletingLastPathComponent())
     }
-    return url.deletingLastPathComponent().resolvingSymlinksInPath().appending(path: url.lastPathComponent).path
+    return url.deletingLastPathComponent().resolvingSymlinksInPath().appending(path: url.lastPathComponent)
+      .path
   }
 }

@@ -57,7 +57,9 @@ public struct StoreError: Error, CustomStringConvertible {
     case .SQLITE_CANTOPEN:
       self.init(
         .missing, path, "cannot be opened: \(error.message ?? "")",
-        hint: "check the path and its permissions; a \(path)-wal beside it can only be read where it can be written")
+        hint:
+          "check the path and its permissions; a \(path)-wal beside it can only be read where it can be written"
+      )
     case .SQLITE_BUSY, .SQLITE_LOCKED:
       self.init(.busy, path, "another process keeps it locked", hint: "wait for it, or end it")
     case .SQLITE_READONLY: self.init(.failed, path, "cannot be written: it is read-only")

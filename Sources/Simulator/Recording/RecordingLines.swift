@@ -61,7 +61,8 @@ struct RecordingLines {
     guard unpacked <= max(Recording.freeTextBytes, packed.count * Recording.maxRatio) else {
       throw RecordingError(
         name,
-        "unpacks to more than \(Recording.maxRatio) times its size, which no recording does: it is not read on")
+        "unpacks to more than \(Recording.maxRatio) times its size, which no recording does: it is not read on"
+      )
     }
     return more
   }

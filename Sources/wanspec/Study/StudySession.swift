@@ -66,7 +66,8 @@ struct StudySession {
     try? await threads.shutdownGracefully()
     output.finish()
     if !store.close() {
-      StandardError.write("\(path)-wal belongs to \(path): another process has it open, or the disk is full\n")
+      StandardError.write(
+        "\(path)-wal belongs to \(path): another process has it open, or the disk is full\n")
     }
     if case .failure(let error as ExitCode) = ended, error == Interrupted.exitCode {
       lines.say("end", "interrupted; go on with: wanspec study resume \(path)", ["reason": "interrupted"])
@@ -107,7 +108,8 @@ struct StudySession {
     let requests = min(campaign.requestsPerSource, limits.maxRequests ?? .max)
     let cost = min(campaign.highestCostPerSource, limits.maxUSD ?? .infinity)
     let unpriced = campaign.targets.filter { $0.price == Target.Price() }.count
-    var text = "\(campaign.name) from \(source): \(campaign.targets.count.counted("target")), one probe every "
+    var text =
+      "\(campaign.name) from \(source): \(campaign.targets.count.counted("target")), one probe every "
     text += "\(YAMLDuration.text(campaign.every)) for \(TimeText.span(campaign.days * 86_400)): "
     text += "\(requests.counted("request")), at most \(cost.fixed(2)) USD"
     if unpriced > 0 { text += " (\(unpriced) of the targets have no price)" }
