@@ -112,7 +112,7 @@ import Testing
       """
       name: two
       sites: [{region: us-east-1, controller: true}, {region: eu-west-2, worker: true}]
-      text: {probabilities: 4, positions: 64, texts: 1}
+      text: {match-rate: 0.8, after-miss: 0.6, texts: 2, length: 40}
       target: {pass: 30ms}
       draft: {pass: 5ms}
       """, to: "plan.yaml")
