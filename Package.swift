@@ -154,7 +154,7 @@ let package = Package(
       swiftSettings: settings),
     // The page and the text of a study.
     .target(
-      name: "StudyReport", dependencies: ["StudyAnalysis", "StudyStatistics", "Reporting"],
+      name: "StudyReport", dependencies: ["Spelling", "StudyAnalysis", "StudyStatistics", "Reporting"],
       swiftSettings: settings),
     // Where to put workers, by simulation of every pair of sites.
     .target(
@@ -169,6 +169,7 @@ let package = Package(
       name: "LatencyStudy",
       dependencies: [
         "NetworkProblems", "OutputFiles", "SplitMix", "StreamFormats", "StudyAnalysis", "StrictYAML",
+        "Spelling",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -284,6 +285,7 @@ let package = Package(
       name: "ScenarioReports",
       dependencies: [
         "OutputFiles", "Console", "SpeculationCore", "DraftExchange", "Simulator", "Reporting", "Placement",
+        "Spelling",
         "StudyAnalysis",
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),
       ],

@@ -67,6 +67,15 @@ public struct PlanResult: Sendable, Codable {
     public var isSameSite: Bool { controller == worker }
   }
 
+  /// What a study measured between two sites and cannot be true, so that it is not used (see `RoundTripCheck`).
+  public struct FalseRoundTrip: Sendable, Codable, Hashable {
+    public var source: String
+    public var region: String
+    /// The median, and what light in fibre needs.
+    public var milliseconds: Double
+    public var shortestPossibleMilliseconds: Double
+  }
+
   public var name: String
   /// How much slower than drafting locally was taken for worth it, as a share.
   public var tolerance: Double
@@ -76,6 +85,7 @@ public struct PlanResult: Sendable, Codable {
   public var pairs: [Pair]
   /// Simulations that were run for it.
   public var simulations: Int
+  public var falseRoundTrips: [FalseRoundTrip] = []
 
   public func pair(_ controller: String, _ worker: String) -> Pair? {
     pairs.first { $0.controller == controller && $0.worker == worker }

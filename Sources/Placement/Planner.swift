@@ -51,7 +51,8 @@ public struct Planner: Sendable {
     }
     var result = PlanResult(
       name: file.name, tolerance: file.tolerance, controllers: file.controllers.map(\.name),
-      workers: file.workers.map(\.name), pairs: [], simulations: 0)
+      workers: file.workers.map(\.name), pairs: [], simulations: 0,
+      falseRoundTrips: roundTrips.unbelievable)
     guard let compiled = try workload.compiled(file) else { return result }
     let points = compiled.scenario.points
     let done = Atomic(0)

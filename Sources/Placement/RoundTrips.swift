@@ -23,11 +23,15 @@ public struct RoundTrips: Sendable {
   private let given: [String: [String: Double]]
   /// Both directions of each pair of places that was probed, with the smaller name first.
   private let measured: [[String]: [Double]]
+  /// What the study has between sites of the plan and cannot be true.
+  public let unbelievable: [PlanResult.FalseRoundTrip]
 
   /// - Parameter study: its round trips are taken where the file gives none
   public init(_ file: PlanFile, study: StudyData?) {
     given = file.roundTrips
-    measured = study.map { Self.medians($0, among: Set(file.sites.map(\.name))) } ?? [:]
+    let sites = Set(file.sites.map(\.name))
+    measured = study.map { Self.medians($0, among: sites) } ?? [:]
+    unbelievable = study.map { Self.unbelievable($0, among: sites) } ?? []
   }
 
   /// The same in both directions.
@@ -44,14 +48,12 @@ public struct RoundTrips: Sendable {
   /// Medians by hour over both directions. An hour with fewer probes than a median's interval needs has the day's.
   private static func medians(_ study: StudyData, among sites: Set<String>) -> [[String]: [Double]] {
     var times: [[String]: [[Double]]] = [:]
-    for pair in study.pairs {
-      let ends = [study.sources[pair.source].name, study.targets[pair.target].region.name]
-      guard ends[0] != ends[1], ends.allSatisfy(sites.contains) else { continue }
+    for (pair, check) in zip(study.pairs, study.roundTripChecks) {
+      guard let check, check.isBelievable, let ends = ends(of: pair, study, among: sites) else { continue }
       var byHour = times[ends.sorted()] ?? Array(repeating: [], count: 24)
       for (index, slot) in pair.slots.enumerated() {
-        // The kernel's own figure, or a TCP handshake, which is one round trip.
-        let time = pair.roundTrip[index].isFinite ? pair.roundTrip[index] : pair.connect[index]
-        if time.isFinite, time >= 0 { byHour[Int(study.hour(of: Int(slot)))].append(time) }
+        guard let time = pair.roundTrip(at: index), time >= check.shortestPossible else { continue }
+        byHour[Int(study.hour(of: Int(slot)))].append(time)
       }
       times[ends.sorted()] = byHour
     }
@@ -61,6 +63,25 @@ public struct RoundTrips: Sendable {
         rounded(hour.count < Quantile.minimumCount(0.5) ? day : Quantile.of(hour, 0.5) ?? day)
       }
     }
+  }
+
+  private static func unbelievable(
+    _ study: StudyData, among sites: Set<String>
+  ) -> [PlanResult.FalseRoundTrip] {
+    zip(study.pairs, study.roundTripChecks).compactMap { pair, check in
+      guard let check, !check.isBelievable, let ends = ends(of: pair, study, among: sites) else { return nil }
+      return PlanResult.FalseRoundTrip(
+        source: ends[0], region: ends[1], milliseconds: check.median * 1000,
+        shortestPossibleMilliseconds: check.shortestPossible * 1000)
+    }
+  }
+
+  /// A source and another place, both in the plan.
+  private static func ends(
+    of pair: StudyData.Pair, _ study: StudyData, among sites: Set<String>
+  ) -> [String]? {
+    let ends = [study.sources[pair.source].name, study.targets[pair.target].region.name]
+    return ends[0] != ends[1] && ends.allSatisfy(sites.contains) ? ends : nil
   }
 
   /// To a millisecond: closer differences change nothing, and equal links need one simulation.

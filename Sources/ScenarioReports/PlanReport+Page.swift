@@ -2,6 +2,7 @@ import Console
 import Foundation
 import Placement
 import Reporting
+import Spelling
 
 extension PlanReport {
   /// For charts.
@@ -136,7 +137,9 @@ extension PlanReport {
     if let emulated { provenance.lines.append("round trips made by the emulator \"\(emulated)\"") }
     return ReportPage(
       title: "Plan: \(result.name)",
-      subtitle: "\(result.simulations) simulations of \(result.pairs.count) pairs of sites",
-      findings: advice.map { ReportPage.Finding(nil, $0) }, sections: sections, provenance: provenance)
+      subtitle:
+        "\(result.simulations.counted("simulation")) of \(result.pairs.count.counted("pair of sites", "pairs of sites"))",
+      findings: ([refused].compactMap { $0 } + advice).map { ReportPage.Finding(nil, $0) },
+      sections: sections, provenance: provenance)
   }
 }

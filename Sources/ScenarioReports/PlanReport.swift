@@ -1,6 +1,7 @@
 import Console
 import Foundation
 import Placement
+import Spelling
 
 /// A plan for people: a matrix, a table, sentences, a page.
 package struct PlanReport {
@@ -24,11 +25,26 @@ package struct PlanReport {
 
   package var text: String {
     var parts = [advice.joined(separator: "\n"), matrix, pairs]
+    if let refused { parts.insert(refused, at: 0) }
     if let emulated { parts.insert("Round trips are an emulator's (\(emulated)), not measured ones.", at: 0) }
     if result.pairs.contains(where: { $0.origin == .distance }) {
       parts.append("(~ round trip guessed from the distance: measure it with `wanspec study`)")
     }
     return parts.joined(separator: "\n\n")
+  }
+
+  /// What the study says of round trips and cannot be true.
+  var refused: String? {
+    let worst = result.falseRoundTrips.max {
+      $0.shortestPossibleMilliseconds - $0.milliseconds < $1.shortestPossibleMilliseconds - $1.milliseconds
+    }
+    guard let worst else { return nil }
+    return """
+      The study's round trips of \(result.falseRoundTrips.count.counted("pair of sites", "pairs of sites")) are not used: \
+      they cannot be those between the regions (\(worst.source) to \(worst.region): \(worst.milliseconds.fixed(1)) ms, \
+      where light in fibre needs \(worst.shortestPossibleMilliseconds.fixed(0)) ms). What answered stands nearer, as the \
+      edge of a content network, a proxy or an emulator without --network does.
+      """
   }
 
   /// One sentence for each controller.

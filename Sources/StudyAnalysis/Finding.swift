@@ -5,7 +5,7 @@ import StudyStatistics
 /// A sentence that the data support, with its figure.
 public struct Finding: Sendable, Equatable {
   public enum Topic: String, Sendable, CaseIterable {
-    case emulated, tails, daily, network, changes, failures, quality
+    case emulated, roundTrips = "round trips", tails, daily, network, changes, failures, quality
   }
 
   public var topic: Topic
@@ -17,7 +17,7 @@ public struct Finding: Sendable, Equatable {
 extension StudySummary {
   /// The most important first; at most three of a topic.
   public var findings: [Finding] {
-    let all = [tails, daily, network, changes, failures, quality]
+    let all = [roundTrips, tails, daily, network, changes, failures, quality]
     return (emulated.map { [$0] } ?? []) + all.flatMap { $0.prefix(3) }
   }
 
@@ -50,7 +50,7 @@ extension StudySummary {
         sentence: """
           \(other) from \(name(source: each.source)) has a lower p90 than \(own) itself in \
           \(each.lowerHours) of \(each.hours) hours\(hours); over a day its p90 is \(TimeText.seconds(-days.mean)) lower \
-          (95% over \(days.days) days: \(TimeText.range(interval))), network included.
+          (95% over \(days.days.counted("day")): \(TimeText.range(interval))), network included.
           """)
     }
   }
@@ -78,7 +78,7 @@ extension StudySummary {
         Finding(
           topic: .daily, figure: "\(flat.count) flat",
           sentence: """
-            No daily pattern was found in \(places), from any source (\(tested.count) targets tested, false \
+            No daily pattern was found in \(places), from any source (\(tested.count.counted("target")) tested, false \
             discoveries held to 5%).
             """), at: min(2, result.count))
     }
@@ -89,17 +89,37 @@ extension StudySummary {
     -> Finding
   {
     let (test, region) = (daily.test, data.targets[pair.target].region)
-    let hour: Double = test.peakHour + region.utcOffset(at: data.begin) + 48
+    let hour: Double = test.peakHour + region.utcOffset(at: data.middle) + 48
     let local = hour.truncatingRemainder(dividingBy: 24)
     let swing = TimeText.percent(test.amplitude)
     let low = TimeText.percent(test.amplitudeInterval.lowerBound)
     let high = TimeText.percent(test.amplitudeInterval.upperBound)
-    let place = "\(name(target: pair.target)) breathes with the day, seen from \(found) of \(count) sources"
+    let place =
+      "\(name(target: pair.target)) breathes with the day, seen from \(found) of \(count.counted("source"))"
     let size =
       "from \(name(source: pair.source)) its time to first token swings by \(swing) (95%: \(low) to \(high))"
     let peak = "highest at \(TimeText.clock(test.peakHour)) UTC, \(TimeText.clock(local)) there"
     return Finding(
       topic: .daily, figure: "±\(swing)", sentence: "\(place): \(size) around its level, \(peak).")
+  }
+
+  /// What neither the network's share nor a plan may rest on.
+  private var roundTrips: [Finding] {
+    let checks = pairs.compactMap { pair in pair.roundTripCheck.map { (pair, $0) } }
+    let wrong = checks.filter { !$0.1.isBelievable }
+    func lack(_ check: RoundTripCheck) -> Double { check.shortestPossible - check.median }
+    guard let (pair, check) = wrong.max(by: { lack($0.1) < lack($1.1) }) else { return [] }
+    return [
+      Finding(
+        topic: .roundTrips, figure: "\(wrong.count) of \(checks.count)",
+        sentence: """
+          The round trips of \(wrong.count) of \(checks.count.counted("pair")) cannot be those between the regions \
+          (\(name(target: pair.target)) from \(name(source: pair.source)): \(TimeText.seconds(check.median)), where \
+          light in fibre needs \(TimeText.seconds(check.shortestPossible))): what answered stands nearer, as the edge of \
+          a content network, a proxy or an emulator without --network does, or a region's coordinates are wrong. They are \
+          used neither for the network's share nor for plans.
+          """)
+    ]
   }
 
   private var network: [Finding] {
@@ -112,7 +132,8 @@ extension StudySummary {
       Finding(
         topic: .network, figure: TimeText.percent(share),
         sentence: """
-          The network is \(TimeText.percent(share)) of the time to first token in the median pair, and explains \
+          The network is \(TimeText.percent(share)) of the time to first token in the median \
+          \(roundTrips.isEmpty ? "pair" : "pair whose round trips can be true"), and explains \
           \(TimeText.percent(variation)) of its variation; at most it is \(TimeText.percent(most.1.ofRequest)) \
           (\(name(target: most.0.target)) from \(name(source: most.0.source))). The rest is queueing and service.
           """)
@@ -138,7 +159,7 @@ extension StudySummary {
           topic: .changes, figure: "×\(TimeText.ratio(change.after / change.before))",
           sentence: """
             \(name(target: pair.target)) changed for good around \(TimeText.date(change.date)), seen from \
-            \(agreeing.count) of \(witnesses.count) sources: from \(name(source: pair.source)) its median went from \
+            \(agreeing.count) of \(witnesses.count.counted("source")): from \(name(source: pair.source)) its median went from \
             \(TimeText.seconds(change.before)) to \(TimeText.seconds(change.after)).
             """)
       }
@@ -163,14 +184,26 @@ extension StudySummary {
 
   private var quality: [Finding] {
     var findings: [Finding] = []
-    let missed = exclusions.filter { $0.outcome == "missed" }.reduce(0) { $0 + $1.count }
+    func count(_ outcome: String) -> Int {
+      exclusions.filter { $0.outcome == outcome }.reduce(0) { $0 + $1.count }
+    }
+    let (missed, saturated) = (count("missed"), count("saturated"))
+    if saturated > 0 {
+      findings.append(
+        Finding(
+          topic: .quality, figure: "\(saturated)",
+          sentence: """
+            \(saturated.counted("probe was", "probes were")) not sent, since the target owed answers to as many as may \
+            be under way (--concurrency): they count as infinitely slow, or slow times would be sampled less than others.
+            """))
+    }
     if missed * 50 > data.sent + missed {
       let share = Double(missed) / Double(data.sent + missed)
       findings.append(
         Finding(
           topic: .quality, figure: "\(missed)",
           sentence:
-            "\(missed) probes (\(TimeText.percent(share))) were never sent; the table of exclusions says why."
+            "\(missed.counted("probe")) (\(TimeText.percent(share))) \(missed == 1 ? "was" : "were") never sent; the table of exclusions says why."
         ))
     }
     if data.bursts * 20 > data.sent {
@@ -200,8 +233,20 @@ extension StudySummary {
         Finding(
           topic: .quality, figure: "\(long) of \(pairs.count)",
           sentence:
-            "\(long) of \(pairs.count) pairs depend on their past for so long that their intervals are a lower bound of what is unknown."
+            "\(long) of \(pairs.count.counted("pair")) depend on their past for so long that their intervals are a lower bound of what is unknown."
         ))
+    }
+    let changing = Set(data.targets.map(\.region)).filter {
+      $0.utcOffset(at: data.begin) != $0.utcOffset(at: data.end)
+    }.map(\.name).sorted()
+    if !changing.isEmpty {
+      findings.append(
+        Finding(
+          topic: .quality, figure: "summer time",
+          sentence: """
+            Summer time begins or ends during the study in \(changing.listed(before: "and")): hours of the day are UTC, \
+            and local hours are those of its middle, \(TimeText.date(data.middle)).
+            """))
     }
     return findings
   }

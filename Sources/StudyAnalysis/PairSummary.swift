@@ -56,6 +56,9 @@ public struct PairSummary: Sendable {
   public var connectP50: Double?
   public var roundTripP50: Double?
   public var timePerTokenP50: Double?
+  /// Nil where no round trip is known.
+  public var roundTripCheck: RoundTripCheck?
+  /// Nil where no round trip is known, or what is known cannot be true.
   public var network: NetworkShare?
   public var daily: Daily?
   public var changes: [Change]
@@ -66,7 +69,9 @@ public struct PairSummary: Sendable {
 
 extension PairSummary {
   /// - Returns: nil for a pair without a value
-  init?(_ pair: StudyData.Pair, of data: StudyData, bootstrap: BlockBootstrap) {
+  init?(
+    _ pair: StudyData.Pair, _ check: RoundTripCheck?, of data: StudyData, bootstrap: BlockBootstrap
+  ) {
     let values = pair.requestTTFT.filter { !$0.isNaN }
     guard !values.isEmpty else { return nil }
     source = pair.source
@@ -95,7 +100,8 @@ extension PairSummary {
       ? [] : (0..<100).map { connects[Quantile.index((Double($0) + 0.5) / 100, count: connects.count)] }
     roundTripP50 = Quantile.of(pair.roundTrip.filter(\.isFinite), 0.5)
     timePerTokenP50 = Quantile.of(pair.timePerToken.filter(\.isFinite), 0.5)
-    network = NetworkShare(pair.networkProbes)
+    roundTripCheck = check
+    network = check.flatMap { $0.isBelievable ? NetworkShare(pair.networkProbes(slowerThan: $0)) : nil }
     daily = DiurnalTest(series, startHour: data.hour(of: pair.first)).map { test in
       let level = p50.value.isFinite ? p50.value : 0
       return Daily(
@@ -123,9 +129,11 @@ extension StudyData.Pair {
     return SlotSeries(interval: data.slotLength, values: values)
   }
 
-  var networkProbes: [NetworkShare.Probe] {
+  func networkProbes(slowerThan check: RoundTripCheck) -> [NetworkShare.Probe] {
     slots.indices.compactMap { index in
-      guard requestTTFT[index].isFinite, connect[index].isFinite else { return nil }
+      guard requestTTFT[index].isFinite, connect[index].isFinite, let time = self.roundTrip(at: index),
+        time >= check.shortestPossible
+      else { return nil }
       func seconds(_ value: Double) -> Double { value.isFinite ? value : 0 }
       return NetworkShare.Probe(
         nameLookup: seconds(nameLookup[index]), connect: connect[index], handshake: seconds(handshake[index]),

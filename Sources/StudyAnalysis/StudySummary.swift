@@ -25,6 +25,8 @@ public struct StudySummary: Sendable {
     public var bursts: Int
     public var usd: Double
     public var clockAge: Double?
+    /// What decides about summer time.
+    public var middle: Date { begin.addingTimeInterval(end.timeIntervalSince(begin) / 2) }
   }
 
   /// Computes everything, on all cores. The same study gives the same summary, whatever the cores.
@@ -48,9 +50,10 @@ public struct StudySummary: Sendable {
     let total = data.pairs.count + opposed.count
     let done = Atomic(0)
     @Sendable func step() { progress(done.add(1, ordering: .relaxed).newValue, total) }
+    let checks = data.roundTripChecks
     var pairs = Self.parallel(data.pairs.count) { index in
       defer { step() }
-      return PairSummary(data.pairs[index], of: data, bootstrap: bootstrap)
+      return PairSummary(data.pairs[index], checks[index], of: data, bootstrap: bootstrap)
     }.compactMap { $0 }
     let tested = pairs.indices.filter { pairs[$0].daily != nil }
     let found = DiurnalTest.discoveries(tested.map { pairs[$0].daily?.test.pValue ?? 1 })

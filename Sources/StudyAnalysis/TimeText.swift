@@ -9,6 +9,22 @@ public enum TimeText {
     return abs(value) < 0.9995 ? "\(fixed(value * 1e3, 0)) ms" : "\(fixed(value, 2)) s"
   }
 
+  /// "7 days", "1.5 days"; below a day "12 h", "10 min", "45 s".
+  public static func span(_ seconds: Double) -> String {
+    func short(_ value: Double) -> String {
+      value.formatted(
+        .number.precision(.fractionLength(0...2)).grouping(.never).locale(Locale(identifier: "en_US_POSIX")))
+    }
+    switch seconds {
+    case ..<59.995: return "\(short(seconds)) s"
+    case ..<3599.7: return "\(short(seconds / 60)) min"
+    case ..<86_382: return "\(short(seconds / 3600)) h"
+    default:
+      let days = short(seconds / 86_400)
+      return "\(days) \(days == "1" ? "day" : "days")"
+    }
+  }
+
   public static func range(_ range: ClosedRange<Double>) -> String {
     "\(seconds(range.lowerBound)) to \(seconds(range.upperBound))"
   }

@@ -134,7 +134,7 @@ extension StudyReport {
 
   /// 22:00 to 6:00 at the target, in UTC hours: one stretch, or two around midnight.
   private func nights(_ pair: PairSummary) -> [ClosedRange<Double>] {
-    let offset = facts.targets[pair.target].region.utcOffset(at: facts.begin)
+    let offset = facts.targets[pair.target].region.utcOffset(at: facts.middle)
     let begin = (22 - offset + 48).truncatingRemainder(dividingBy: 24)
     let end = begin + 8
     // The chart ends at 23, where the last hour is drawn.

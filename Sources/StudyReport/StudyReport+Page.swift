@@ -49,7 +49,8 @@ extension StudyReport {
     each pair and slot, each on a fresh connection; nothing is sent again.
 
     Quantiles are exact (inverse of the empirical distribution, no interpolation). Failed probes without a text count as \
-    infinitely slow (right-censored); missed probes and refused credentials are left out. Intervals come from a circular \
+    infinitely slow (right-censored), and so do those that were not sent because their target owed too many answers; what was \
+    missed for other reasons and refused credentials are left out. Intervals come from a circular \
     block bootstrap whose block length follows the dependence that the series shows, with Student's t for the number of \
     blocks; there is none with fewer probes than 6 (p50), 36 (p90), 72 (p95), 368 (p99). The effective n is the number of \
     independent probes that would tell as much.
@@ -57,7 +58,8 @@ extension StudyReport {
     Differences pair the probes of two targets by slot, so that what disturbed both at once does not count. Whether a far \
     region is faster than the near one is judged by the p90 of each day, with Student's t over days. The network's \
     share of the request's time is one round trip of the kernel (TCP_INFO), or of the TCP handshake where that is not known; \
-    its share of the variation is the square of Spearman's rank correlation.
+    its share of the variation is the square of Spearman's rank correlation. Pairs whose round trips are shorter than light \
+    in fibre needs between the regions (200 km a millisecond) are left out of it: what answered stands nearer.
     """
 
   private func tables(_ table: DataTable, _ caption: String?, rows: Int = 50) -> [ReportPage.Block] {

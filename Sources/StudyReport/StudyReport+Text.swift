@@ -1,5 +1,6 @@
 import Foundation
 import Reporting
+import Spelling
 import StudyAnalysis
 import StudyStatistics
 
@@ -18,11 +19,9 @@ extension StudyReport {
   }
 
   var overview: String {
-    let days = facts.end.timeIntervalSince(facts.begin) / 86_400
-    let span = days.formatted(
-      .number.precision(.fractionLength(0...2)).locale(Locale(identifier: "en_US_POSIX")))
-    return "\(facts.sent) probes from \(facts.sources.count) sources to \(facts.targets.count) targets, "
-      + "\(TimeText.date(facts.begin)) to \(TimeText.date(facts.end)) (\(span) days)"
+    "\(facts.sent.counted("probe")) from \(facts.sources.count.counted("source")) to "
+      + "\(facts.targets.count.counted("target")), \(TimeText.date(facts.begin)) to \(TimeText.date(facts.end)) "
+      + "(\(TimeText.span(facts.end.timeIntervalSince(facts.begin))))"
   }
 
   /// Times in ms, with the interval of the median and of p95.
@@ -33,7 +32,7 @@ extension StudyReport {
         name(source: pair.source), name(target: pair.target) + (pair.isIntra ? " *" : ""), "\(pair.count)",
         TimeText.percent(Double(pair.censored) / Double(pair.count)), interval(pair.p50),
         TimeText.seconds(pair.p90.value),
-        interval(pair.p95), pair.connectP50.map(TimeText.seconds) ?? "-",
+        interval(pair.p95), (pair.connectP50.map(TimeText.seconds) ?? "-") + (isFalse(pair) ? " !" : ""),
         pair.timePerTokenP50.map(TimeText.seconds) ?? "-",
       ]
     }
@@ -45,7 +44,10 @@ extension StudyReport {
       }.joined(separator: "  ")
     }
     return lines + (summary.pairs.contains { $0.isIntra } ? ["(* the source's own region)"] : [])
+      + (summary.pairs.contains(where: isFalse) ? ["(! cannot be the way to the region)"] : [])
   }
+
+  private func isFalse(_ pair: PairSummary) -> Bool { pair.roundTripCheck?.isBelievable == false }
 
   private func interval(_ estimate: Estimate) -> String {
     guard let interval = estimate.interval else { return TimeText.seconds(estimate.value) }

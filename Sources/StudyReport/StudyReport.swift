@@ -66,6 +66,9 @@ public struct StudyReport: Sendable {
     var remarks: [String] = []
     if pair.count < Quantile.minimumCount(0.95) { remarks.append("few probes: no interval for p95") }
     if pair.p50.hasLongDependence { remarks.append("long dependence: intervals are lower bounds") }
+    if let check = pair.roundTripCheck, !check.isBelievable {
+      remarks.append("round trip not the region's: light needs \(TimeText.seconds(check.shortestPossible))")
+    }
     if pair.censored * 20 > pair.count { remarks.append("more than 5% failed: p95 is beyond the timeout") }
     return remarks.isEmpty ? nil : remarks.joined(separator: "; ")
   }

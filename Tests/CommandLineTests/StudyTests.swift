@@ -105,6 +105,25 @@ import Testing
     let report = try await Program.run(["study", "report", folder.file("all.sqlite"), "--output", page])
     #expect(report.status == 0, "\(report.errors)")
     #expect(report.output.contains("made by an emulator (short)"))
+    // It delays no packets, which makes no headline, and no plan.
+    #expect(report.output.contains("cannot be those between the regions"), "\(report.output)")
+    #expect(!report.output.contains("The network is "))
+    let plan = try folder.write(
+      """
+      name: two
+      sites: [{region: us-east-1, controller: true}, {region: eu-west-2, worker: true}]
+      text: {match-rate: 0.8, after-miss: 0.6, texts: 2, length: 40}
+      target: {pass: 30ms}
+      draft: {pass: 5ms}
+      """, to: "plan.yaml")
+    let planned = try await Program.run([
+      "plan", plan, "--study", folder.file("all.sqlite"), "--output", folder.file("plan.html"),
+    ])
+    #expect(planned.status == 0, "\(planned.errors)")
+    #expect(planned.output.contains("round trips of 2 pairs of sites are not used"), "\(planned.output)")
+    #expect(!planned.output.contains("RTT 0.0 ms"))
+    #expect(
+      try String(contentsOfFile: folder.file("plan.html"), encoding: .utf8).contains("light in fibre needs"))
     let document = try await Browser.find().open(try String(contentsOfFile: page, encoding: .utf8))
     #expect(document.faults.isEmpty, "\(document.faults)")
     let rows = try await Program.run(["study", "report", folder.file("all.sqlite"), "--json"])
@@ -117,6 +136,62 @@ import Testing
     let result = try await ServeTests.script(
       "Benchmarks/chaos-study", ["--wanspec", Program.url.path, "--kills", "8", "--seed", "\(seed)"])
     #expect(result.status == 0, "seed \(seed): \(result.output) \(result.errors)")
+  }
+
+  /// The one file, copied after Ctrl-C, has it all; so it has after SIGKILL once a command has opened it. Nothing else is
+  /// left beside it.
+  @Test func theFileIsWholeHoweverARunEnds() async throws {
+    let folder = try Folder()
+    let emulator = try await emulator(folder, days: 7)
+    for (name, signal) in [("int", SIGINT), ("term", SIGTERM), ("kill", SIGKILL)] {
+      let store = folder.file("\(name).sqlite")
+      let run = try await RunningProgram([
+        "study", "run", folder.file("campaign.yaml"), "--source", "eu-west-2", "--store", store, "--json",
+      ])
+      _ = try await run.event("probe")
+      run.signal(signal)
+      let result = await run.result()
+      #expect(result.status == (signal == SIGKILL ? 137 : 130), "\(result.errors)")
+      let said = run.events.count { $0["event"] as? String == "probe" }
+      if signal == SIGKILL {
+        let report = try await Program.run(["study", "report", store])
+        #expect(report.status == 0, "\(report.errors)")
+      }
+      let beside = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        .filter { $0.hasPrefix("\(name).") && !(signal == SIGKILL && $0.hasSuffix(".lock")) }
+      #expect(beside == ["\(name).sqlite"])
+      try FileManager.default.copyItem(atPath: store, toPath: folder.file("copy-\(name).sqlite"))
+      let rows = try await Program.run(["study", "export", folder.file("copy-\(name).sqlite")])
+      #expect(rows.output.split(separator: "\n").count > said, "\(rows.errors)")
+    }
+    emulator.signal(SIGTERM)
+    _ = await emulator.result()
+  }
+
+  /// Whoever interrupts a run is told at once what it waits for.
+  @Test func anInterruptionIsAnswered() async throws {
+    let folder = try Folder()
+    let silent = try UnheardPort(accepts: true)
+    let campaign = try folder.write(
+      """
+      name: slow
+      every: 1s
+      days: 0.01
+      sources: [eu-west-2]
+      targets: [{region: us-east-1, api: openai-chat, url: 'http://127.0.0.1:\(silent.port)/v1', model: m}]
+      """, to: "c.yaml")
+    let run = try await RunningProgram([
+      "study", "run", campaign, "--store", folder.file("s.sqlite"), "--json",
+    ])
+    _ = try await run.event("begin")
+    // A slot lasts a second, and the first begins within one.
+    try await Task.sleep(for: .seconds(3))
+    run.signal(SIGINT)
+    let draining = try await run.event("draining", within: 4)
+    #expect((draining["probes"] as? Int ?? 0) >= 1 && draining["seconds"] as? Double == 5)
+    #expect(run.isRunning)
+    #expect(await run.result().status == 130)
+    withExtendedLifetime(silent) {}
   }
 
   @Test func limitsStopBeforeTheyArePassed() async throws {

@@ -9,12 +9,13 @@
   private let streamType = SOCK_STREAM
 #endif
 
-/// A port of 127.0.0.1 that refuses connections for as long as this lives: it is taken, and nobody listens.
+/// A port of 127.0.0.1 that refuses connections for as long as this lives: it is taken, and nobody listens. Or the system
+/// takes connections there, and nobody ever reads from them.
 final class UnheardPort: Sendable {
   let port: Int
   private let descriptor: Int32
 
-  init() throws {
+  init(accepts: Bool = false) throws {
     let descriptor = socket(AF_INET, streamType, 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -23,6 +24,7 @@ final class UnheardPort: Sendable {
     let isBound = withUnsafeMutablePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
+          && (!accepts || listen(descriptor, 64) == 0)
       }
     }
     self.descriptor = descriptor

@@ -23,6 +23,21 @@ struct UsageTests {
     #expect(try await Program.run(["--version"]).output.hasPrefix("wanspec 0."))
   }
 
+  /// A file that a help names is there.
+  @Test(
+    arguments: commands.map { [$0] } + [["study"], ["plan"], ["serve"]]
+      + ["run", "resume", "merge", "export", "report", "emulate"].map { ["study", $0] }
+      + ["record", "info", "requests"].map { ["trace", $0] })
+  func filesInHelpsAreThere(command: [String]) async throws {
+    let help = try await Program.run(["help"] + command).output
+    for match in help.matches(
+      of: /\b(?:Scenarios|Benchmarks|docs|Examples|deploy|dev)\/[A-Za-z0-9._\/-]*[A-Za-z0-9]/)
+    {
+      let path = ServeTests.root.appending(path: String(match.output)).path
+      #expect(FileManager.default.fileExists(atPath: path), "\(command): \(match.output)")
+    }
+  }
+
   /// Wrong flags: exit code 64, one sentence that names the flag or the value.
   @Test(arguments: [
     (["generate"], "Give a prompt"),
@@ -52,6 +67,17 @@ struct UsageTests {
     (["bench", "--prompts", "x", "--cache", "tepid"], "cache"),
     (["bench", "--prompts", "x", "--lookup", "65"], "--lookup must be between 0 (none) and 64, not 65"),
     (["generate", "hi", "--policy", "value:fast"], "not a duration"),
+    (
+      ["study", "export", "x", "-o", "y.parquet"],
+      "CSV or JSON lines is written, no .parquet; end its name in .csv"
+    ),
+    (["study", "export", "x", "-o", "y.csv.gz"], "no .gz"),
+    (
+      ["study", "report", "x", "--output", "y.pdf"],
+      "a page is written, no .pdf; end its name in .html or .htm"
+    ),
+    (["plan", "x", "--output", "y.json"], "no .json"),
+    (["study", "merge", "x", "--output", "y.csv"], "a study's file is written, no .csv"),
     (["simulate"], "Give a scenario file"),
     (["simulate", "x.yaml", "--faults"], "not both"),
     (["simulate", "x.yaml", "--seeds", "3"], "belong to --faults"),

@@ -1,3 +1,4 @@
+import Foundation
 import LatencyStudy
 import StreamFormats
 import Testing
@@ -121,9 +122,19 @@ import Testing
   }
 
   @Test(arguments: [
-    ("5", 5.0), (" 1.5 ", 1.5), ("-3", 0), ("999999", 3600), ("soon", nil), ("", nil), ("nan", nil),
+    ("5", 5.0), (" 1.5 ", 1.5), ("-3", 0), ("999999", 999_999), ("1e300", 366 * 86_400), ("soon", nil),
+    ("", nil), ("nan", nil),
   ])
   func retryAfterIsRead(text: String, seconds: Double?) {
     #expect(RetryAfter.seconds(text) == seconds)
+  }
+
+  /// The form that is written, and the two that have to be understood.
+  @Test(arguments: [
+    "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
+  ])
+  func datesAreRead(text: String) {
+    #expect(RetryAfter.seconds(text, now: Date(timeIntervalSince1970: 784_111_777 - 7200)) == 7200)
+    #expect(RetryAfter.seconds(text) == 0)
   }
 }

@@ -173,8 +173,73 @@ import Testing
     try expectWhole(record)
   }
 
+  private static let text = "data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\n"
+  private static let done = "data: [DONE]\n\n"
+  private static let usage = "data: {\"choices\":[],\"usage\":{\"completion_tokens\":32}}\n\n"
+
+  private static func chunked(_ pieces: String..., head: String = "HTTP/1.1 200 OK") -> String {
+    head + "\r\ntransfer-encoding: chunked\r\n\r\n"
+      + pieces.map { "\(String($0.utf8.count, radix: 16))\r\n\($0)\r\n" }.joined()
+  }
+
+  /// The mark ends an answer: what the connection does then, and what else is said, is no part of it.
+  @Test(arguments: [
+    (chunked(text, done), false), (chunked(text, done), true), (chunked(text, done, text, text), false),
+    (chunked(text, done, "data: {nonsense\n\n"), true), (chunked(text, done) + "zz", true),
+    (chunked(text, done, head: "HTTP/1.1 201 Created") + "0\r\n\r\n", false),
+  ])
+  func theEndMarkEndsAnAnswer(bytes: String, closes: Bool) async throws {
+    let record = try await stranger(bytes, closes: closes, timeout: .seconds(20))[0]
+    #expect(record.outcome == .ok, "\(record.outcome) \(record.detail ?? "")")
+    #expect(record.chunks.reduce(0) { $0 + $1.bytes } == 5)
+    // Not when patience with the connection ended.
+    #expect(try #require(record.total) < 1_000_000_000)
+    try expectWhole(record)
+  }
+
+  @Test(arguments: [
+    (
+      "application/json", "{\"error\": {\"message\": \"out of memory\", \"type\": \"server_error\"}}",
+      ProbeOutcome.exception, "server_error: out of memory"
+    ),
+    ("text/event-stream", "{\"error\": \"no\"}", .exception, "no"),
+    (
+      "application/json", "{\"choices\": [{\"message\": {\"content\": \"Hello\"}}]}", .malformed,
+      "the answer is one body, not a stream (application/json)"
+    ),
+    ("text/html; charset=utf-8", "<html>Sorry</html>", .malformed, "the answer is a page, not a stream"),
+    ("text/event-stream", ": waiting\n\n", .empty, "no text"),
+    ("text/event-stream\r\ncontent-encoding: gzip", "\u{1F}?", .malformed, "is compressed (gzip)"),
+  ])
+  func whatIsNoStreamIsCalledSo(
+    type: String, body: String, outcome: ProbeOutcome, detail: String
+  ) async throws {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: \(type)\r\ncontent-length: \(body.utf8.count)\r\n\r\n"
+    let record = try await stranger(head + body, closes: true)[0]
+    #expect(record.outcome == outcome, "\(record.outcome) \(record.detail ?? "")")
+    #expect(record.detail?.contains(detail) == true, "\(record.detail ?? "")")
+    try expectWhole(record)
+  }
+
+  /// What a buffer sent at once has no time between its tokens.
+  @Test func aBufferedAnswerHasNoTimePerToken() async throws {
+    let record = try await stranger(
+      Self.chunked(Self.text, Self.text, Self.usage, Self.done) + "0\r\n\r\n", closes: true)[0]
+    #expect(record.outcome == .ok && record.outputTokens == 32 && record.isBurst)
+    #expect(record.timePerToken == nil)
+  }
+
+  /// What this machine lacks is not the target's fault.
+  @Test func anAddressThatIsNotHereIsNobodysFailure() async throws {
+    let record = try await probe("http://127.0.0.1:1/v1", from: "192.0.2.1").records[0]
+    #expect(record.outcome == .missed, "\(record.outcome)")
+    #expect(record.detail?.hasPrefix("this machine: ") == true)
+  }
+
   /// What a probe learns of a server that says this to whoever comes.
-  private func stranger(_ bytes: String, closes: Bool, warm: Bool = false) async throws -> [ProbeRecord] {
+  private func stranger(
+    _ bytes: String, closes: Bool, warm: Bool = false, timeout: Duration = .milliseconds(300)
+  ) async throws -> [ProbeRecord] {
     let listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
@@ -185,8 +250,7 @@ import Testing
         }
       }.bind(host: "127.0.0.1", port: 0).get()
     let port = try #require(listener.localAddress?.port)
-    let records = try await probe("http://127.0.0.1:\(port)/v1", timeout: .milliseconds(300), warm: warm)
-      .records
+    let records = try await probe("http://127.0.0.1:\(port)/v1", timeout: timeout, warm: warm).records
     try await listener.close()
     return records
   }

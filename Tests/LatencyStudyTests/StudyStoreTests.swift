@@ -18,6 +18,19 @@ final class TemporaryFolder {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
+enum SystemProgram {
+  /// - Returns: whether it ended well
+  static func run(_ path: String, _ arguments: [String]) -> Bool {
+    let process = Process()
+    process.executableURL = URL(filePath: path)
+    process.arguments = arguments
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+  }
+}
+
 @Suite struct StudyStoreTests {
   private func open(_ path: String, source: String = "eu-west-2") throws -> (StudyStore, StudyStore.Writer) {
     let store = try StudyStore.create(
@@ -170,7 +183,7 @@ final class TemporaryFolder {
   @Test func aFullDiskIsToldAndLosesNothing() async throws {
     let folder = try TemporaryFolder()
     guard mount(folder.path) else { return print("skipped: no tmpfs can be mounted here") }
-    defer { _ = run("/usr/bin/umount", ["-l", folder.path]) }
+    defer { _ = SystemProgram.run("/usr/bin/umount", ["-l", folder.path]) }
     let (store, writer) = try open(folder.file("s"))
     var stored = 0
     var failure: (any Error)?
@@ -187,17 +200,7 @@ final class TemporaryFolder {
   }
 
   private func mount(_ path: String) -> Bool {
-    run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=600k", "tmpfs", path])
-  }
-
-  private func run(_ program: String, _ arguments: [String]) -> Bool {
-    let process = Process()
-    process.executableURL = URL(filePath: program)
-    process.arguments = arguments
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
+    SystemProgram.run("/usr/bin/mount", ["-t", "tmpfs", "-o", "size=600k", "tmpfs", path])
   }
 
   @Test func onlyOneRunsOnAStore() throws {

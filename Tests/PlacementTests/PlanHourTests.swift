@@ -9,7 +9,7 @@ import Testing
   static let sites = """
     sites:
     - {region: us-east-1, controller: true}
-    - {region: eu-west-2, worker: true}
+    - {region: us-east-2, worker: true}
     - {region: ap-south-1, worker: true}
 
     """
@@ -46,10 +46,10 @@ import Testing
     func time(_ hour: Int) -> Double { hour < 12 ? 0.0101 : 0.2498 }
     let study =
       reversed
-      ? Self.study("us-east-1", "eu-west-2", handshakesOnly: handshakesOnly, roundTrip: time)
-      : Self.study("eu-west-2", "us-east-1", handshakesOnly: handshakesOnly, roundTrip: time)
+      ? Self.study("us-east-1", "us-east-2", handshakesOnly: handshakesOnly, roundTrip: time)
+      : Self.study("us-east-2", "us-east-1", handshakesOnly: handshakesOnly, roundTrip: time)
     let result = try await Plans.result(Self.sites, study: study)
-    let pair = try #require(result.pair("us-east-1", "eu-west-2"))
+    let pair = try #require(result.pair("us-east-1", "us-east-2"))
     #expect(pair.origin == .study && pair.hours.map(\.hour) == Array(0..<24))
     #expect(pair.hours.map(\.roundTripMilliseconds) == (0..<24).map { $0 < 12 ? 10 : 250 })
     #expect(pair.slowHours == Array(12..<24))
@@ -66,20 +66,38 @@ import Testing
   @Test func hoursWithFewProbesHaveTheDays() async throws {
     // One day has four probes an hour, and a median's interval needs six.
     let result = try await Plans.result(
-      Self.sites, study: Self.study("us-east-1", "eu-west-2", days: 1) { $0 < 6 ? 0.2 : 0.05 })
-    let pair = try #require(result.pair("us-east-1", "eu-west-2"))
+      Self.sites, study: Self.study("us-east-1", "us-east-2", days: 1) { $0 < 6 ? 0.2 : 0.05 })
+    let pair = try #require(result.pair("us-east-1", "us-east-2"))
     #expect(pair.hours.count == 1 && pair.hours[0].hour == nil && pair.roundTripMilliseconds == 50)
     let hole = try await Plans.result(
-      Self.sites, study: Self.study("us-east-1", "eu-west-2") { $0 == 7 ? nil : $0 < 6 ? 0.2 : 0.05 })
-    let gap = try #require(hole.pair("us-east-1", "eu-west-2"))
+      Self.sites, study: Self.study("us-east-1", "us-east-2") { $0 == 7 ? nil : $0 < 6 ? 0.2 : 0.05 })
+    let gap = try #require(hole.pair("us-east-1", "us-east-2"))
     #expect(gap.hours.map(\.roundTripMilliseconds) == (0..<24).map { $0 < 6 ? 200 : 50 })
+  }
+
+  /// What light could not do is not planned with: the distance is guessed, and the plan says why.
+  @Test func whatCannotBeTrueIsNotUsed() async throws {
+    let result = try await Plans.result(
+      Self.sites.replacing("us-east-2", with: "eu-west-2"),
+      study: Self.study("us-east-1", "eu-west-2") { _ in 0.0001 })
+    let pair = try #require(result.pair("us-east-1", "eu-west-2"))
+    #expect(pair.origin == .distance && pair.roundTripMilliseconds > 58)
+    let refused = try #require(result.falseRoundTrips.first)
+    #expect(result.falseRoundTrips.count == 1)
+    #expect(refused.source == "us-east-1" && refused.region == "eu-west-2")
+    #expect(abs(refused.milliseconds - 0.1) < 0.01 && abs(refused.shortestPossibleMilliseconds - 58) < 1)
+    // Between sites that the plan has not, it is no matter.
+    let other = try await Plans.result(
+      Self.sites.replacing("us-east-2", with: "eu-west-2"),
+      study: Self.study("us-east-1", "eu-north-1") { _ in 0.0001 })
+    #expect(other.falseRoundTrips.isEmpty)
   }
 
   @Test func whatIsGivenGoesAhead() async throws {
     let result = try await Plans.result(
-      Self.sites + "rtt: {eu-west-2: {us-east-1: 70ms}}",
-      study: Self.study("us-east-1", "eu-west-2") { _ in 0.02 })
-    let pair = try #require(result.pair("us-east-1", "eu-west-2"))
+      Self.sites + "rtt: {us-east-2: {us-east-1: 70ms}}",
+      study: Self.study("us-east-1", "us-east-2") { _ in 0.02 })
+    let pair = try #require(result.pair("us-east-1", "us-east-2"))
     #expect(pair.origin == .given && pair.roundTripMilliseconds == 70)
   }
 

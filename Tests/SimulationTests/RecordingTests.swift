@@ -56,6 +56,53 @@ struct RecordingTests {
     }
   }
 
+  /// Files that pack what belongs together one after another, as `cat a.gz b.gz` and bgzip do.
+  @Test func severalMembersAreOneFile() throws {
+    let text = try Gunzip.text(try Self.small.encoded())
+    let middle = text.count / 2
+    let members =
+      try Gunzip.bytes(String(decoding: text[..<middle], as: UTF8.self))
+      + Gunzip.bytes(String(decoding: text[middle...], as: UTF8.self))
+    #expect(try Recording(decoding: members, name: "x") == Self.small)
+    #expect(throws: RecordingError.self) { try Recording(decoding: members + [7], name: "x") }
+  }
+
+  /// A small file that unpacks to a large one is refused long before it is unpacked: with a good header or without, as one
+  /// line or as many.
+  @Test(arguments: [false, true], [0x0A, 0x20] as [UInt8])
+  func whatUnpacksToTooMuchIsNotUnpacked(hasHeader: Bool, byte: UInt8) throws {
+    let header = try Gunzip.text(try Self.small.encoded()).prefix { $0 != 0x0A } + [0x0A]
+    let bomb =
+      try (hasHeader ? Gunzip.bytes(String(decoding: header, as: UTF8.self)) : [])
+      + Gunzip.repeated(byte, mebibytes: 512)
+    #expect(bomb.count < 1 << 20)
+    let before = Self.largestMemory()
+    var message = ""
+    do throws(RecordingError) { _ = try Recording(decoding: bomb, name: "x") } catch { message = "\(error)" }
+    #expect(
+      ["times its size", "is longer than 16 MiB", "is empty"].contains { message.contains($0) }, "\(message)")
+    #expect(Self.largestMemory() - before < 128 << 20)
+  }
+
+  /// What its header does not promise is not read.
+  @Test func moreThanTheHeaderSaysIsRefusedAtOnce() throws {
+    let lines = String(decoding: try Gunzip.text(try Self.small.encoded()), as: UTF8.self)
+      .split(separator: "\n")
+    let more = lines + Array(repeating: lines[1], count: 1000)
+    #expect {
+      try Recording(decoding: Gunzip.bytes(more.joined(separator: "\n")), name: "x")
+    } throws: {
+      "\($0)".contains("holds 3 texts")
+    }
+  }
+
+  /// Bytes of this process's memory at its largest; 0 where the system does not say.
+  private static func largestMemory() -> Int {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    return (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) << 10
+  }
+
   private static func error(_ change: (inout [String]) -> Void) throws -> String {
     var lines = String(decoding: try Gunzip.text(try small.encoded()), as: UTF8.self)
       .split(separator: "\n").map(String.init)
@@ -141,6 +188,13 @@ enum Gunzip {
     let output = try sink.fileHandleForReading.readToEnd() ?? Data()
     process.waitUntilExit()
     return [UInt8](output)
+  }
+
+  /// Of one byte, again and again.
+  static func repeated(_ byte: UInt8, mebibytes: Int) throws -> [UInt8] {
+    let octal = String(byte, radix: 8)
+    return try run(
+      ["sh", "-c", "head -c \(mebibytes)M /dev/zero | tr '\\000' '\\\(octal)' | gzip -c"], [])
   }
 
   static func text(_ bytes: [UInt8]) throws -> [UInt8] { try run(["gzip", "-dc"], bytes) }

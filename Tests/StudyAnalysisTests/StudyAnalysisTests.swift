@@ -13,11 +13,17 @@ struct SimulatedStudy {
   /// half of the study on, share of failures.
   var pairs: [(source: String, target: String, level: Double, wave: Double, change: Double, failures: Double)]
   var seed: UInt64 = 1
+  /// Seconds of a round trip; nil: what the distance makes likely.
+  var roundTrip: Double?
+  /// Hours since 1970, whole days.
+  var firstHour: Int?
+  /// Local to the target, of the wave; nil: 15:00 UTC.
+  var localPeak: Double?
 
   func data() -> StudyData {
     let sources = unique(pairs.map(\.source))
     let targets = unique(pairs.map(\.target))
-    let first = 2_920_000 * perHour / 6
+    let first = firstHour.map { $0 * perHour } ?? 2_920_000 * perHour / 6
     let slots = first..<first + days * 24 * perHour
     var data = StudyData(
       name: "simulated", fingerprint: "", slotLength: 3600 / Double(perHour), slots: slots, emulated: nil,
@@ -36,20 +42,23 @@ struct SimulatedStudy {
       return (-2 * log(a)).squareRoot() * cos(2 * .pi * b)
     }
     for each in pairs {
+      let (source, target) = (Region.known[each.source]!, Region.known[each.target]!)
+      let near = roundTrip ?? source.typicalRoundTrip(to: target) / .seconds(1)
       var pair = StudyData.Pair(
         source: sources.firstIndex(of: each.source)!, target: targets.firstIndex(of: each.target)!)
       let memory = exp(-1 / Double(perHour))
       var state = gaussian()
       for slot in slots {
         state = memory * state + (1 - memory * memory).squareRoot() * gaussian()
-        let wave = log(1 + each.wave * cos((data.hour(of: slot) - 15) / 24 * 2 * .pi))
+        let peak = localPeak.map { $0 - target.utcOffset(at: data.date(of: slot)) } ?? 15
+        let wave = log(1 + each.wave * cos((data.hour(of: slot) - peak) / 24 * 2 * .pi))
         let change = slot >= slots.lowerBound + slots.count / 2 ? each.change : 1
         var probe = StudyData.Probe()
         probe.requestTTFT = each.level * exp(0.25 * state + wave) * change
         if Double.random(in: 0..<1, using: &random) < each.failures {
           probe.requestTTFT = .infinity
         } else {
-          probe.connect = 0.01
+          probe.connect = near
         }
         probe.coldTTFT = probe.requestTTFT + 0.01
         pair.append(slot: slot, probe)
@@ -116,6 +125,82 @@ struct SimulatedStudy {
     #expect(changes.count == 1)
     #expect(changes[0].sentence.contains("ap-south-1 changed for good"))
     #expect(changes[0].sentence.contains("2 of 2 sources"))
+  }
+
+  // MARK: Round trips that cannot be true
+
+  private static let atlantic = SimulatedStudy(
+    pairs: [
+      ("eu-west-2", "eu-west-2", 0.4, 0, 1, 0), ("eu-west-2", "us-east-1", 0.4, 0, 1, 0),
+      ("us-east-1", "eu-west-2", 0.4, 0, 1, 0), ("us-east-1", "us-east-1", 0.4, 0, 1, 0),
+    ])
+
+  @Test func lightNeedsItsTime() throws {
+    let (london, virginia) = (Region.known["eu-west-2"]!, Region.known["us-east-1"]!)
+    // 5,920 km, of which 100 are not counted.
+    #expect(abs(london.shortestRoundTrip(to: virginia) - 0.0582) < 0.0005)
+    #expect(london.shortestRoundTrip(to: london) == 0)
+    for source in Region.known.values {
+      for target in Region.known.values {
+        #expect(source.shortestRoundTrip(to: target) <= source.typicalRoundTrip(to: target) / .seconds(1))
+      }
+    }
+  }
+
+  /// An emulator that delays no packet: 0.1 ms across the Atlantic. Nothing is said of the network, not even of the pairs
+  /// within a region, which might be as near.
+  @Test func anEmulatorWithoutANetworkHasNoShareOfIt() async throws {
+    var study = Self.atlantic
+    study.roundTrip = 0.0001
+    var data = study.data()
+    data.emulated = "short"
+    let summary = await StudySummary.make(data)
+    #expect(!summary.findings.contains { $0.topic == .network })
+    #expect(summary.pairs.allSatisfy { $0.network == nil })
+    let finding = try #require(summary.findings.first { $0.topic == .roundTrips })
+    #expect(finding.figure == "4 of 4")
+    #expect(finding.sentence.contains("0.1 ms, where light in fibre needs 58 ms"), "\(finding.sentence)")
+  }
+
+  /// Behind the edge of a content network one target is too near, and the others are what they are.
+  @Test func aTargetThatAnswersFromTooNearIsNamed() async throws {
+    var data = Self.atlantic.data()
+    #expect(!(await StudySummary.make(data)).findings.contains { $0.topic == .roundTrips })
+    var edge = StudyData.Pair(source: 0, target: 1)
+    for (index, slot) in data.pairs[1].slots.enumerated() {
+      var probe = StudyData.Probe()
+      probe.requestTTFT = data.pairs[1].requestTTFT[index]
+      probe.connect = 0.08
+      // One in ten came from the edge.
+      probe.roundTrip = index % 10 == 0 ? 0.002 : 0.08
+      edge.append(slot: Int(slot), probe)
+    }
+    data.pairs[1] = edge
+    let summary = await StudySummary.make(data)
+    #expect(summary.findings.first?.topic == .roundTrips && summary.findings[0].figure == "1 of 4")
+    #expect(summary.pairs.map { $0.network == nil } == [false, true, false, false])
+    let network = try #require(summary.findings.first { $0.topic == .network })
+    #expect(network.sentence.contains("the median pair whose round trips can be true"))
+  }
+
+  // MARK: Summer time
+
+  /// A fortnight around the last Sunday of March: hours are UTC, and what they are in London is said of its middle.
+  @Test func localHoursAreThoseOfTheMiddle() async throws {
+    // 2026-03-26 to 2026-04-09: three days before the change, eleven after it.
+    var study = SimulatedStudy(days: 14, pairs: [("us-east-1", "eu-west-2", 0.4, 0.7, 1, 0)])
+    study.firstHour = 20_538 * 24
+    study.localPeak = 14
+    let summary = await summary(study)
+    let daily = try #require(summary.findings.first { $0.topic == .daily })
+    let clock = try #require(daily.sentence.firstMatch(of: /highest at (\d+):\d\d UTC, (\d+):\d\d there/))
+    #expect(Int(clock.2)! == Int(clock.1)! + 1 && (13...14).contains(Int(clock.2)!), "\(daily.sentence)")
+    let change = try #require(summary.findings.first { $0.figure == "summer time" })
+    #expect(
+      change.sentence.contains("in eu-west-2") && change.sentence.contains("2026-04-02"), "\(change.sentence)"
+    )
+    // January has none.
+    #expect(!(await self.summary(Self.atlantic)).findings.contains { $0.figure == "summer time" })
   }
 
   /// Twelve studies of four equal regions, 144 comparisons and as many daily tests: what is said of them is not true, so

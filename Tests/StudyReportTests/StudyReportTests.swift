@@ -26,7 +26,7 @@ import Testing
             0.1 + 0.03 * Double(abs(source - target)) + Double((slot * 7 + source + target) % 20) / 1000
             + slow
           probe.coldTTFT = probe.requestTTFT + 0.02
-          probe.connect = 0.005 + 0.05 * Double(abs(source - target)) + Double(slot % 5) / 10_000
+          probe.connect = 0.005 + 0.15 * Double(abs(source - target)) + Double(slot % 5) / 10_000
           probe.timePerToken = 0.01
           if target == 2, slot % 50 == 0 { probe.requestTTFT = .infinity }
           pair.append(slot: slot, probe)
@@ -48,6 +48,17 @@ import Testing
     #expect(text.contains("(* the source's own region)"))
     #expect(text.contains("Not as they should be: 4 timeout."))
     #expect(text.split(separator: "\n").allSatisfy { $0.count <= 140 })
+  }
+
+  @Test func numbersAgreeWithTheirNouns() async {
+    let regions = ["eu-west-2"].compactMap { Region.known[$0] }
+    var data = StudyData(
+      name: "one", fingerprint: "", slotLength: 60, slots: 29_000_000..<29_000_010, emulated: nil,
+      timeout: 30,
+      sources: regions, targets: regions.map { StudyData.Target(name: $0.name, region: $0) })
+    data.sent = 1
+    let text = StudyReport(await StudySummary.make(data), version: "test", command: "c").text
+    #expect(text.contains("1 probe from 1 source to 1 target, ") && text.contains("(10 min)"), "\(text)")
   }
 
   @Test func emulatedDataAreCalledSo() async throws {

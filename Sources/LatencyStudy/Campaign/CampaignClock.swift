@@ -5,36 +5,31 @@ import NIOCore
 public struct CampaignClock: Sendable {
   /// Campaign seconds in a real second.
   public let acceleration: Double
-  private let realOrigin: Int64
-  private let campaignOrigin: Int64
+  /// Nanoseconds since 1970, campaign time.
+  private let read: @Sendable () -> Int64
 
-  /// The world's time.
+  /// The world's time, read anew each time, so that it is right again after somebody set the clock.
   public static var world: CampaignClock {
-    CampaignClock(time: Date().timeIntervalSince1970, acceleration: 1, follows: true)
+    CampaignClock(acceleration: 1) { Int64(Date().timeIntervalSince1970 * 1e9) }
   }
-
-  /// Whether it follows changes of the system's clock.
-  private let follows: Bool
 
   /// - Parameters:
   ///   - time: campaign time now, seconds since 1970
   ///   - acceleration: 1 or more
   public init(time: Double, acceleration: Double) {
-    self.init(time: time, acceleration: acceleration, follows: false)
+    let (real, campaign) = (monotonicNow(), Int64(time * 1e9))
+    self.init(acceleration: acceleration) {
+      campaign + Int64(Double(monotonicNow() - real) * acceleration)
+    }
   }
 
-  private init(time: Double, acceleration: Double, follows: Bool) {
+  package init(acceleration: Double, read: @escaping @Sendable () -> Int64) {
     self.acceleration = acceleration
-    self.follows = follows
-    realOrigin = monotonicNow()
-    campaignOrigin = Int64(time * 1e9)
+    self.read = read
   }
 
-  /// Nanoseconds since 1970. The world's time is read anew, so that it is right again after a step.
-  public func now() -> Int64 {
-    if follows { return Int64(Date().timeIntervalSince1970 * 1e9) }
-    return campaignOrigin + Int64(Double(monotonicNow() - realOrigin) * acceleration)
-  }
+  /// Nanoseconds since 1970.
+  public func now() -> Int64 { read() }
 
   /// Real time until a campaign time; zero or less when it has passed.
   public func wait(until time: Int64) -> Duration { .nanoseconds(Int64(Double(time - now()) / acceleration)) }

@@ -6,16 +6,21 @@ import NIOHTTP1
 struct AnswerTracker: Sendable {
   /// Chunks that are kept of one answer; more of them move only its end.
   static let maxChunks = 65_536
-  /// Bytes of an error's body that are read.
-  private static let maxErrorBytes = 64 << 10
+  /// Bytes that are kept of what is no stream.
+  private static let maxBodyBytes = 64 << 10
 
   private(set) var record: ProbeRecord
   private(set) var phases: Phases
   /// How long the server asked to be left alone, seconds.
   private(set) var retryAfter: Double?
   private var reader: AnswerReader
-  private var errorBody: [UInt8] = []
-  private var sawEnd = false
+  /// An error's body, or what came before the first event of a stream.
+  private var plain: [UInt8] = []
+  private var contentType: String?
+  /// Of a body that nobody asked to be compressed.
+  private var encoding: String?
+  /// When the mark came after which a stream has nothing more to say; whatever happens later is not the answer's.
+  private(set) var endMark: Int64?
   private var failure: (outcome: ProbeOutcome, detail: String)?
 
   init(_ record: ProbeRecord, api: Target.API, phases: Phases) {
@@ -23,6 +28,9 @@ struct AnswerTracker: Sendable {
     self.phases = phases
     reader = AnswerReader(api)
   }
+
+  /// Whether the status is one of success.
+  var isSuccess: Bool { record.status.map { (200..<300).contains($0) } ?? false }
 
   mutating func stamp(_ phase: Phase, at time: Int64) { phases.stamp(phase, at: time) }
 
@@ -42,9 +50,14 @@ struct AnswerTracker: Sendable {
     record.requestID = ["x-request-id", "x-amzn-requestid", "request-id"].lazy
       .compactMap { head.headers.first(name: $0) }.first.map { String($0.prefix(200)) }
     retryAfter = head.headers.first(name: "retry-after").flatMap { RetryAfter.seconds($0) }
+    contentType = head.headers.first(name: "content-type")
+    encoding = head.headers.first(name: "content-encoding").flatMap {
+      $0.lowercased() == "identity" ? nil : String($0.prefix(100))
+    }
     let name = head.headers.first(name: "x-amzn-errortype").map { String($0.prefix { $0 != ":" }) }
     switch head.status.code {
-    case 200: break
+    case 200..<300:
+      if let encoding { fail(.malformed, "the answer is compressed (\(encoding)), which nobody asked for") }
     case 401, 403: fail(.credentials, name ?? head.status.reasonPhrase)
     case 429: fail(.throttled, name ?? head.status.reasonPhrase)
     case 503 where retryAfter != nil: fail(.throttled, name ?? head.status.reasonPhrase)
@@ -54,22 +67,22 @@ struct AnswerTracker: Sendable {
 
   /// - Returns: whether the answer is beyond use, so that there is nothing to wait for
   mutating func body(_ bytes: some Collection<UInt8>, at time: Int64) -> Bool {
-    if record.status != 200 {
-      errorBody += bytes.prefix(Self.maxErrorBytes - errorBody.count)
-      return false
-    }
+    if phases[.firstEvent] == nil { plain += bytes.prefix(Self.maxBodyBytes - plain.count) }
+    if !isSuccess || UnstreamedAnswer.isNamed(by: contentType) { return isSuccess && failure != nil }
     do {
       for event in try reader.append(bytes) { take(event, at: time) }
-      return failure != nil
     } catch {
-      fail(.malformed, error.description)
-      return true
+      let isPacked = phases[.firstEvent] == nil && plain.starts(with: [0x1F, 0x8B])
+      fail(.malformed, isPacked ? "the answer is compressed (gzip), and does not say so" : error.description)
     }
+    return failure != nil
   }
 
   private mutating func take(_ event: AnswerEvent, at time: Int64) {
     stamp(.firstEvent, at: time)
     switch event {
+    // What was counted may be told after the end; nothing else belongs to the answer.
+    case .content where endMark != nil, .finished where endMark != nil, .failure where endMark != nil: break
     case .content(let bytes):
       stamp(.firstContent, at: time)
       stamp(.lastContent, at: time)
@@ -84,15 +97,15 @@ struct AnswerTracker: Sendable {
       record.inputTokens = input.map { min(max(0, $0), 1 << 31) } ?? record.inputTokens
       record.outputTokens = output.map { min(max(0, $0), 1 << 31) } ?? record.outputTokens
     case .serverFirstByte(let milliseconds): record.serverFirstByte = milliseconds
-    case .endMark: sawEnd = true
+    case .endMark: endMark = endMark ?? time
     case .failure(let text): fail(.exception, text)
     case .other: break
     }
   }
 
-  /// The first reason stays.
+  /// The first reason stays, and what is whole does not fail any more.
   mutating func fail(_ outcome: ProbeOutcome, _ detail: String) {
-    guard failure == nil else { return }
+    guard failure == nil, endMark == nil else { return }
     failure = (outcome, detail)
   }
 
@@ -106,23 +119,29 @@ struct AnswerTracker: Sendable {
     stamp(.end, at: time)
     record.phases = phases
     record.total = time - phases.start
-    if failure == nil, record.status == 200 {
-      do {
-        try reader.finish()
-        if record.chunks.isEmpty {
-          fail(.empty, "status 200, and no text")
-        } else if !sawEnd, record.finishReason == nil {
-          fail(.truncated, "the stream ended without its end mark")
-        }
-      } catch {
-        fail(.malformed, error.description)
-      }
-    }
+    if failure == nil, isSuccess { failure = flaw() }
     record.outcome = failure?.outcome ?? .ok
     guard let failure else { return }
-    let message = errorBody.isEmpty ? nil : String(decoding: errorBody, as: UTF8.self)
+    let message = isSuccess || plain.isEmpty || encoding != nil ? nil : String(decoding: plain, as: UTF8.self)
     let status = record.status.map { $0 == 200 ? "" : "status \($0) " } ?? ""
     let text = "\(status)\(failure.detail)" + (message.map { ": \($0)" } ?? "")
     record.detail = String(text.map { $0.isNewline ? " " : $0 }.prefix(500))
+  }
+
+  /// What is wrong with an answer that ended in order.
+  private func flaw() -> (outcome: ProbeOutcome, detail: String)? {
+    if phases[.firstEvent] == nil,
+      let failure = UnstreamedAnswer.failure(plain, contentType: contentType)
+    {
+      return failure
+    }
+    if endMark == nil {
+      do { try reader.finish() } catch { return (.malformed, error.description) }
+    }
+    if record.chunks.isEmpty { return (.empty, "status \(record.status ?? 200), and no text") }
+    if endMark == nil, record.finishReason == nil {
+      return (.truncated, "the stream ended without its end mark")
+    }
+    return nil
   }
 }

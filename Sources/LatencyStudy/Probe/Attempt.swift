@@ -56,6 +56,8 @@ final class Attempt: Sendable {
         if error.isTimeout {
           return failed(tracker, .timeout, "no connection to \(address) in \(order.timeout)")
         }
+        // Nothing was sent, and nothing is said of the target.
+        if error.isOurs { return failed(tracker, .missed, "this machine: \(error.description)") }
         lastError = "\(address): \(error.description)"
       }
     }
@@ -72,8 +74,18 @@ final class Attempt: Sendable {
   }
 
   private struct ConnectFailed: Error, CustomStringConvertible {
-    var isTimeout: Bool
+    var isTimeout = false
     var description: String
+    /// For want of something on this machine: file descriptors, memory, the local address.
+    var isOurs = false
+
+    init(_ error: any Error, isLate: Bool) {
+      description = NetworkProblem.words(error)
+      if case ChannelError.connectTimeout = error { isTimeout = true } else { isTimeout = isLate }
+      if let code = (error as? IOError)?.errnoCode {
+        isOurs = [EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL].contains(code)
+      }
+    }
   }
 
   /// - Throws: `ConnectFailed` only; what goes wrong later is in the record.
@@ -113,8 +125,7 @@ final class Attempt: Sendable {
       if state.withLockedValue({ $0.isClosed }) { channel.close(promise: nil) }
     } catch {
       finished.succeed(ProbeHandler.Finished(record: tracker.record, retryAfter: nil, isReusable: false))
-      if case ChannelError.connectTimeout = error { throw ConnectFailed(isTimeout: true, description: "") }
-      throw ConnectFailed(isTimeout: deadline <= .now(), description: NetworkProblem.words(error))
+      throw ConnectFailed(error, isLate: deadline <= .now())
     }
     return try await watched(finished.futureResult, until: deadline, order.timeout)
   }

@@ -32,6 +32,10 @@ final class ProbeHandler: ChannelInboundHandler {
   private let isSecure: Bool
   private var finished: EventLoopPromise<Finished>?
   private var sent = false
+  /// How long an answer that is whole may keep its connection to itself: some servers leave it open.
+  private static let patience = TimeAmount.seconds(1)
+  /// Ends such an answer.
+  private var alarm: Scheduled<Void>?
   /// Why a second request has no answer, where its connection ends without a word: a server may close a connection that
   /// rests, and a client that finds it closed opens another and asks again. That says nothing of the server's speed.
   static let closed = "the server closed the connection after the first answer"
@@ -133,6 +137,11 @@ final class ProbeHandler: ChannelInboundHandler {
     case .body(let buffer):
       if tracker.body(buffer.readableBytesView, at: arrivals.lastRead) {
         end(context.channel, reusable: false)
+      } else if tracker.endMark != nil, alarm == nil {
+        let this = NIOLoopBound((handler: self, channel: context.channel), eventLoop: context.eventLoop)
+        alarm = context.eventLoop.scheduleTask(in: Self.patience) {
+          this.value.handler.end(this.value.channel, reusable: false)
+        }
       }
     case .end: end(context.channel, reusable: keepsAlive, at: arrivals.lastRead)
     }
@@ -165,7 +174,7 @@ final class ProbeHandler: ChannelInboundHandler {
       tracker.fail(.missed, Self.closed)
     } else if isSecure, !sent {
       tracker.fail(.tls, "the connection ended within the TLS handshake")
-    } else if tracker.record.status == 200, tracker.phases[.firstEvent] != nil {
+    } else if tracker.isSuccess, tracker.phases[.firstEvent] != nil {
       tracker.fail(.truncated, "the connection ended within the answer")
     } else {
       tracker.fail(.reset, "the connection ended before the answer")
@@ -184,6 +193,10 @@ final class ProbeHandler: ChannelInboundHandler {
   private func end(_ channel: any Channel, reusable: Bool, at time: Int64 = monotonicNow()) {
     guard let promise = finished else { return }
     finished = nil
+    alarm?.cancel()
+    alarm = nil
+    // Where nothing but its end mark ended the answer, that was its end.
+    let time = (reusable ? nil : tracker.endMark) ?? time
     let this = NIOLoopBound(self, eventLoop: channel.eventLoop)
     // The kernel's figures are asked for before the connection goes.
     let info =

@@ -1,9 +1,12 @@
 /// How a probe ended.
 public enum ProbeOutcome: String, Sendable, CaseIterable, Codable {
   case ok
-  /// Not sent: nobody ran, too many were under way, the target had asked for a pause or was stopped. Of a second request:
-  /// the server had closed the connection.
+  /// Not sent: nobody ran, or the target had asked for a pause or was stopped. Of a second request: the server had closed
+  /// the connection.
   case missed
+  /// Not sent: the target still owed answers to as many probes as may be under way. Left out, slow times would be sampled
+  /// less than others (coordinated omission).
+  case saturated
   case dns, connect, tls
   /// The connection broke.
   case reset
@@ -29,12 +32,13 @@ public enum ProbeOutcome: String, Sendable, CaseIterable, Codable {
   public var isCensored: Bool {
     switch self {
     case .ok, .missed, .credentials: false
-    case .dns, .connect, .tls, .reset, .timeout, .throttled, .status, .malformed, .exception, .empty,
+    case .saturated, .dns, .connect, .tls, .reset, .timeout, .throttled, .status, .malformed, .exception,
+      .empty,
       .truncated:
       true
     }
   }
 
   /// Whether a request went out, or tried to.
-  public var wasSent: Bool { self != .missed }
+  public var wasSent: Bool { self != .missed && self != .saturated }
 }

@@ -65,17 +65,24 @@ public struct ProbeRecord: Sendable, Hashable {
     self.detail = detail
   }
 
-  /// Time per output token after the first: (last content - first content) / (tokens - 1), ns.
+  /// Time per output token after the first: (last content - first content) / (tokens - 1), ns; nil where a buffer
+  /// decided when they came.
   public var timePerToken: Double? {
-    guard let phases, let tokens = outputTokens, tokens > 1, let span = phases[.lastContent] else {
+    phases.flatMap { Self.timePerToken(span: $0[.lastContent], tokens: outputTokens, chunks: chunks.count) }
+  }
+
+  /// - Parameter span: between the first text and the last, ns
+  static func timePerToken(span: Int64?, tokens: Int?, chunks: Int) -> Double? {
+    guard let span, let tokens, tokens > 1, chunks > 1, !isBurst(tokens: tokens, chunks: chunks) else {
       return nil
     }
     return Double(span) / Double(tokens - 1)
   }
 
+  private static func isBurst(tokens: Int, chunks: Int) -> Bool { tokens >= 4 && chunks * 2 < tokens }
+
   /// Whether most of the text came in one piece: behind a buffer, times between tokens mean nothing.
   public var isBurst: Bool {
-    guard let tokens = outputTokens, tokens >= 4 else { return false }
-    return chunks.count * 2 < tokens
+    outputTokens.map { Self.isBurst(tokens: $0, chunks: chunks.count) } ?? false
   }
 }

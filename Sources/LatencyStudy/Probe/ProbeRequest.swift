@@ -56,6 +56,8 @@ struct ProbeRequest: Sendable {
     }
     headers += [
       (name: "content-type", value: "application/json"),
+      // What is compressed comes in lumps.
+      (name: "accept-encoding", value: "identity"),
       (name: "content-length", value: "\(body.count)"),
       (
         name: "accept",

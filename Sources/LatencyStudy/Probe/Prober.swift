@@ -112,7 +112,7 @@ public final class Prober: Sendable {
   /// What the server counted; where it counted nothing but sent a text, what was asked for.
   private func priced(_ record: ProbeRecord, _ order: Order) -> ProbeRecord {
     var record = record
-    guard record.status == 200 else { return record }
+    guard let status = record.status, (200..<300).contains(status) else { return record }
     record.usd = order.target.price.cost(
       inputTokens: record.inputTokens ?? order.prompt.text.utf8.count / 4,
       outputTokens: record.outputTokens ?? order.prompt.maxTokens)

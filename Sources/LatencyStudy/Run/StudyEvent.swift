@@ -12,6 +12,10 @@ public enum StudyEvent: Sendable {
   case stopped(target: String, reason: String)
   /// A target that asked for a pause, seconds.
   case paused(target: String, seconds: Double)
+  /// Somebody set the clock, forward by so many seconds.
+  case clockStepped(seconds: Double)
+  /// The run ends when these have ended, which may take so long.
+  case draining(probes: Int, within: Duration)
 }
 
 /// Why a run ended.

@@ -10,6 +10,7 @@ public actor StudyRunner {
     public var source: String
     public var maxRequests: Int?
     public var maxUSD: Double?
+    /// Probes at once, of each target: one that is slow holds up no other.
     public var concurrency: Int
     /// How long probes that are under way may take to end when a run is interrupted.
     public var grace: Duration = .seconds(5)
@@ -30,17 +31,25 @@ public actor StudyRunner {
   private let schedule: Schedule
   private let writer: ProbeWriter
   private let slots: Range<Int>
+  private let storedBefore: Int
   private let localAddress: String?
   private let report: @Sendable (StudyEvent) -> Void
-  private var known: Set<StudyStore.ProbeSlot>
+  private var agenda: ProbeAgenda
   private var budget: RunBudget
   private var endpoints: [String: Endpoint] = [:]
 
   private var underWay: [Int: Task<Void, Never>] = [:]
   private var nextID = 0
+  /// Probes that a target has not answered yet.
+  private var unanswered: [String: Int] = [:]
   private var stopped: Set<String> = []
-  /// Campaign time until which a target wants to be left alone.
-  private var pausedUntil: [String: Int64] = [:]
+  /// Until when a target wants to be left alone; by a clock that nobody sets.
+  private var pausedUntil: [String: ContinuousClock.Instant] = [:]
+  private let origin = ContinuousClock.now
+  private var steps = ClockSteps()
+  /// Why nothing was sent at times that have passed.
+  private var gapReason = StudyRunner.nobodyRan
+  private static let nobodyRan = "nobody ran"
   private var failure: (any Error)?
 
   /// - Parameter report: called from any thread
@@ -65,10 +74,13 @@ public actor StudyRunner {
       clockAge: store.emulated == nil ? ClockSync.age() : nil, acceleration: clock.acceleration)
     slots = handle.slots
     writer = ProbeWriter(store, handle)
-    let progress = try store.progress(source: settings.source)
-    known = progress.stored
+    let before = try store.progress(source: settings.source)
+    storedBefore = before.stored.count
+    agenda = ProbeAgenda(
+      schedule, source: settings.source, targets: store.campaign.targets.map(\.name), slots: handle.slots,
+      progress: before)
     budget = RunBudget(
-      maxRequests: settings.maxRequests, maxUSD: settings.maxUSD, sent: progress.sent, usd: progress.usd)
+      maxRequests: settings.maxRequests, maxUSD: settings.maxUSD, sent: before.sent, usd: before.usd)
     localAddress = store.campaign.source(named: settings.source)?.localAddress
     for target in store.campaign.targets {
       endpoints[target.name] = try target.endpoint(from: settings.source)
@@ -77,67 +89,79 @@ public actor StudyRunner {
 
   /// - Throws: `StoreError`, and what makes probes impossible whatever the network does
   public func run() async throws -> StudyEnding {
-    report(.began(slots: slots, stored: known.count, sent: budget.sent, usd: budget.usd))
+    report(.began(slots: slots, stored: storedBefore, sent: budget.sent, usd: budget.usd))
     let ending: StudyEnding
-    do { ending = try await schedulePass() } catch {
-      await drain(within: .zero)
+    do { ending = try await follow() } catch {
+      let tasks = Array(underWay.values)
+      for task in tasks { task.cancel() }
+      for task in tasks { await task.value }
       throw error
     }
-    await drain(within: ending == .interrupted ? settings.grace : nil)
+    await drain()
     if let failure { throw failure }
     return Task.isCancelled ? .interrupted : ending
   }
 
-  private func schedulePass() async throws -> StudyEnding {
-    var gap: [ProbeRecord] = []
-    for slot in slots {
-      let due = campaign.targets.filter { !known.contains(.init(target: $0.name, slot: slot)) }
-        .map { ($0, schedule.time(of: slot, source: settings.source, target: $0.name)) }
-        .sorted { $0.1 < $1.1 }
-      for (target, time) in due {
-        if let failure { throw failure }
-        if clock.now() > time + schedule.slotLength / 10 {
-          gap.append(missed(target, slot, time, "nobody ran"))
-          if gap.count >= 1000 { try await storeGap(&gap) }
-          continue
+  /// Does what the agenda says when it says so.
+  private func follow() async throws -> StudyEnding {
+    while true {
+      if let failure { throw failure }
+      if Task.isCancelled { return .interrupted }
+      noteClockSteps()
+      switch agenda.next(at: clock.now()) {
+      case .wait(let time):
+        gapReason = Self.nobodyRan
+        // In pieces, so that a clock that is set meanwhile is noticed.
+        do { try await Task.sleep(for: min(clock.wait(until: time), .seconds(1))) } catch {
+          return .interrupted
         }
-        try await storeGap(&gap)
-        let wait = clock.wait(until: time)
-        if wait > .zero {
-          do { try await Task.sleep(for: wait) } catch { return .interrupted }
-        }
-        if Task.isCancelled { return .interrupted }
-        if let ending = await start(target, slot, time) { return ending }
+      case .missed(let entries): try await storeGap(entries)
+      case .send(let entry): if let ending = await start(entry) { return ending }
+      case .complete: return .complete
       }
     }
-    try await storeGap(&gap)
-    return .complete
+  }
+
+  private func noteClockSteps() {
+    let before = ContinuousClock.now
+    let time = Double(clock.now()) * 1e-9 / clock.acceleration
+    // Where this thread stood still in between, the two do not belong together.
+    guard before.duration(to: .now) < .milliseconds(100),
+      let step = steps.step(time: time, reference: origin.duration(to: before).inSeconds)
+    else { return }
+    if step > 0 { gapReason = "the clock was set forward" }
+    report(.clockStepped(seconds: step * clock.acceleration))
   }
 
   /// - Returns: why the run is to end, if it is
-  private func start(_ target: Target, _ slot: Int, _ time: Int64) async -> StudyEnding? {
+  private func start(_ entry: ProbeAgenda.Entry) async -> StudyEnding? {
+    guard let target = campaign.targets.first(where: { $0.name == entry.target }) else { return nil }
     if let reason = reasonToMiss(target) {
-      let record = missed(target, slot, time, reason)
-      launch { await $0.store([record], missed: reason) }
+      launch { await $0.store([$0.unsent(entry, .missed, reason)], missed: reason) }
       return stopped.count == campaign.targets.count ? .allTargetsStopped : nil
+    }
+    if unanswered[target.name, default: 0] >= settings.concurrency {
+      let reason = "\(settings.concurrency) probes of the target had no answer yet"
+      launch { await $0.store([$0.unsent(entry, .saturated, reason)], missed: nil) }
+      return nil
     }
     let requests = campaign.warm ? 2 : 1
     let cost = campaign.highestCost(of: target) * Double(requests)
     if let limit = budget.reserve(requests: requests, usd: cost) { return .limit(limit) }
-    launch { await $0.probe(target, slot, time, requests: requests, cost: cost) }
+    unanswered[target.name, default: 0] += 1
+    launch { await $0.probe(target, entry, requests: requests, cost: cost) }
     return nil
   }
 
   private func reasonToMiss(_ target: Target) -> String? {
     if stopped.contains(target.name) { return "the target was stopped" }
-    if let until = pausedUntil[target.name] {
-      if clock.now() < until { return "the target asked for a pause" }
-      pausedUntil[target.name] = nil
-    }
-    return underWay.count >= settings.concurrency ? "\(settings.concurrency) probes were under way" : nil
+    guard let until = pausedUntil[target.name] else { return nil }
+    if ContinuousClock.now < until { return "the target asked for a pause" }
+    pausedUntil[target.name] = nil
+    return nil
   }
 
-  private func probe(_ target: Target, _ slot: Int, _ time: Int64, requests: Int, cost: Double) async {
+  private func probe(_ target: Target, _ entry: ProbeAgenda.Entry, requests: Int, cost: Double) async {
     var records: [ProbeRecord] = []
     defer {
       budget.settle(
@@ -145,23 +169,20 @@ public actor StudyRunner {
         usd: records.reduce(0) { $0 + $1.usd })
     }
     do {
-      guard let endpoint = endpoints[target.name] else { return }
-      let credential: Credential
-      do { credential = try await credentials.credential(for: target) } catch let error as CredentialError {
+      let answer: Prober.Answer
+      do {
+        // What waits for the disk afterwards is not the target's fault.
+        defer { unanswered[target.name, default: 1] -= 1 }
+        answer = try await ask(target, entry)
+      } catch let error as CredentialError {
         stop(target, error.description)
-        return await store([missed(target, slot, time, error.description)], missed: error.description)
+        return await store([unsent(entry, .missed, error.description)], missed: error.description)
       }
-      let answer = try await prober.probe(
-        Prober.Order(
-          key: ProbeKey(source: settings.source, target: target.name, slot: slot), scheduled: time,
-          target: target,
-          endpoint: endpoint, localAddress: localAddress, prompt: campaign.prompt, timeout: campaign.timeout,
-          warm: campaign.warm, credential: credential))
       records = answer.records
       if let refused = records.first(where: { $0.outcome == .credentials }) {
         stop(target, refused.detail ?? "the credentials were refused")
       } else if let seconds = answer.retryAfter, seconds > 0 {
-        pausedUntil[target.name] = clock.now() + Int64(seconds * clock.acceleration * 1e9)
+        pausedUntil[target.name] = .now + .seconds(seconds)
         report(.paused(target: target.name, seconds: seconds))
       }
       await store(records, missed: nil)
@@ -172,6 +193,15 @@ public actor StudyRunner {
     }
   }
 
+  private func ask(_ target: Target, _ entry: ProbeAgenda.Entry) async throws -> Prober.Answer {
+    guard let endpoint = endpoints[target.name] else { throw CancellationError() }
+    return try await prober.probe(
+      Prober.Order(
+        key: key(entry), scheduled: entry.time, target: target, endpoint: endpoint,
+        localAddress: localAddress, prompt: campaign.prompt, timeout: campaign.timeout, warm: campaign.warm,
+        credential: try await credentials.credential(for: target)))
+  }
+
   private func stop(_ target: Target, _ reason: String) {
     guard stopped.insert(target.name).inserted else { return }
     report(.stopped(target: target.name, reason: reason))
@@ -179,17 +209,21 @@ public actor StudyRunner {
 
   // MARK: Storing
 
-  private func missed(_ target: Target, _ slot: Int, _ time: Int64, _ reason: String) -> ProbeRecord {
-    ProbeRecord(
-      key: ProbeKey(source: settings.source, target: target.name, slot: slot), scheduled: time, started: time,
-      outcome: .missed, detail: reason)
+  private func key(_ entry: ProbeAgenda.Entry) -> ProbeKey {
+    ProbeKey(source: settings.source, target: entry.target, slot: entry.slot)
   }
 
-  private func storeGap(_ gap: inout [ProbeRecord]) async throws {
-    guard !gap.isEmpty else { return }
-    try await writer.add(gap)
-    report(.missed(count: gap.count, reason: "nobody ran"))
-    gap = []
+  private func unsent(
+    _ entry: ProbeAgenda.Entry, _ outcome: ProbeOutcome, _ reason: String
+  ) -> ProbeRecord {
+    ProbeRecord(
+      key: key(entry), scheduled: entry.time, started: entry.time, outcome: outcome, detail: reason)
+  }
+
+  private func storeGap(_ entries: [ProbeAgenda.Entry]) async throws {
+    let reason = gapReason
+    try await writer.add(entries.map { unsent($0, .missed, reason) })
+    report(.missed(count: entries.count, reason: reason))
   }
 
   private func store(_ records: [ProbeRecord], missed reason: String?) async {
@@ -216,16 +250,22 @@ public actor StudyRunner {
     }
   }
 
-  /// Waits for what is under way; what takes longer than it may is cancelled.
-  private func drain(within grace: Duration?) async {
+  /// Waits for what is under way; once the run is cancelled, what takes longer than `grace` is, too.
+  private func drain() async {
     let tasks = Array(underWay.values)
-    let alarm = grace.map { grace in
+    guard !tasks.isEmpty else { return }
+    let (grace, report) = (settings.grace, report)
+    if !Task.isCancelled {
+      report(.draining(probes: tasks.count, within: campaign.timeout * (campaign.warm ? 2 : 1)))
+    }
+    await withTaskCancellationHandler {
+      for task in tasks { await task.value }
+    } onCancel: {
+      report(.draining(probes: tasks.count, within: grace))
       Task {
         try await Task.sleep(for: grace)
         for task in tasks { task.cancel() }
       }
     }
-    for task in tasks { await task.value }
-    alarm?.cancel()
   }
 }

@@ -18,6 +18,24 @@ public struct StoreError: Error, CustomStringConvertible {
     self.hint = hint
   }
 
+  /// SQLite keeps what is new in a second file until somebody closes the first: whoever copied one has nothing.
+  init(withoutTables path: String) {
+    self.init(
+      .notAStore, path, "holds no study: it is empty, or was copied without the \(path)-wal beside it",
+      hint: "copy both again, or open it where it was made first: wanspec study report FILE")
+  }
+
+  init(withoutCampaign path: String) {
+    self.init(
+      .notAStore, path, "has no campaign: its making was cut short",
+      hint: "go on with it: wanspec study run CAMPAIGN --store \(path)")
+  }
+
+  init(mixing path: String) {
+    self.init(
+      .otherCampaign, path, "measured and emulated data do not go into one file", hint: "name another file")
+  }
+
   /// What SQLite said, in our words.
   init(_ error: any Error, path: String) {
     if let error = error as? StoreError {
@@ -31,13 +49,17 @@ public struct StoreError: Error, CustomStringConvertible {
     switch error.resultCode {
     case .SQLITE_FULL:
       self.init(
-        .diskFull, path, "the disk is full", hint: "free some space, then give the same command again")
+        .diskFull, path, "the disk is full", hint: "make room, then give the same command again")
     case .SQLITE_NOTADB:
       self.init(.notAStore, path, "not a study's store", hint: "name a file that `wanspec study run` made")
     case .SQLITE_CORRUPT:
       self.init(.damaged, path, "the file is damaged: \(error.message ?? "")", hint: "restore a copy of it")
     case .SQLITE_CANTOPEN:
-      self.init(.missing, path, "cannot be opened: \(error.message ?? "")")
+      self.init(
+        .missing, path, "cannot be opened: \(error.message ?? "")",
+        hint:
+          "check the path and its permissions; a \(path)-wal beside it can only be read where it can be written"
+      )
     case .SQLITE_BUSY, .SQLITE_LOCKED:
       self.init(.busy, path, "another process keeps it locked", hint: "wait for it, or end it")
     case .SQLITE_READONLY: self.init(.failed, path, "cannot be written: it is read-only")

@@ -6,6 +6,11 @@ extension StudyStore {
     case csv
     /// An object for each probe, all with the same keys and each key with one type, so that columns can be made of them.
     case jsonl
+
+    /// By the end of the file's name: JSON lines for .jsonl, .ndjson and .json, else CSV.
+    public init(forFile path: String) {
+      self = [".jsonl", ".ndjson", ".json"].contains { path.lowercased().hasSuffix($0) } ? .jsonl : .csv
+    }
   }
 
   private static let exported = """

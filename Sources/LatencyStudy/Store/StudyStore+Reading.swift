@@ -7,6 +7,8 @@ extension StudyStore {
   public struct Progress: Sendable, Equatable {
     /// Slots that are complete: those with a row for each target.
     public var stored: Set<ProbeSlot> = []
+    /// Those of them of which nothing was sent.
+    public var missed: Set<ProbeSlot> = []
     /// Requests that went out, and what they cost.
     public var sent = 0
     public var usd = 0.0
@@ -31,16 +33,20 @@ extension StudyStore {
         let rows = try Row.fetchCursor(
           database,
           sql: """
-            SELECT target.name, slot FROM probe
+            SELECT target.name, slot, outcome = 'missed' FROM probe
             JOIN target ON target.id = target_id JOIN source ON source.id = source_id
             WHERE source.name = ? AND ordinal = 0
             """, arguments: [source])
-        while let row = try rows.next() { progress.stored.insert(ProbeSlot(target: row[0], slot: row[1])) }
+        while let row = try rows.next() {
+          let slot = ProbeSlot(target: row[0], slot: row[1])
+          progress.stored.insert(slot)
+          if row[2] { progress.missed.insert(slot) }
+        }
         let sums = try Row.fetchOne(
           database,
           sql: """
             SELECT count(*), total(usd) FROM probe JOIN source ON source.id = source_id
-            WHERE source.name = ? AND outcome <> 'missed'
+            WHERE source.name = ? AND \(Self.wasSent)
             """, arguments: [source])
         progress.sent = sums?[0] ?? 0
         progress.usd = sums?[1] ?? 0
@@ -59,6 +65,18 @@ extension StudyStore {
     } catch {
       throw StoreError(error, path: path)
     }
+  }
+
+  /// Of a probe, in SQL.
+  private static let wasSent = """
+    outcome NOT IN (\(ProbeOutcome.allCases.filter { !$0.wasSent }.map { "'\($0.rawValue)'" }.joined(separator: ", ")))
+    """
+
+  /// Opens a file for its data alone.
+  public static func data(in path: String) throws -> StudyData {
+    let store = try open(path)
+    defer { store.close() }
+    return try store.data()
   }
 
   /// All that an analysis needs, in one pass over the probes.
@@ -87,7 +105,7 @@ extension StudyStore {
       database,
       sql: """
         SELECT count(*), total(usd), count(CASE WHEN output_tokens >= 4 AND chunk_count * 2 < output_tokens THEN 1 END)
-        FROM probe WHERE outcome <> 'missed'
+        FROM probe WHERE \(Self.wasSent)
         """)
     data.sent = sums?[0] ?? 0
     data.usd = sums?[1] ?? 0
@@ -105,7 +123,7 @@ extension StudyStore {
       database,
       sql: """
         SELECT source_id, target_id, slot, outcome, \(StoreSchema.phases.joined(separator: ", ")), tcp_rtt, tcp_min_rtt,
-          output_tokens, server_first_byte
+          output_tokens, server_first_byte, chunk_count
         FROM probe WHERE ordinal = 0 AND outcome <> 'missed'
         """)
     while let row = try rows.next() {
@@ -146,8 +164,10 @@ extension StudyStore {
     let roundTrip: Int? = row[next + 1] ?? row[next]
     probe.roundTrip = roundTrip.map { Double($0) * 1e-6 } ?? .nan
     let tokens: Int? = row[next + 2]
-    if let tokens, tokens > 1, let span = phases[.lastContent] {
-      probe.timePerToken = seconds(span) / Double(tokens - 1)
+    if let time = ProbeRecord.timePerToken(
+      span: phases[.lastContent], tokens: tokens, chunks: row[next + 4])
+    {
+      probe.timePerToken = time * 1e-9
     }
     let serverFirstByte: Double? = row[next + 3]
     probe.serverFirstByte = serverFirstByte.map { $0 * 1e-3 } ?? .nan
@@ -172,7 +192,9 @@ extension StudyStore {
       sql: """
         SELECT source.name, target.name, outcome, min(detail), count(*) FROM probe
         JOIN source ON source.id = source_id JOIN target ON target.id = target_id
-        WHERE outcome <> 'ok' AND ordinal = 0 GROUP BY source_id, target_id, outcome
+        WHERE outcome <> 'ok' AND ordinal = 0
+        -- Nothing tells missed probes apart but why.
+        GROUP BY source_id, target_id, outcome, CASE WHEN outcome = 'missed' THEN detail END
         """)
     while let row = try rows.next() {
       let names: (String, String) = (row[0], row[1])

@@ -5,13 +5,18 @@ import StrictYAML
 /// A study's file: one SQLite database with one row for each probe.
 ///
 /// In WAL mode, with every commit on the disk before it counts: whatever ends the process or the machine, what was
-/// acknowledged is there. One process writes at a time; others may read.
+/// acknowledged is there. One process writes at a time; others may read. Whoever closes the file last brings all of it
+/// into the one file.
 public final class StudyStore: Sendable {
   public let path: String
   public let campaign: Campaign
   /// What to call the regions that made the data; nil for measured data.
   public let emulated: String?
-  let database: DatabasePool
+  /// One connection: SQLite brings the write-ahead log into the file when the last one that may write closes, and a
+  /// pool closes those that only read after it.
+  let database: DatabaseQueue
+  /// How SQLite calls the file.
+  let location: String
 
   /// - Throws: `StoreError`
   public static func open(_ path: String) throws -> StudyStore {
@@ -19,10 +24,13 @@ public final class StudyStore: Sendable {
       throw StoreError(.missing, path, "there is no such file", hint: "`wanspec study run` makes one")
     }
     do {
-      let pool = try pool(path)
-      try check(pool, path: path)
-      try StoreSchema.migrator.migrate(pool)
-      return try StudyStore(path: path, pool)
+      let location = location(path)
+      let queue = try queue(location)
+      guard try hasTables(queue, path: path) else { throw StoreError(withoutTables: path) }
+      if try !queue.read(StoreSchema.migrator.hasCompletedMigrations) {
+        try StoreSchema.migrator.migrate(queue)
+      }
+      return try StudyStore(path: path, queue, at: location)
     } catch {
       throw StoreError(error, path: path)
     }
@@ -31,12 +39,14 @@ public final class StudyStore: Sendable {
   /// Makes a store, or opens the one that is there if it is of the same campaign.
   ///
   /// - Parameter emulated: the name of the emulated regions
+  /// - Throws: `StoreError`
   public static func create(_ path: String, campaign: Campaign, emulated: String?) throws -> StudyStore {
     do {
-      let pool = try pool(path)
-      try check(pool, path: path)
-      try StoreSchema.migrator.migrate(pool)
-      try pool.write { database in
+      let queue = try queue(path)
+      _ = try hasTables(queue, path: path)
+      _ = try queue.writeWithoutTransaction { try String.fetchOne($0, sql: "PRAGMA journal_mode = WAL") }
+      try StoreSchema.migrator.migrate(queue)
+      try queue.write { database in
         try database.execute(
           sql: "INSERT OR IGNORE INTO campaign VALUES (1, ?, ?, ?)",
           arguments: [campaign.text, campaign.fingerprint, emulated])
@@ -45,7 +55,7 @@ public final class StudyStore: Sendable {
             sql: "INSERT OR IGNORE INTO target (name) VALUES (?)", arguments: [target.name])
         }
       }
-      let store = try StudyStore(path: path, pool)
+      let store = try StudyStore(path: path, queue, at: path)
       guard store.campaign.fingerprint == campaign.fingerprint else {
         throw StoreError(
           .otherCampaign, path,
@@ -54,16 +64,27 @@ public final class StudyStore: Sendable {
           hint: "name another file with --store, or continue the other campaign: wanspec study resume \(path)"
         )
       }
-      guard store.emulated == emulated else {
-        throw StoreError(.otherCampaign, path, "measured and emulated data do not go into one file")
-      }
+      guard store.emulated == emulated else { throw StoreError(mixing: path) }
       return store
     } catch {
       throw StoreError(error, path: path)
     }
   }
 
-  private static func pool(_ path: String) throws -> DatabasePool {
+  /// Where nothing can be written, SQLite reads a file that is whole if it is told that nobody writes.
+  private static func location(_ path: String) -> String {
+    guard access(path, W_OK) != 0, !FileManager.default.fileExists(atPath: secondFile(path)),
+      let name = URL(filePath: path).path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed)
+    else { return path }
+    return "file://\(name)?immutable=1"
+  }
+
+  /// Where SQLite puts what is not in the file itself yet.
+  private static func secondFile(_ path: String) -> String {
+    LinkTarget.path(of: path) + "-wal"
+  }
+
+  private static func queue(_ path: String) throws -> DatabaseQueue {
     var configuration = Configuration()
     configuration.busyMode = .timeout(10)
     configuration.foreignKeysEnabled = true
@@ -71,12 +92,14 @@ public final class StudyStore: Sendable {
       // Every commit survives a loss of power, not only the end of the process.
       try database.execute(sql: "PRAGMA synchronous = FULL")
     }
-    return try DatabasePool(path: path, configuration: configuration)
+    return try DatabaseQueue(path: path, configuration: configuration)
   }
 
-  /// Refuses files that somebody else made, or a newer wanspec.
-  private static func check(_ pool: DatabasePool, path: String) throws {
-    try pool.read { database in
+  /// Refuses files that somebody else made, or a newer wanspec, before anything in them changes.
+  ///
+  /// - Returns: false for a file without a table
+  private static func hasTables(_ queue: DatabaseQueue, path: String) throws -> Bool {
+    try queue.read { database in
       if try StoreSchema.migrator.hasBeenSuperseded(database) {
         throw StoreError(
           .newer, path, "was written by a newer wanspec", hint: "use that version, or a newer one, to read it"
@@ -87,16 +110,16 @@ public final class StudyStore: Sendable {
       if try tables > 0 && !database.tableExists("grdb_migrations") {
         throw StoreError(.notAStore, path, "a database, but not a study's", hint: "name another file")
       }
+      return tables > 0
     }
   }
 
-  private init(path: String, _ pool: DatabasePool) throws {
+  private init(path: String, _ queue: DatabaseQueue, at location: String) throws {
     self.path = path
-    database = pool
-    let row = try pool.read { try Row.fetchOne($0, sql: "SELECT text, emulated FROM campaign") }
-    guard let row else {
-      throw StoreError(.notAStore, path, "has no campaign: its making was cut short", hint: "remove it")
-    }
+    self.location = location
+    database = queue
+    let row = try queue.read { try Row.fetchOne($0, sql: "SELECT text, emulated FROM campaign") }
+    guard let row else { throw StoreError(withoutCampaign: path) }
     do {
       campaign = try Campaign(try YAMLDocument(parsing: row["text"], name: path))
     } catch {
@@ -105,111 +128,21 @@ public final class StudyStore: Sendable {
     emulated = row["emulated"]
   }
 
-  // MARK: Writing
-
-  /// What one process writes: a source's probes.
-  public struct Writer: Sendable {
-    public let slots: Range<Int>
-    fileprivate let source: Int64
-    fileprivate let run: Int64
-    fileprivate let targets: [String: Int64]
-  }
-
-  /// - Parameters:
-  ///   - firstSlot: where the source begins if it has not begun yet
-  ///   - started: ns since 1970, campaign time
-  public func begin(
-    source: String, firstSlot: Int, started: Int64, version: String, host: String, clockAge: Double?,
-    acceleration: Double
-  ) throws -> Writer {
-    do {
-      return try database.write { [campaign] database in
-        try database.execute(
-          sql: "INSERT OR IGNORE INTO source (name, begin_slot, end_slot) VALUES (?, ?, ?)",
-          arguments: [source, firstSlot, firstSlot + campaign.slots])
-        let row = try Row.fetchOne(database, sql: "SELECT * FROM source WHERE name = ?", arguments: [source])
-        guard let row else { throw StoreError(.damaged, "", "the source was not stored") }
-        let id: Int64 = row["id"]
-        try database.execute(
-          sql: """
-            INSERT INTO run (uuid, source_id, started, version, host, prompt_hash, clock_age, acceleration)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            """,
-          arguments: [
-            UUID().uuidString, id, started, version, host, campaign.prompt.text.fingerprint, clockAge,
-            acceleration,
-          ])
-        let run = database.lastInsertedRowID
-        var targets: [String: Int64] = [:]
-        for row in try Row.fetchAll(database, sql: "SELECT id, name FROM target") {
-          targets[row["name"]] = row["id"]
-        }
-        let begin: Int = row["begin_slot"]
-        return Writer(slots: begin..<row["end_slot"], source: id, run: run, targets: targets)
-      }
-    } catch {
-      throw StoreError(error, path: path)
+  /// How SQLite keeps the file: its journal's mode, and how it waits for the disk (2: at each commit).
+  package func durability() throws -> String {
+    try database.read { database in
+      let mode = try String.fetchOne(database, sql: "PRAGMA journal_mode") ?? ""
+      return "\(mode) \(try Int.fetchOne(database, sql: "PRAGMA synchronous") ?? -1)"
     }
   }
 
-  /// Stores probes, all or none. A probe that is there already stays as it is; one that was missed gives way to one that
-  /// was sent.
+  /// Closes the file; what was asked of it before is done first.
   ///
-  /// Returns when they are on the disk.
-  public func add(_ records: [ProbeRecord], _ writer: Writer) async throws {
-    do {
-      try await database.write { database in
-        for record in records { try Self.insert(record, writer, database) }
-      }
-    } catch {
-      throw StoreError(error, path: path)
-    }
+  /// - Returns: whether all is in the one file, so that it can be copied. Otherwise another process has it open, or the
+  ///   disk is full, and the rest stays in the file of that name with "-wal" until somebody closes it last.
+  @discardableResult
+  public func close() -> Bool {
+    try? database.close()
+    return !FileManager.default.fileExists(atPath: Self.secondFile(path))
   }
-
-  private static let insertion = """
-    INSERT OR IGNORE INTO probe (
-      source_id, target_id, slot, ordinal, run_id, scheduled, started, outcome, detail,
-      \(StoreSchema.phases.joined(separator: ", ")),
-      total, status, peer, tls_version, tcp_rtt, tcp_min_rtt, request_id, finish_reason, input_tokens, output_tokens,
-      server_first_byte, chunk_count, usd
-    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    """
-
-  private static func insert(_ record: ProbeRecord, _ writer: Writer, _ database: Database) throws {
-    guard let target = writer.targets[record.key.target] else {
-      throw StoreError(.failed, "", "no target \"\(record.key.target)\" in this store")
-    }
-    let key: [any DatabaseValueConvertible] = [writer.source, target, record.key.slot, record.key.ordinal]
-    if record.outcome != .missed {
-      try database.cachedStatement(
-        sql: """
-          DELETE FROM probe
-          WHERE source_id = ? AND target_id = ? AND slot = ? AND ordinal = ? AND outcome = 'missed'
-          """
-      ).execute(arguments: StatementArguments(key))
-    }
-    var values: [(any DatabaseValueConvertible)?] = key
-    values += [writer.run, record.scheduled, record.started, record.outcome.rawValue, record.detail]
-    values += (0..<Phase.allCases.count).map { record.phases?.durations[$0] }
-    values += [
-      record.total, record.status, record.peer, record.tlsVersion, record.tcpRTT, record.tcpMinRTT,
-      record.requestID,
-      record.finishReason, record.inputTokens, record.outputTokens, record.serverFirstByte,
-      record.chunks.count,
-      record.usd,
-    ]
-    try database.cachedStatement(sql: insertion).execute(arguments: StatementArguments(values))
-    guard database.changesCount > 0, !record.chunks.isEmpty else { return }
-    try database.cachedStatement(sql: "INSERT INTO chunks VALUES (?, ?)")
-      .execute(arguments: [database.lastInsertedRowID, Data(ChunkCodec.encoded(record.chunks))])
-  }
-
-  /// Writes everything into the one file, so that it can be copied.
-  public func finish() throws {
-    do { try database.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } } catch {
-      throw StoreError(error, path: path)
-    }
-  }
-
-  public func close() { try? database.close() }
 }

@@ -2,15 +2,6 @@ import CZlib
 
 /// gzip (RFC 1952), by zlib, in memory.
 enum Gzip {
-  enum Failure: Error, Hashable {
-    /// Not gzip, or damaged: the checksum does not fit.
-    case damaged
-    /// The data ends before its stream does.
-    case truncated
-    /// It would be larger than the limit.
-    case tooLarge
-  }
-
   /// 15 bits of window, and 16 for gzip's header and trailer instead of zlib's.
   private static let windowBits: Int32 = 15 + 16
 
@@ -35,38 +26,6 @@ enum Gzip {
       }
     }
     output.removeLast(output.count - written)
-    return output
-  }
-
-  static func decompress(_ bytes: [UInt8], limit: Int) throws(Failure) -> [UInt8] {
-    var stream = z_stream()
-    let status = inflateInit2_(&stream, windowBits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    precondition(status == Z_OK, "zlib cannot start: \(status)")
-    defer { inflateEnd(&stream) }
-    var output: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 18)
-    var input = bytes
-    let result: Result<Void, Failure> = input.withUnsafeMutableBufferPointer { source in
-      stream.next_in = source.baseAddress
-      stream.avail_in = UInt32(source.count)
-      while true {
-        let (status, count) = chunk.withUnsafeMutableBufferPointer { sink in
-          stream.next_out = sink.baseAddress
-          stream.avail_out = UInt32(sink.count)
-          let status = inflate(&stream, Z_NO_FLUSH)
-          return (status, sink.count - Int(stream.avail_out))
-        }
-        guard output.count + count <= limit else { return .failure(.tooLarge) }
-        output += chunk[..<count]
-        switch status {
-        case Z_STREAM_END: return stream.avail_in == 0 ? .success(()) : .failure(.damaged)
-        case Z_OK: if stream.avail_in == 0 && count == 0 { return .failure(.truncated) }
-        case Z_BUF_ERROR: return .failure(.truncated)
-        default: return .failure(.damaged)
-        }
-      }
-    }
-    try result.get()
     return output
   }
 }

@@ -1,5 +1,13 @@
 import CZlib
 
+/// Why bytes are no gzip.
+enum GzipFailure: Error, Hashable {
+  /// Not gzip, or damaged: the checksum does not fit.
+  case damaged
+  /// The data ends before its stream does.
+  case truncated
+}
+
 /// What gzip (RFC 1952) holds, chunk by chunk: neither side of it is ever in memory as a whole.
 final class GzipBytes: ByteSource {
   static let magic: [UInt8] = [0x1F, 0x8B]
@@ -52,8 +60,8 @@ final class GzipBytes: ByteSource {
       switch status {
       case Z_STREAM_END: isBetweenMembers = true
       case Z_OK: break
-      case Z_BUF_ERROR: if isEnded { throw Gzip.Failure.truncated }
-      default: throw Gzip.Failure.damaged
+      case Z_BUF_ERROR: if isEnded { throw GzipFailure.truncated }
+      default: throw GzipFailure.damaged
       }
       if count > 0 { return [UInt8](output[..<count]) }
     }

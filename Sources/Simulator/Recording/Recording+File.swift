@@ -6,9 +6,12 @@ import SpeculationCore
 extension Recording {
   public static let format = "wanspec-recording"
   public static let version = 1
-  /// Bytes of a file, and of what is in it.
+  /// Bytes of a file, and of a line of what is in it.
   public static let maxFileBytes = 256 << 20
-  public static let maxTextBytes = 2 << 30
+  public static let maxLineBytes = 16 << 20
+  /// How many times its size a file may unpack to; numbers do to about five. A small one may in any case hold so many bytes.
+  static let maxRatio = 64
+  static let freeTextBytes = 16 << 20
 
   private struct Header: Codable {
     var format: String
@@ -73,34 +76,21 @@ extension Recording {
   // MARK: Reading
 
   public static func read(_ path: String) throws(RecordingError) -> Recording {
-    let data: Data
-    do {
-      let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-      defer { try? handle.close() }
-      data = try handle.read(upToCount: maxFileBytes + 1) ?? Data()
-    } catch {
+    let handle: FileHandle
+    do { handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path)) } catch {
       throw RecordingError(path, "cannot be read: check the path and its permissions")
     }
-    return try Recording(decoding: [UInt8](data), name: path)
+    return try Recording(reading: FileBytes(handle, 256 << 10), name: path)
   }
 
   /// - Parameter name: what errors call the file
   public init(decoding bytes: [UInt8], name: String) throws(RecordingError) {
-    guard bytes.count <= Self.maxFileBytes else {
-      throw RecordingError(name, "is larger than \(Self.maxFileBytes >> 20) MiB")
-    }
-    let plain: [UInt8]
-    do {
-      plain = try Gzip.decompress(bytes, limit: Self.maxTextBytes)
-    } catch {
-      switch error {
-      case .damaged: throw RecordingError(name, "is not a recording (gzip), or is damaged")
-      case .truncated: throw RecordingError(name, "ends too early; copy or record it again")
-      case .tooLarge: throw RecordingError(name, "holds more than \(Self.maxTextBytes >> 30) GiB of text")
-      }
-    }
-    let lines = plain.split(separator: 0x0A)
-    guard let first = lines.first else { throw RecordingError(name, "is empty") }
+    try self.init(reading: MemoryBytes(bytes), name: name)
+  }
+
+  private init(reading bytes: any ByteSource, name: String) throws(RecordingError) {
+    var lines = try RecordingLines(bytes, name: name)
+    guard let first = try lines.next() else { throw RecordingError(name, "is empty") }
     let header = try Self.header(first, name)
     self.init(
       target: header.target, draft: header.draft, madeBy: header.madeBy,
@@ -110,8 +100,13 @@ extension Recording {
       vocabularySize: header.vocabularySize, endTokens: header.endTokens, candidates: header.candidates,
       texts: [])
     let decoder = JSONDecoder()
-    for (index, line) in lines.dropFirst().enumerated() {
-      texts.append(try text(line, decoder, name, number: index + 2))
+    var positions = 0
+    while let line = try lines.next() {
+      let text = try text(line, decoder, name, number: lines.number)
+      positions += text.positions.count
+      texts.append(text)
+      // What its header does not promise is not read on.
+      if texts.count > header.texts || positions > header.positions { break }
     }
     guard texts.count == header.texts, positionCount == header.positions else {
       throw RecordingError(
@@ -121,7 +116,7 @@ extension Recording {
     }
   }
 
-  private static func header(_ line: ArraySlice<UInt8>, _ name: String) throws(RecordingError) -> Header {
+  private static func header(_ line: [UInt8], _ name: String) throws(RecordingError) -> Header {
     struct Kind: Codable {
       var format: String
       var version: Int
@@ -149,7 +144,7 @@ extension Recording {
   }
 
   private func text(
-    _ line: ArraySlice<UInt8>, _ decoder: JSONDecoder, _ name: String, number: Int
+    _ line: [UInt8], _ decoder: JSONDecoder, _ name: String, number: Int
   ) throws(RecordingError) -> Text {
     func fail(_ message: String) -> RecordingError { RecordingError(name, line: number, message) }
     let columns: Line

@@ -79,7 +79,7 @@ final class TraceLines {
     position = 0
     do {
       chunk = try source.next() ?? []
-    } catch let failure as Gzip.Failure {
+    } catch let failure as GzipFailure {
       throw TraceError(
         path, line: number,
         failure == .truncated ? "the compressed file ends too early" : "the compressed file is damaged",

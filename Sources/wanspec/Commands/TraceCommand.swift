@@ -87,7 +87,7 @@ extension TraceCommand {
       do {
         earlier = try Recording.read(output)
       } catch {
-        throw CommandFailure("\(error)", hint: "remove the file, or write to another")
+        throw CommandFailure("\(error)", hint: "write to another file, or move this one away")
       }
       guard earlier.target == name(models.target!), earlier.draft == name(models.draft!),
         earlier.candidates == candidates!,
@@ -95,7 +95,7 @@ extension TraceCommand {
       else {
         throw CommandFailure(
           "\(output) is a recording of \(earlier.target) drafted by \(earlier.draft), or with other settings",
-          hint: "write to another file, or remove it")
+          hint: "write to another file, or move this one away")
       }
       return earlier.texts
     }

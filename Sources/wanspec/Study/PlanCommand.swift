@@ -44,16 +44,12 @@ struct PlanCommand: AsyncParsableCommand {
   mutating func validate() throws {
     jobs = try Settings.jobs.resolve(jobs)
     json = try Settings.json.resolve(json)
+    try OutputName.check(output, for: "a page", ["html", "htm"])
   }
 
   func run() async throws {
     let file = try PlanFile.read(file)
-    var data: StudyData?
-    if let study {
-      let store = try StudyStore.open(study)
-      data = try store.data()
-      store.close()
-    }
+    let data = try study.map { try StudyStore.data(in: $0) }
     let planner = Planner(file, study: data)
     let bar = ProgressBar(title: file.name)
     let jobs = jobs ?? ProcessInfo.processInfo.activeProcessorCount

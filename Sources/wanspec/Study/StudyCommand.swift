@@ -16,7 +16,7 @@ struct StudyCommand: AsyncParsableCommand {
 
       To try it on this machine, with an emulator in place of the world:
 
-        wanspec study emulate Scenarios/study/two-days.yaml
+        wanspec study emulate Scenarios/study/paper-shapes.yaml
 
       docs/study.md lists every key, what is measured and how the figures are made.
       """,

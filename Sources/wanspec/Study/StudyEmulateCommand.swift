@@ -5,6 +5,7 @@ import Foundation
 import OutputFiles
 import RegionEmulator
 import Serving
+import Spelling
 
 struct StudyEmulateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,7 +21,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
         wanspec study run campaign.yaml --source eu-west-2
 
       With --network (as root, on Linux) a network device delays packets, so that handshakes and the kernel's round \
-      trips are as long as they would be; without, each answer is held back by the round trip.
+      trips are as long as they would be; without, each answer is held back, and reports say that round trips are none.
 
       docs/study.md lists the keys of the file.
       """)
@@ -85,7 +86,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     }
     lines.say(
       "ready",
-      "\(emulated.name): \(emulated.sites.count) regions for \(emulated.sources.count) sources at http://\(place), "
+      "\(emulated.name): \(emulated.sites.count.counted("region")) for \(emulated.sources.count.counted("source")) at http://\(place), "
         + "time runs \(emulated.acceleration.fixed(0)) times as fast"
         + (campaign.map { "; campaign: \($0)" } ?? ""),
       [
@@ -97,7 +98,7 @@ struct StudyEmulateCommand: AsyncParsableCommand {
     await delayed?.stop()
     let counts = emulator.statistics
     lines.say(
-      "end", "\(counts.requests) requests, \(counts.refusals) refused",
+      "end", "\(counts.requests.counted("request")), \(counts.refusals) refused",
       ["requests": counts.requests, "refusals": counts.refusals, "log_lines_lost": counts.logLinesLost])
     guard counts.logLinesLost == 0 else {
       throw CommandFailure(

@@ -3,6 +3,7 @@ import Console
 import Foundation
 import LatencyStudy
 import OutputFiles
+import Spelling
 
 extension StudyStore.ExportFormat: ExpressibleByArgument {}
 
@@ -32,13 +33,17 @@ struct StudyExportCommand: AsyncParsableCommand {
     completion: .file())
   var output: String?
 
+  mutating func validate() throws {
+    guard format == nil else { return }
+    try OutputName.check(
+      output, for: "CSV or JSON lines", ["csv", "jsonl", "ndjson", "json"],
+      hint: "--format writes one of them whatever the name; DuckDB and pandas make others of JSON lines")
+  }
+
   func run() async throws {
     let opened = try StudyStore.open(store)
     defer { opened.close() }
-    let byName = output.map {
-      $0.hasSuffix(".jsonl") || $0.hasSuffix(".json") ? StudyStore.ExportFormat.jsonl : .csv
-    }
-    let format = format ?? byName ?? .csv
+    let format = format ?? .init(forFile: output ?? "")
     var buffer = Data()
     let file = try output.map { try OutputFile($0) }
     func write(atLeast bytes: Int) throws {
@@ -53,6 +58,6 @@ struct StudyExportCommand: AsyncParsableCommand {
     try write(atLeast: 0)
     guard let output, let file else { return }
     try file.finish()
-    StandardError.write("\(count) probes in \(output)\n")
+    StandardError.write("\(count.counted("probe")) in \(output)\n")
   }
 }

@@ -1,8 +1,8 @@
 import ArgumentParser
 import CommandSettings
 import Console
-import Foundation
 import LatencyStudy
+import Spelling
 
 struct StudyMergeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -28,30 +28,21 @@ struct StudyMergeCommand: AsyncParsableCommand {
 
   mutating func validate() throws {
     json = try Settings.json.resolve(json)
-    if stores.contains(where: { same($0, output) }) {
+    try OutputName.check(output, for: "a study's file", ["sqlite", "db"])
+    if stores.contains(where: { OutputName.isSameFile($0, output) }) {
       throw ValidationError("--output \(output) is one of the files to merge; name another.")
     }
   }
 
-  private func same(_ a: String, _ b: String) -> Bool {
-    URL(filePath: a).standardizedFileURL.resolvingSymlinksInPath()
-      == URL(filePath: b).standardizedFileURL.resolvingSymlinksInPath()
-  }
-
   func run() async throws {
-    let inputs = try stores.map { try StudyStore.open($0) }
-    let lock = try StoreLock(output)
-    defer { withExtendedLifetime(lock) {} }
-    let all = try StudyStore.create(output, campaign: inputs[0].campaign, emulated: inputs[0].emulated)
+    let (stores, output) = (stores, output)
+    let merged = try await orInterrupted { try await StudyStore.merge(stores, into: output) }
     let lines = EventLines(json: json)
-    for input in inputs {
-      let merged = try all.merge(input)
+    for (path, file) in zip(stores, merged.files) {
       lines.say(
-        "merged", "\(input.path): \(merged.added) probes added, \(merged.known) known already",
-        ["store": input.path, "added": merged.added, "known": merged.known])
-      input.close()
+        "merged", "\(path): \(file.added.counted("probe")) added, \(file.known) known already",
+        ["store": path, "added": file.added, "known": file.known])
     }
-    try all.finish()
-    all.close()
+    if !merged.isWhole { StandardError.write("\(output)-wal belongs to it: another process has it open\n") }
   }
 }

@@ -30,12 +30,13 @@ struct StudyReportCommand: AsyncParsableCommand {
 
   @Flag(Settings.json) var json = false
 
-  mutating func validate() throws { json = try Settings.json.resolve(json) }
+  mutating func validate() throws {
+    json = try Settings.json.resolve(json)
+    try OutputName.check(output, for: "a page", ["html", "htm"])
+  }
 
   func run() async throws {
-    let opened = try StudyStore.open(store)
-    let data = try opened.data()
-    opened.close()
+    let data = try StudyStore.data(in: store)
     let bar = ProgressBar(title: "report")
     let summary = await StudySummary.make(data) { bar.update(done: Int64($0), total: Int64($1)) }
     bar.finish()

@@ -3,7 +3,9 @@ import Console
 import Foundation
 import LatencyStudy
 import NIOPosix
+import Spelling
 import StrictYAML
+import StudyAnalysis
 import Synchronization
 
 /// A run of one source, from the estimate to the last probe.
@@ -43,7 +45,6 @@ struct StudySession {
     let lock = try StoreLock(path)
     defer { withExtendedLifetime(lock) {} }
     let store = try StudyStore.create(path, campaign: campaign, emulated: emulated)
-    defer { store.close() }
     let threads = NIOThreadPool(numberOfThreads: 4)
     threads.start()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -64,26 +65,29 @@ struct StudySession {
     try? await group.shutdownGracefully()
     try? await threads.shutdownGracefully()
     output.finish()
+    if !store.close() {
+      StandardError.write(
+        "\(path)-wal belongs to \(path): another process has it open, or the disk is full\n")
+    }
     if case .failure(let error as ExitCode) = ended, error == Interrupted.exitCode {
       lines.say("end", "interrupted; go on with: wanspec study resume \(path)", ["reason": "interrupted"])
     }
-    try end(try ended.get(), store)
+    try end(try ended.get(), path)
   }
 
-  private func end(_ ending: StudyEnding, _ store: StudyStore) throws {
-    try store.finish()
+  private func end(_ ending: StudyEnding, _ path: String) throws {
     switch ending {
     case .complete:
-      lines.say("end", "complete: \(store.path)", ["reason": "complete"])
+      lines.say("end", "complete: \(path)", ["reason": "complete"])
     case .limit(let limit):
       lines.say(
         "end",
-        "the limit of \(limit) is reached; go on with a higher one: wanspec study resume \(store.path)",
+        "the limit of \(limit) is reached; go on with a higher one: wanspec study resume \(path)",
         ["reason": "limit", "limit": limit])
       throw ExitCode(3)
     case .allTargetsStopped:
       lines.say(
-        "end", "every target was stopped; mend the credentials, then: wanspec study resume \(store.path)",
+        "end", "every target was stopped; mend the credentials, then: wanspec study resume \(path)",
         ["reason": "stopped"])
       throw ExitCode(3)
     // `orInterrupted` ends the command before this.
@@ -103,12 +107,11 @@ struct StudySession {
   private func estimate() {
     let requests = min(campaign.requestsPerSource, limits.maxRequests ?? .max)
     let cost = min(campaign.highestCostPerSource, limits.maxUSD ?? .infinity)
-    let span =
-      campaign.days >= 1 ? "\(campaign.days) days" : YAMLDuration.text(.seconds(Int(campaign.days * 86_400)))
     let unpriced = campaign.targets.filter { $0.price == Target.Price() }.count
-    var text = "\(campaign.name) from \(source): \(campaign.targets.count) targets, one probe every "
-    text += "\(YAMLDuration.text(campaign.every)) for \(span): "
-    text += "\(requests) requests, at most \(cost.fixed(2)) USD"
+    var text =
+      "\(campaign.name) from \(source): \(campaign.targets.count.counted("target")), one probe every "
+    text += "\(YAMLDuration.text(campaign.every)) for \(TimeText.span(campaign.days * 86_400)): "
+    text += "\(requests.counted("request")), at most \(cost.fixed(2)) USD"
     if unpriced > 0 { text += " (\(unpriced) of the targets have no price)" }
     lines.say(
       "estimate", text,
@@ -150,7 +153,7 @@ private final class StudyRunOutput: Sendable {
     case .began(let slots, let stored, let sent, let usd):
       state.withLock { $0 = State(slots: slots, stored: stored, sent: sent, usd: usd) }
       lines.say(
-        "begin", "into \(path)\(stored > 0 ? ", which holds \(stored) probes" : "")",
+        "begin", "into \(path)" + event.text,
         [
           "store": path, "first_slot": slots.lowerBound, "slots": slots.count, "stored": stored, "sent": sent,
           "usd": usd,
@@ -167,11 +170,13 @@ private final class StudyRunOutput: Sendable {
       state.withLock { $0.stored += count }
       if lines.json { JSONLine.print(["event": "missed", "count": count, "reason": reason]) }
     case .stopped(let target, let reason):
-      say("stopped", "\(target) is not asked again: \(reason)", ["target": target, "reason": reason])
+      say("stopped", event.text, ["target": target, "reason": reason])
     case .paused(let target, let seconds):
-      say(
-        "paused", "\(target) asked for a pause of \(seconds.fixed(1)) s",
-        ["target": target, "seconds": seconds])
+      say("paused", event.text, ["target": target, "seconds": seconds])
+    case .clockStepped(let seconds):
+      say("clock", event.text, ["seconds": seconds])
+    case .draining(let probes, let within):
+      say("draining", event.text, ["probes": probes, "seconds": within / .seconds(1)])
     }
     draw()
   }

@@ -311,7 +311,8 @@ extension Settings {
     "max-requests", "Stop after so many requests of this source.", "n",
     limits: SettingLimits(range: 1...1_000_000_000))
   static let concurrency = Setting<Int>(
-    "concurrency", "Probes at once; others are missed.", "n", says: "32, or the campaign's",
+    "concurrency", "Probes at once of each target; more count as infinitely slow.", "n",
+    says: "32, or the campaign's",
     limits: SettingLimits(range: 1...10_000))
   static let emulatorPort = Setting<HostPort>(
     "listen", "Address to listen on; port 0 takes a free one.", "host:port",

@@ -12,7 +12,9 @@ final class DocumentedRun {
     /// Ends by itself, unlike a server.
     var isFinite: Bool { words[1] == "generate" }
     /// What it says when it is what it should be; nil: nothing is waited for.
-    var sign: String? { ["serve": "ready", "link": "link ready", "worker": "attached to", "study": "time runs"][words[1]] }
+    var sign: String? {
+      ["serve": "ready", "link": "link ready", "worker": "attached to", "study": "time runs"][words[1]]
+    }
     /// A worker may have to wait for its controller, which is started later.
     var isReadyAlone: Bool { words[1] != "worker" }
     var isReady: Bool { sign.map { (child.output + child.errors).contains($0) } ?? true }
