@@ -16,7 +16,6 @@ struct NameTests {
 
   @Test func aWorkerAsksForTheAddressAnewEachTime() async throws {
     guard await Self.canBind() else { return print("skipped: no hosts file of its own here") }
-    try await Models.makeTarget()
     let hosts = FileManager.default.temporaryDirectory.appending(path: "hosts-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: hosts) }
     // In place: a file that is replaced would not be the one that is mounted.

@@ -11,8 +11,6 @@ import Testing
 /// Needs the models of `make test` and Python.
 @Suite(.serialized, .enabled(if: Models.arePresent, "run `make test` once: it fetches the models"))
 struct StartupTests {
-  init() async throws { try await Models.makeTarget() }
-
   private static let programs: [String: [String]] = [
     "serve": ServeTests.serve(),
     "worker": ProcessTests.worker(port: 9),
