@@ -109,30 +109,40 @@ private struct EmulatedRegionsReader {
     return (duration ?? .zero) / .seconds(1)
   }
 
-  /// Given ones both ways; typical ones elsewhere.
+  /// Given ones, whichever end is named first; typical ones elsewhere.
   func roundTrips(_ sources: [Region], _ sites: [EmulatedRegions.Site]) throws(YAMLError) -> [String: [String:
     Double]]
   {
     var given: [String: [String: Double]] = [:]
+    // For pairs that are not given in the other order too.
+    var reverse: [String: [String: Double]] = [:]
+    let isSource = { name in sources.contains { $0.name == name } }
+    let isSite = { name in sites.contains { $0.region.name == name } }
     if let links = try root.section("links") {
       for source in links.keys where source != "jitter" {
-        guard sources.contains(where: { $0.name == source }) else {
-          throw links.error(source, "links: there is no source \"\(source)\"")
+        guard isSource(source) || isSite(source) else {
+          throw links.error(source, "links: there is no source or region \"\(source)\"")
         }
         guard let section = try links.section(source) else { continue }
         for region in section.keys {
-          guard sites.contains(where: { $0.region.name == region }) else {
-            throw section.error(region, "links: there is no region \"\(region)\"")
+          let isForth = isSource(source) && isSite(region)
+          let isBack = isSource(region) && isSite(source)
+          guard isForth || isBack else {
+            throw section.error(
+              region, "links: one of \"\(source)\" and \"\(region)\" must be a source, and the other a region"
+            )
           }
           let duration = try section.duration(region, in: .zero ... .seconds(10)) ?? .zero
-          given[source, default: [:]][region] = duration / .seconds(1)
+          if isForth { given[source, default: [:]][region] = duration / .seconds(1) }
+          if isBack { reverse[region, default: [:]][source] = duration / .seconds(1) }
         }
       }
     }
     for source in sources {
       for site in sites where given[source.name]?[site.region.name] == nil {
         given[source.name, default: [:]][site.region.name] =
-          source.typicalRoundTrip(to: site.region) / .seconds(1)
+          reverse[source.name]?[site.region.name]
+          ?? source.typicalRoundTrip(to: site.region) / .seconds(1)
       }
     }
     return given

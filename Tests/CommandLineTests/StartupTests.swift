@@ -66,7 +66,7 @@ struct StartupTests {
     let link = try await RunningProgram([
       "link", "--listen", "[::1]:0", "--connect", workers, "--rtt", "2ms", "--json",
     ])
-    let near = try await link.event("listening")
+    let near = try await link.event("ready")
     let port = try #require(near["port"] as? Int)
     let worker = try await RunningProgram([
       "worker", "--connect", "[::1]:\(port)", "--certs", folder.path, "--draft", Models.draft, "--threads",

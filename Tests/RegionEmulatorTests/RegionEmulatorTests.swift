@@ -63,6 +63,24 @@ func emulatedRegions(
         == nil)
   }
 
+  /// A round trip is the same from both ends; what is given in the order that counts wins.
+  @Test func linksMayBeGivenFromEitherEnd() throws {
+    func roundTrips(_ links: String) throws -> [String: [String: Double]] {
+      try EmulatedRegions(
+        YAMLDocument(
+          parsing:
+            "name: a\nsources: [eu-west-2, us-east-1]\nregions: [{region: eu-west-2}]\nlinks: {\(links)}",
+          name: "s")
+      ).roundTrips
+    }
+    #expect(try roundTrips("eu-west-2: {us-east-1: 80ms}")["us-east-1"]?["eu-west-2"] == 0.08)
+    #expect(try roundTrips("us-east-1: {eu-west-2: 70ms}")["us-east-1"]?["eu-west-2"] == 0.07)
+    #expect(
+      try roundTrips("eu-west-2: {us-east-1: 80ms}, us-east-1: {eu-west-2: 70ms}")["us-east-1"]?["eu-west-2"]
+        == 0.07)
+    #expect(throws: YAMLError.self) { try roundTrips("us-east-1: {us-east-1: 1ms}") }
+  }
+
   @Test func theLoadFollowsTheLocalDay() throws {
     let emulated = try emulatedRegions(
       regions: "- {region: ap-northeast-1, load: 50%, diurnal: 50%, peak-hour: 15}\n- {region: us-east-1}")

@@ -132,17 +132,6 @@ import Testing
     #expect(ledger.brokenInvariant == nil)
   }
 
-  @Test func requestsOfOnePassWaitForTheFirst() throws {
-    var ledger = CacheLedger()
-    let requests = (UInt64(0)..<3).map { Self.request($0, Self.text(60)) }
-    #expect(try ledger.run(requests, prefillBudget: 40).map(\.evaluated) == [40, 0, 0])
-    #expect(try ledger.run(requests, prefillBudget: 40).map(\.isComplete) == [true, false, false])
-    let last = try ledger.run(Array(requests.dropFirst()), prefillBudget: 40)
-    #expect(
-      last == [CacheLedger.Part](repeating: .init(isComplete: true, evaluated: 1, reused: 59), count: 2))
-    #expect(ledger.usage.cells == 59 + 3)
-  }
-
   @Test func whatIsKeptNeverStandsInTheWay() throws {
     var ledger = CacheLedger(.init(cells: 100, branches: 3))
     for session in UInt64(1)...5 {

@@ -17,6 +17,10 @@ final class DocumentedRun {
     }
     /// A worker may have to wait for its controller, which is started later.
     var isReadyAlone: Bool { words[1] != "worker" }
+    func value(of flag: String) -> String? { Self.value(of: flag, in: words) }
+    static func value(of flag: String, in words: [String]) -> String? {
+      words.firstIndex(of: flag).map { words[$0 + 1] }
+    }
     var isReady: Bool { sign.map { (child.output + child.errors).contains($0) } ?? true }
   }
 
@@ -32,6 +36,8 @@ final class DocumentedRun {
   private static let substitutes: [(pattern: String, replacement: String)] = [
     ("qwen2.5-coder-1.5b-instruct-bf16", "smollm2-135m-instruct"),
     ("qwen2.5-coder-0.5b-instruct", "smollm2-135m-instruct-q2_k"),
+    // A recording with other models is another recording.
+    (#"(trace record .*) Scenarios/recordings/\S+$"#, "$1 again.jsonl.gz"),
     // Nothing leaves the machine.
     (#"controller\.example"#, "localhost"), (#"0\.0\.0\.0:"#, "127.0.0.1:"),
     // A folder on the worker's machine.
@@ -96,7 +102,8 @@ final class DocumentedRun {
         try await run(line, at: "\(document.path):\(block.line + line.line)")
       }
     }
-    // Workers before the servers that they are attached to.
+    // Workers before the servers that they are attached to, and those once they all are.
+    for each in standing where !each.isFinite { try await awaitSign(of: each) }
     for each in standing.reversed() { try await end(each) }
     standing = []
   }
@@ -118,7 +125,7 @@ final class DocumentedRun {
   private func run(_ line: ShellLine, at place: String) async throws {
     let text = substituted(line.text)
     let words = ShellLine.parse(text).commands[0]
-    let listens = words.firstIndex(of: "--listen").map { words[$0 + 1] }
+    let listens = Standing.value(of: "--listen", in: words)
     let stays = words[0] == "wanspec" && ["serve", "worker", "link"].contains(words[1]) || listens != nil
     if let listens { try await release(listens) }
     let child = try await ChildProcess.start(
@@ -141,8 +148,13 @@ final class DocumentedRun {
 
   /// Makes room for who listens there next, as a user would: what ends by itself is waited for, a server is stopped.
   private func release(_ address: String) async throws {
-    for each in standing where each.words.contains(address) && each.words.contains("--listen") {
-      if each.words[each.words.firstIndex(of: "--listen")! + 1] == address { try await end(each) }
+    for each in standing where each.value(of: "--listen") == address {
+      let port = address.split(separator: ":").last
+      // It takes a while to start, and was meant for this one.
+      for worker in standing where worker.value(of: "--connect")?.split(separator: ":").last == port {
+        try await awaitSign(of: worker, while: each)
+      }
+      try await end(each)
     }
     standing.removeAll { !$0.child.isRunning }
   }
@@ -166,9 +178,9 @@ final class DocumentedRun {
     if exit != .status(0) { faults.append("\(command.what)\n  SIGTERM ended it with \(exit)") }
   }
 
-  private func awaitSign(of command: Standing) async throws {
+  private func awaitSign(of command: Standing, while other: Standing? = nil) async throws {
     let deadline = ContinuousClock.now + .seconds(60)
-    while command.child.isRunning, !command.isReady, .now < deadline {
+    while command.child.isRunning, other?.child.isRunning ?? true, !command.isReady, .now < deadline {
       try await Task.sleep(for: .milliseconds(50))
     }
   }
