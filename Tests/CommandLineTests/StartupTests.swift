@@ -2,10 +2,6 @@ import Foundation
 import ProcessControl
 import Testing
 
-#if canImport(FoundationNetworking)
-  import FoundationNetworking
-#endif
-
 /// What programs do before they serve: signals in every phase, addresses of every kind, model files of any kind.
 ///
 /// Needs the models of `make test` and Python.
@@ -73,8 +69,14 @@ struct StartupTests {
       "1", "--json",
     ])
     _ = try await worker.event("connected")
-    let (data, response) = try await URLSession.shared.data(from: try #require(URL(string: url + "/health")))
-    #expect((response as? HTTPURLResponse)?.statusCode == 200, "\(String(decoding: data, as: UTF8.self))")
+    // Foundation's client takes no address of this kind.
+    let ask = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).status)"
+    let client = try await ChildProcess.start(
+      "health", program: ServeTests.python, arguments: ["-c", ask, url + "/health"],
+      environment: ProcessInfo.processInfo.environment, keptOutput: 1 << 16)
+    client.closeInput()
+    #expect(await client.exit() == .status(0), "\(client.errors)")
+    #expect(client.output.hasPrefix("200"))
     for program in [worker, link, server] { program.signal(SIGTERM) }
     #expect(await server.result().status == 0)
     _ = await (worker.result(), link.result())
