@@ -96,7 +96,7 @@ let package = Package(
     .target(name: "CLlamaGuard", dependencies: ["CLlama"]),
     .target(
       name: "LlamaBackend",
-      dependencies: ["ModelBackend", "ConstrainedDecoding", "CLlama", "CLlamaGuard"],
+      dependencies: ["ModelBackend", "ConstrainedDecoding", "StrictJSON", "CLlama", "CLlamaGuard"],
       swiftSettings: settings),
     .target(
       name: "NodeRuntime",
@@ -249,7 +249,7 @@ let package = Package(
       name: "Serving",
       dependencies: [
         "Failures", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend", "NodeRuntime",
-        "DraftExchange", "Gateway", "Credentials", "ProcessControl", "OutputFiles",
+        "DraftExchange", "Gateway", "Credentials", "ProcessControl", "OutputFiles", "StrictJSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -466,7 +466,8 @@ let package = Package(
         "Simulator",
         "SpeculationTesting", "BrowserTesting",
       ],
-      exclude: ["openai_client.py"],
+      exclude: ["openai_client.py", "tools_client.py", "Templates"],
       swiftSettings: settings),
-  ]
+  ],
+  cxxLanguageStandard: .cxx17
 )

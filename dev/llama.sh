@@ -33,7 +33,10 @@ llama_no_amx='-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'
 if grep -qs -m 1 -w amx_tile /proc/cpuinfo && c++ $llama_no_amx -E -x c++ /dev/null >/dev/null 2>&1; then
   llama_common_flags+=("-DCMAKE_C_FLAGS=$llama_no_amx" "-DCMAKE_CXX_FLAGS=$llama_no_amx")
 fi
-llama_library_flags=(-DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF)
+# `common` has the chat templates: Jinja, the formats of tool calls, their parsers.
+llama_library_flags=(
+  -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_OPENSSL=OFF
+)
 llama_program_flags=(
   -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_EXAMPLES=ON
   -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF

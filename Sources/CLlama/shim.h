@@ -39,11 +39,40 @@ int32_t wanspec_tokenize(const struct llama_vocab *vocabulary, const char *text,
 /// llama_token_to_piece. 0 when it fails.
 int32_t wanspec_piece(const struct llama_vocab *vocabulary, llama_token token, char *text, int32_t capacity,
                       bool special);
-/// llama_chat_apply_template, the answer's beginning included. Negative when it fails.
-int32_t wanspec_apply_template(const char *chat_template, const struct llama_chat_message *messages, size_t count,
-                               char *text, int32_t capacity);
 /// llama_model_quantize. 0 when it succeeds.
 uint32_t wanspec_quantize(const char *input, const char *output, const llama_model_quantize_params *parameters);
+
+// Chat templates (llama.cpp's common/chat): Jinja, the formats of tool calls and reasoning, and their parsers. JSON goes in
+// and comes out, in UTF-8.
+
+/// Text that the caller frees (`wanspec_free_text`): JSON, or the reason why there is none.
+struct wanspec_text {
+  char *bytes;
+  size_t length;
+  bool is_error;
+};
+void wanspec_free_text(struct wanspec_text text);
+
+struct wanspec_chat;
+struct wanspec_chat_parser;
+
+/// Reads a template. NULL when it cannot be used, with the reason in `problem`.
+///
+/// `source` NULL: the model's own, which it must have.
+struct wanspec_chat *wanspec_chat_open(const struct llama_model *model, const char *source, struct wanspec_text *problem);
+void wanspec_chat_close(struct wanspec_chat *chat);
+/// What the template can do, and its text: {"source", "capabilities": {...}, "supports_thinking"}.
+struct wanspec_text wanspec_chat_properties(const struct wanspec_chat *chat);
+/// From a conversation to a prompt and to how the answer is to be read. Threads may call it at the same time.
+struct wanspec_text wanspec_chat_render(const struct wanspec_chat *chat, const char *request, size_t length);
+
+/// Reads an answer; `syntax` is a part of what `wanspec_chat_render` said. NULL as above.
+struct wanspec_chat_parser *wanspec_chat_parser_open(const char *syntax, size_t length, struct wanspec_text *problem);
+void wanspec_chat_parser_close(struct wanspec_chat_parser *parser);
+/// What is new in an answer, all of whose text so far is given: [{"reasoning_content"} or {"content"} or {"index", "id",
+/// "name", "arguments"}, ...]. O(text).
+struct wanspec_text wanspec_chat_parser_read(struct wanspec_chat_parser *parser, const char *text, size_t length,
+                                             bool is_complete);
 
 #ifdef __cplusplus
 }

@@ -1,22 +1,16 @@
 // Calls of llama.cpp that read what a model file says. Whatever goes wrong in them is an error of the file, and must not
 // end the process: C++ exceptions, which may not pass through Swift, and failed assertions, which would abort.
+#include "guard.hpp"
+
 #include "../CLlama/shim.h"
 
 #include <cstdio>
-#include <cstring>
-#include <exception>
 #include <stdexcept>
-#include <string>
 
 namespace {
 
 void (*complain)(const char *) = nullptr;
 thread_local int guards = 0;
-
-struct Guard {
-  Guard() { ++guards; }
-  ~Guard() { --guards; }
-};
 
 /// "src/llama-model.cpp:1328: GGML_ASSERT(...) failed", without the folder it was built in.
 std::string without_folder(const char *message) {
@@ -35,20 +29,16 @@ void on_assertion(const char *message) {
 
 template <typename Result, typename Body>
 Result guarded(Result failed, Body body) {
-  Guard guard;
-  std::string reason;
-  try {
-    return body();
-  } catch (const std::exception &error) {
-    reason = error.what();
-  } catch (...) {
-    reason = "an exception without a reason";
-  }
-  if (complain) complain(reason.c_str());
-  return failed;
+  return guarded_or(body, [&](const std::string &reason) {
+    if (complain) complain(reason.c_str());
+    return failed;
+  });
 }
 
 }  // namespace
+
+Guard::Guard() { ++guards; }
+Guard::~Guard() { --guards; }
 
 extern "C" {
 
@@ -79,12 +69,6 @@ int32_t wanspec_tokenize(const struct llama_vocab *vocabulary, const char *text,
 int32_t wanspec_piece(const struct llama_vocab *vocabulary, llama_token token, char *text, int32_t capacity,
                       bool special) {
   return guarded<int32_t>(0, [&] { return llama_token_to_piece(vocabulary, token, text, capacity, 0, special); });
-}
-
-int32_t wanspec_apply_template(const char *chat_template, const struct llama_chat_message *messages, size_t count,
-                               char *text, int32_t capacity) {
-  return guarded<int32_t>(
-      -1, [&] { return llama_chat_apply_template(chat_template, messages, count, true, text, capacity); });
 }
 
 uint32_t wanspec_quantize(const char *input, const char *output, const llama_model_quantize_params *parameters) {

@@ -32,6 +32,11 @@ public struct GatewayConfiguration: Sendable {
   /// Value of `Access-Control-Allow-Origin`; nil leaves browsers' same-origin rule as it is.
   public var allowedOrigin: String?
 
+  /// Whether what a model thinks is told apart from what it answers.
+  public var separatesReasoning = true
+  /// Variables of the chat template beside its usual ones, as JSON, by name; requests' own win.
+  public var templateArguments: [String: String] = [:]
+
   /// Whether an audit that finds a wrong text ends readiness.
   public var failsAfterWrongAudit = false
 
@@ -96,6 +101,7 @@ public struct GatewayLimits: Sendable {
 
   /// Of one request:
   public var messages = 2_048
+  public var tools = 128
   public var choices = 16
   public var prompts = 64
   public var stopStrings = 16

@@ -48,7 +48,7 @@ public actor LlamaEngine {
     self.stop = stop
     self.thread = thread
     self.options = options
-    tokenizer = LlamaTokenizer(model: weights)
+    tokenizer = LlamaTokenizer(model: weights, template: options.chatTemplate)
     model = weights.describe(contextLength: contextLength)
   }
 

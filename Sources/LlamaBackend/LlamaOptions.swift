@@ -30,6 +30,8 @@ public struct LlamaOptions: Sendable {
   public var gpuLayers: Int
   /// Map the file instead of reading it.
   public var memoryMap: Bool
+  /// A chat template (Jinja) instead of the model's own.
+  public var chatTemplate: String?
   /// Called on the engine's thread while the model loads, with 0...1.
   public var progress: (@Sendable (Float) -> Void)?
 
@@ -38,7 +40,7 @@ public struct LlamaOptions: Sendable {
     cacheType: CacheType = .f16, sharesPrefixes: Bool = true,
     treeNodes: Int = 128, sequences: Int = 64, threads: Int = 0, cores: [Int] = [],
     priority: EnginePriority = .ordinary, gpuLayers: Int = -1, memoryMap: Bool = true,
-    progress: (@Sendable (Float) -> Void)? = nil
+    chatTemplate: String? = nil, progress: (@Sendable (Float) -> Void)? = nil
   ) {
     self.contextLength = contextLength
     self.sessions = sessions
@@ -52,6 +54,7 @@ public struct LlamaOptions: Sendable {
     self.priority = priority
     self.gpuLayers = gpuLayers
     self.memoryMap = memoryMap
+    self.chatTemplate = chatTemplate
     self.progress = progress
   }
 

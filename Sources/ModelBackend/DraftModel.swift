@@ -68,16 +68,14 @@ public protocol Tokenizer: Sendable {
   func bytes(of token: TokenID) -> [UInt8]
 
   /// Renders a conversation with the model's chat template, ending where the assistant's answer begins.
-  func chatPrompt(_ messages: [ChatMessage]) throws -> String
+  ///
+  /// - Throws: `ModelError`: `unsupportedModel` where it has none, `invalidRequest` where it refuses the conversation
+  func render(_ conversation: Conversation) throws -> ChatPrompt
+
+  /// The bytes of a token in a text that shows control tokens by their names, such as `<|im_end|>`.
+  func shownBytes(of token: TokenID) -> [UInt8]
 }
 
-public struct ChatMessage: Hashable, Sendable {
-  /// "system", "user" or "assistant".
-  public var role: String
-  public var content: String
-
-  public init(role: String, content: String) {
-    self.role = role
-    self.content = content
-  }
+extension Tokenizer {
+  public func shownBytes(of token: TokenID) -> [UInt8] { bytes(of: token) }
 }

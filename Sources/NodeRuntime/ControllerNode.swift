@@ -96,7 +96,7 @@ public actor ControllerNode {
     }
     outputs[id] = GenerationOutput(
       output, sampling: request.sampling,
-      grammar: request.grammar.map { Grammar($0, promptLength: request.prompt.count) },
+      grammar: request.grammar,
       logprobs: request.logprobs)
     output.onTermination = { [weak self] reason in
       guard case .cancelled = reason, let self else { return }

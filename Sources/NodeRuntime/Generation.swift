@@ -11,7 +11,7 @@ public struct GenerationRequest: Sendable {
   public var maxTokens: Int
   public var speculation: SpeculationSettings
   /// What the text has to follow.
-  public var grammar: GrammarRules?
+  public var grammar: Grammar?
   /// How many of the likeliest tokens to report at each position; nil reports nothing.
   public var logprobs: Int?
   /// Whether the text goes on after a token that ends one, up to `maxTokens`.
@@ -19,7 +19,7 @@ public struct GenerationRequest: Sendable {
 
   public init(
     prompt: [TokenID], sampling: SamplingSettings = .greedy, maxTokens: Int,
-    speculation: SpeculationSettings, grammar: GrammarRules? = nil, logprobs: Int? = nil,
+    speculation: SpeculationSettings, grammar: Grammar? = nil, logprobs: Int? = nil,
     ignoresEnd: Bool = false
   ) {
     self.prompt = prompt

@@ -5,15 +5,12 @@ extension TargetModel {
   ///
   /// - Throws: `ServingError` when the context is too small, before anybody waits for a pass
   package func promptTokens(_ prompt: String, system: String?, raw: Bool) throws -> [Int32] {
-    var text = prompt
-    if !raw {
+    let limit = model.contextLength - 1
+    do {
+      if raw { return try tokenizer.encode(prompt, addSpecial: true, parseSpecial: false, limit: limit) }
       var messages = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
       messages.append(ChatMessage(role: "user", content: prompt))
-      text = try tokenizer.chatPrompt(messages)
-    }
-    do {
-      return try tokenizer.encode(
-        text, addSpecial: raw, parseSpecial: !raw, limit: model.contextLength - 1)
+      return try tokenizer.encode(tokenizer.render(Conversation(messages: messages)), limit: limit)
     } catch let error as TooManyTokens {
       throw ServingError(
         .promptTooLong, "the prompt has \(error), the context holds \(model.contextLength)",

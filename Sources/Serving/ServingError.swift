@@ -7,7 +7,7 @@ public typealias ServingError = Failure<ServingErrorCode>
 public struct ServingErrorCode: Hashable, Sendable {
   private enum Raw: Hashable, Sendable {
     case cannotListen, differentVocabularies, noWorker, promptTooLong, stopped, unsupportedEngine,
-      invalidRecord
+      invalidRecord, invalidChat
   }
   private var raw: Raw
 
@@ -23,6 +23,8 @@ public struct ServingErrorCode: Hashable, Sendable {
   public static let stopped = ServingErrorCode(raw: .stopped)
   /// The file of audits cannot be written or read.
   public static let invalidRecord = ServingErrorCode(raw: .invalidRecord)
+  /// The chat template or its variables cannot be read.
+  public static let invalidChat = ServingErrorCode(raw: .invalidChat)
   /// The engine cannot do what it is needed for.
   public static let unsupportedEngine = ServingErrorCode(raw: .unsupportedEngine)
 }

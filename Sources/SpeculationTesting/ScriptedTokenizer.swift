@@ -22,7 +22,8 @@ public struct ScriptedTokenizer: Tokenizer {
     token >= 0 && Int(token) < vocabularySize ? Array("\(token) ".utf8) : []
   }
 
-  public func chatPrompt(_ messages: [ChatMessage]) throws -> String {
-    messages.map(\.content).joined(separator: " ")
+  public func render(_ conversation: Conversation) throws -> ChatPrompt {
+    let text = conversation.messages.map(\.content).joined(separator: " ")
+    return ChatPrompt(parts: [.init(text: text, hasControlTokens: true)], addsSpecial: false)
   }
 }

@@ -82,6 +82,12 @@ package struct JSONWriter: Sendable {
     JSONString.append(value, to: &bytes)
   }
 
+  /// A value that is JSON already.
+  package mutating func literal(_ json: some Sequence<UInt8>) {
+    separate()
+    bytes += json
+  }
+
   // MARK: Members
 
   package mutating func member(_ name: StaticString, _ text: String?) {

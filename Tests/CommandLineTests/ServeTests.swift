@@ -67,6 +67,30 @@ struct ServeTests {
     #expect(await server.result().status == 0)
   }
 
+  /// Tools and thoughts, through the public client.
+  @Test func theClientsToolsWork() async throws {
+    let template = Self.root.appending(path: "Tests/CommandLineTests/Templates/tools.jinja").path
+    let (server, port, workers) = try await Self.start(["--chat-template", template])
+    let worker = try await RunningProgram(ProcessTests.worker(port: workers))
+    _ = try await worker.event("connected")
+    let result = try await Self.script(
+      "Tests/CommandLineTests/tools_client.py", ["http://127.0.0.1:\(port)/v1"])
+    #expect(result.status == 0, "\(result.output) \(result.errors)")
+    for program in [worker, server] { program.signal(SIGTERM) }
+    #expect(await server.result().status == 0)
+    #expect(await worker.result().status == 0)
+  }
+
+  @Test(arguments: [
+    (["--chat-template", "/nowhere.jinja"], "/nowhere.jinja: it cannot be read"),
+    (["--chat-template-kwargs", "[]"], "is no object"), (["--chat-template-kwargs", "{"], "at byte"),
+    (["--reasoning-format", "loud"], "must be auto, deepseek or none"),
+  ])
+  func wrongChatSettingsAreRefused(flags: [String], message: String) async throws {
+    let result = try await Program.run(Self.serve(flags))
+    #expect(result.status != 0 && result.errors.contains(message), "\(result.errors)")
+  }
+
   /// The short form of what Benchmarks/chaos-serve does to workers and links; then in a cache that holds little more
   /// than one prompt, where sessions make room for each other all the time.
   @Test(arguments: [[], ["--tight", "--sessions", "2", "--kills", "0"]])

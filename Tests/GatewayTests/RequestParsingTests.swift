@@ -80,8 +80,37 @@ struct RequestParsingTests {
     ),
     (#""stream":true,"stream_options":{"usage":true}"#, "stream_options.usage", "unknown field"),
     (#""user":5"#, "user", "a string"), (#""ignore_eos":1"#, "ignore_eos", "a boolean"),
-    (#""tools":[{"type":"function"}]"#, "tools", "not supported"),
-    (#""tool_choice":{"type":"function"}"#, "tool_choice", "not supported"),
+    (#""tools":{}"#, "tools", "an array"), (#""tools":[5]"#, "tools[0]", "an object"),
+    (#""tools":[{"type":"web_search"}]"#, "tools[0].type", "only function"),
+    (#""tools":[{"type":"function"}]"#, "tools[0].function", "is missing"),
+    (#""tools":[{"type":"function","function":{"name":""}}]"#, "tools[0].function.name", "1 to 64"),
+    (#""tools":[{"type":"function","function":{"name":"a b"}}]"#, "tools[0].function.name", "1 to 64"),
+    (
+      #""tools":[{"type":"function","function":{"name":"f","parameters":[]}}]"#,
+      "tools[0].function.parameters", "an object"
+    ),
+    (
+      #""tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}]"#,
+      "tools[1].function.name", "two tools called f"
+    ),
+    (#""tool_choice":"maybe""#, "tool_choice", "none, auto, required or a function"),
+    (#""tool_choice":"required""#, "tool_choice", "there are no tools"),
+    (#""tool_choice":{"type":"function"}"#, "tool_choice.function", "is missing"),
+    (
+      #""tool_choice":{"type":"function","function":{"name":"g"}}"#, "tool_choice.function.name",
+      "no tool called g"
+    ),
+    (
+      #""grammar":"root ::= [a]","tools":[{"type":"function","function":{"name":"f"}}]"#, "grammar",
+      "together with tools"
+    ),
+    (#""reasoning_effort":"much""#, "reasoning_effort", "one of none"),
+    (#""chat_template_kwargs":[]"#, "chat_template_kwargs", "an object"),
+    (
+      #""chat_template_kwargs":{"enable_thinking":"no"}"#, "chat_template_kwargs.enable_thinking", "a boolean"
+    ),
+    (#""continue_final_message":true"#, "continue_final_message", "no text of the assistant"),
+    (#""add_generation_prompt":false"#, "add_generation_prompt", "opposite"),
     (#""functions":[{}]"#, "functions", "not supported"),
     (#""audio":{"voice":"x"}"#, "audio", "not supported"),
     (#""modalities":["text","audio"]"#, "modalities", "text only"),
@@ -109,14 +138,14 @@ struct RequestParsingTests {
     (#"{}"#, "messages", "is missing"), (#"{"messages":[]}"#, "messages", "is empty"),
     (#"{"messages":"hi"}"#, "messages", "an array"), (#"{"messages":[5]}"#, "messages[0]", "an object"),
     (#"{"messages":[{"content":"x"}]}"#, "messages[0].role", "is missing"),
-    (#"{"messages":[{"role":"tool","content":"x"}]}"#, "messages[0].role", "tools are not supported"),
+    (#"{"messages":[{"role":"tool","content":"x"}]}"#, "messages[0].tool_call_id", "no call"),
     (#"{"messages":[{"role":"bot","content":"x"}]}"#, "messages[0].role", "must be system, developer"),
     (#"{"messages":[{"role":"user"}]}"#, "messages[0].content", "is missing"),
     (#"{"messages":[{"role":"user","content":5}]}"#, "messages[0].content", "a string or an array"),
     (#"{"messages":[{"role":"user","content":"a\u0000b"}]}"#, "messages[0].content", "NUL"),
     (
       #"{"messages":[{"role":"user","content":"x"},{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#,
-      "messages[1].content[0].type", "only text parts"
+      "messages[1].content[0].type", "reads text only"
     ),
     (
       #"{"messages":[{"role":"user","content":[{"type":"text","text":5}]}]}"#, "messages[0].content[0].text",
@@ -124,8 +153,16 @@ struct RequestParsingTests {
     ),
     (#"{"messages":[{"role":"user","content":"x","weight":1}]}"#, "messages[0].weight", "unknown field"),
     (
-      #"{"messages":[{"role":"assistant","content":"x","tool_calls":[{}]}]}"#, "messages[0].tool_calls",
-      "not supported"
+      #"{"messages":[{"role":"assistant","content":"x","tool_calls":[{}]}]}"#,
+      "messages[0].tool_calls[0].function", "is missing"
+    ),
+    (
+      #"{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}]}"#,
+      "messages[0].tool_calls[0].function.arguments", "not valid JSON"
+    ),
+    (
+      #"{"messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"a","content":"y"}]}"#,
+      "messages[1].tool_call_id", "no call"
     ),
   ])
   func wrongMessagesAreNamed(body: String, param: String, message: String) throws {
@@ -178,8 +215,8 @@ struct RequestParsingTests {
       """#
     let request = try ChatRequest(Array(body.utf8), limits: Self.limits)
     let parameters = request.parameters
-    #expect(request.messages.map(\.role) == ["system", "user"])
-    #expect(request.messages.map(\.content) == ["a", "bc"])
+    #expect(request.conversation.messages.map(\.role) == ["system", "user"])
+    #expect(request.conversation.messages.map(\.content) == ["a", "bc"])
     #expect(request.topLogprobs == 3)
     #expect(parameters.model == "m" && parameters.maxTokens == 9 && parameters.choices == 2)
     #expect(parameters.seed == .max && parameters.stop == [[0x78], [0x79, 0x7A]])

@@ -21,13 +21,14 @@ enum TestModel {
   static func load(
     contextLength: Int = 512, sessions: Int = 4, cacheTokens: Int = 0, cacheType: CacheType = .f16,
     sharesPrefixes: Bool = true, treeNodes: Int = 128, sequences: Int = 64,
-    fileName: String = TestModel.fileName
+    fileName: String = TestModel.fileName, chatTemplate: String? = nil
   ) async throws -> LlamaEngine {
     try await LlamaEngine.load(
       path: ModelStore.cacheDirectory().appending(path: "models/\(fileName)").path,
       options: LlamaOptions(
         contextLength: contextLength, sessions: sessions, cacheTokens: cacheTokens, cacheType: cacheType,
-        sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, sequences: sequences, threads: 1))
+        sharesPrefixes: sharesPrefixes, treeNodes: treeNodes, sequences: sequences, threads: 1,
+        chatTemplate: chatTemplate))
   }
 
   /// Shared by the tests that compare choices: to the bit, whatever shapes the passes have.

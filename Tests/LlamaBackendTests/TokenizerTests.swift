@@ -25,42 +25,6 @@ struct TokenizerTests {
     #expect(engine.tokenizer.bytes(of: -1).isEmpty && engine.tokenizer.bytes(of: .max).isEmpty)
   }
 
-  @Test func chatPromptEndsWhereTheAnswerBegins() async throws {
-    let engine = try await TestModel.load()
-    let prompt = try engine.tokenizer.chatPrompt([
-      ChatMessage(role: "system", content: "Be brief."), ChatMessage(role: "user", content: "Hi"),
-    ])
-    #expect(prompt.contains("Be brief.") && prompt.hasSuffix("<|im_start|>assistant\n"))
-    #expect(throws: ModelError.self) {
-      try engine.tokenizer.chatPrompt([ChatMessage(role: "user", content: "cut\u{0}here")])
-    }
-  }
-
-  /// As the model's own template does; a system message of the conversation takes its place.
-  @Test func theTemplatesSystemMessageIsAdded() async throws {
-    let engine = try await TestModel.load()
-    let user = ChatMessage(role: "user", content: "Hi")
-    let alone = try engine.tokenizer.chatPrompt([user])
-    #expect(alone.hasPrefix("<|im_start|>system\nYou are a helpful AI assistant named SmolLM"))
-    let own = try engine.tokenizer.chatPrompt([ChatMessage(role: "system", content: "Be brief."), user])
-    #expect(!own.contains("SmolLM") && own.hasPrefix("<|im_start|>system\nBe brief."))
-  }
-
-  @Test(arguments: [
-    ("{{ '<|im_start|>system\\nYou are Q.\\nBe kind.<|im_end|>\\n' }}", "You are Q.\nBe kind."),
-    ("{{ '<|im_start|>system\nYou are S<|im_end|>\n' }}", "You are S"),
-    // An expression comes first, then the literal.
-    (
-      "{{ '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>' }}{{ '<|im_start|>system\\nI.<|im_end|>' }}",
-      "I."
-    ),
-    ("{{ '<|im_start|>system\\n' + x + '<|im_end|>' }}", nil), ("{{ '<|im_start|>' + role }}", nil),
-    ("[INST] {{ system }} [/INST]", nil), ("<|im_start|>system", nil), ("", nil),
-  ])
-  func theDefaultIsFoundInTheTemplate(template: String, message: String?) {
-    #expect(DefaultSystemMessage.of(template: template) == message)
-  }
-
   @Test func descriptionNamesTheModel() async throws {
     let engine = try await TestModel.load(contextLength: 300)
     #expect(engine.model.architecture == "llama")

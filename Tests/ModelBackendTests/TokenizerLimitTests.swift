@@ -20,7 +20,7 @@ private final class CountingTokenizer: Tokenizer {
   }
 
   func bytes(of token: TokenID) -> [UInt8] { [] }
-  func chatPrompt(_ messages: [ChatMessage]) throws -> String { "" }
+  func render(_ conversation: Conversation) throws -> ChatPrompt { ChatPrompt(parts: [], addsSpecial: false) }
 }
 
 struct TokenizerLimitTests {

@@ -1,3 +1,5 @@
+import SpeculationCore
+
 /// What a session's text has to follow.
 ///
 /// A token is chosen as without the grammar; only where the grammar forbids the choice is it made again among what
@@ -11,6 +13,12 @@ public struct Grammar: Hashable, Sendable {
   public var rules: GrammarRules
   /// Where the generated text begins: tokens before it are the prompt.
   public var promptLength: Int
+  /// Where in the generated text the rules begin to hold; nil: from its beginning.
+  public var trigger: GrammarTrigger?
+  /// Text that the rules begin with and the prompt ends with. Not with a trigger.
+  public var beginning: String
+  /// The bytes of control tokens that are part of the text here, and of no other.
+  public var shownTokens: [TokenID: [UInt8]]
 
   /// Bytes of grammar text that are accepted.
   public static let maxBytes = 256 << 10
@@ -21,9 +29,18 @@ public struct Grammar: Hashable, Sendable {
   /// Elements of all rules together, repetitions written out.
   public static let maxElements = 100_000
 
-  public init(_ rules: GrammarRules, promptLength: Int) {
+  /// Whether the generated text alone is a text of the rules.
+  public var holdsFromTheStart: Bool { trigger == nil && beginning.isEmpty }
+
+  public init(
+    _ rules: GrammarRules, promptLength: Int, trigger: GrammarTrigger? = nil, beginning: String = "",
+    shownTokens: [TokenID: [UInt8]] = [:]
+  ) {
     self.rules = rules
     self.promptLength = promptLength
+    self.trigger = trigger
+    self.beginning = beginning
+    self.shownTokens = shownTokens
   }
 }
 
@@ -42,11 +59,17 @@ public final class GrammarRules: Hashable, Sendable {
   }
 
   /// Whether a text is complete. O(text).
-  public func accepts(_ text: some Sequence<UInt8>) -> Bool {
-    guard let matcher = try? GrammarMatcher(program) else { return false }
+  public func accepts(_ text: some Sequence<UInt8>) -> Bool { isComplete(text) == true }
+
+  /// Whether a text can go on to a complete one, or is one. O(text).
+  public func allows(beginning text: some Sequence<UInt8>) -> Bool { isComplete(text) != nil }
+
+  /// nil for a text that is forbidden.
+  private func isComplete(_ text: some Sequence<UInt8>) -> Bool? {
+    guard let matcher = try? GrammarMatcher(program) else { return nil }
     var state = matcher.start
     for byte in text {
-      guard let next = matcher.next(state, byte) else { return false }
+      guard let next = matcher.next(state, byte) else { return nil }
       state = next
     }
     return matcher.states[Int(state)].isComplete

@@ -59,7 +59,7 @@ public struct GrammarProgram: Sendable {
     }
     if let rule = leftRecursiveRule() {
       throw Self.error(
-        "rule \(names[owners[rule]]) can begin with itself, or repeats something that may be empty")
+        "rule \(names[owners[rule]]) can begin with itself")
     }
     rules = productiveRules()
     if rules[root].isEmpty {
@@ -175,11 +175,13 @@ extension GrammarProgram {
   /// depth-first search looks for a cycle of leftmost calls.
   private func leftRecursiveRule() -> Int? {
     let nullable = nullableRules()
-    let leftmost = rules.map { alternatives in
+    let leftmost = rules.enumerated().map { number, alternatives in
       alternatives.flatMap { start -> [Int] in
         var calls: [Int] = []
         var at = Int(start)
         while case .call(let rule) = elements[at] {
+          // A repetition's own, behind what may be empty: a call in the last place leads nowhere new.
+          if rule == number, number >= names.count, elements[at + 1] == .end { break }
           calls.append(Int(rule))
           if !nullable[Int(rule)] { break }
           at += 1

@@ -6,7 +6,13 @@ import SpeculationCore
 public final class GrammarSession {
   /// After some text that the grammar allows. Valid until the next call of `state(after:)` with a prefix.
   package struct State {
-    fileprivate var number: GrammarMatcher.StateNumber
+    fileprivate enum Place {
+      /// The rules do not hold yet.
+      case free(FreeText.State)
+      case bound(GrammarMatcher.StateNumber)
+    }
+
+    fileprivate var place: Place
   }
 
   /// What looking at the whole vocabulary may cost, in threads times bytes. A state with more to look at leaves
@@ -17,6 +23,7 @@ public final class GrammarSession {
   private let matcher: GrammarMatcher
   private let tokens: TokenBytes
   private let endTokens: [TokenID]
+  private let freeText: FreeText?
   /// The generated text that `current` is the state of; nil is a forbidden text.
   private var text: [TokenID] = []
   private var current: State?
@@ -29,7 +36,31 @@ public final class GrammarSession {
     self.tokens = tokens
     self.endTokens = endTokens
     matcher = try GrammarMatcher(grammar.rules.program)
-    current = State(number: matcher.start)
+    freeText = try grammar.trigger.map(FreeText.init)
+    current = start
+  }
+
+  /// Of the empty text.
+  private var start: State {
+    if let freeText { return State(place: .free(freeText.start)) }
+    // A beginning that the rules do not know is none.
+    let begun = grammar.beginning.isEmpty ? nil : bound(Array(grammar.beginning.utf8))
+    return begun ?? State(place: .bound(matcher.start))
+  }
+
+  private func bound(
+    _ bytes: some Sequence<UInt8>, from start: GrammarMatcher.StateNumber? = nil
+  ) -> State? {
+    var number = start ?? matcher.start
+    for byte in bytes {
+      guard let next = matcher.next(number, byte) else { return nil }
+      number = next
+    }
+    return State(place: .bound(number))
+  }
+
+  private func piece(_ token: TokenID) -> ArraySlice<UInt8> {
+    grammar.shownTokens[token].map { $0[...] } ?? tokens.piece(token)
   }
 
   /// Where nothing is allowed, the text ends. (A grammar can come to a place from where no token leads on.)
@@ -42,7 +73,7 @@ public final class GrammarSession {
     let generated = prefix.dropFirst(grammar.promptLength)
     if matcher.forgetIfLarge() || !generated.starts(with: text) {
       text = []
-      current = State(number: matcher.start)
+      current = start
     }
     for token in generated.dropFirst(text.count) {
       current = current.flatMap { state(after: token, in: $0) }
@@ -53,19 +84,29 @@ public final class GrammarSession {
 
   /// One token further; nil when the grammar forbids it, and after an end token.
   package func state(after token: TokenID, in state: State) -> State? {
-    let piece = tokens.piece(token)
-    if piece.isEmpty || endTokens.contains(token) { return nil }
-    var number = state.number
-    for byte in piece {
-      guard let next = matcher.next(number, byte) else { return nil }
-      number = next
+    if endTokens.contains(token) { return nil }
+    let piece = piece(token)
+    switch state.place {
+    case .bound(let number): return piece.isEmpty ? nil : bound(piece, from: number)
+    case .free(let free):
+      guard let freeText, !piece.isEmpty else { return state }
+      switch freeText.step(free, piece) {
+      case .free(let next): return State(place: .free(next))
+      case .bound(let begun): return bound(begun)
+      }
     }
-    return State(number: number)
+  }
+
+  /// Whether the text may end here.
+  private func isComplete(_ state: State) -> Bool {
+    switch state.place {
+    case .free: true
+    case .bound(let number): matcher.states[Int(number)].isComplete
+    }
   }
 
   package func allows(_ token: TokenID, in state: State) -> Bool {
-    endTokens.contains(token)
-      ? matcher.states[Int(state.number)].isComplete : self.state(after: token, in: state) != nil
+    endTokens.contains(token) ? isComplete(state) : self.state(after: token, in: state) != nil
   }
 
   /// Every token that the grammar allows next.
@@ -74,9 +115,29 @@ public final class GrammarSession {
   /// again, and what begins with forbidden bytes is passed over.
   package func allowed(in state: State) -> TokenSet {
     var set = TokenSet(vocabularySize: tokens.vocabularySize)
+    switch state.place {
+    case .free:
+      // Asked only where a token is about to begin a call that the rules forbid.
+      for token in 0..<TokenID(clamping: tokens.vocabularySize)
+      where self.state(after: token, in: state) != nil {
+        set.insert(Int(token))
+      }
+    case .bound(let number):
+      insertAllowed(from: number, into: &set)
+      for token in grammar.shownTokens.keys where Int(token) < tokens.vocabularySize {
+        set.set(Int(token), self.state(after: token, in: state) != nil)
+      }
+    }
+    for token in endTokens where Int(token) < tokens.vocabularySize {
+      set.set(Int(token), isComplete(state))
+    }
+    return set
+  }
+
+  private func insertAllowed(from number: GrammarMatcher.StateNumber, into set: inout TokenSet) {
     matcher.scouting {
       // The state after so many bytes of the token before.
-      var path = [state.number]
+      var path = [number]
       var work = 0
       for (index, token) in tokens.sorted.enumerated() {
         let common = Int(tokens.common[index])
@@ -92,9 +153,5 @@ public final class GrammarSession {
         if path.count == piece.count + 1 { set.insert(Int(token)) }
       }
     }
-    for token in endTokens where Int(token) < tokens.vocabularySize {
-      set.set(Int(token), matcher.states[Int(state.number)].isComplete)
-    }
-    return set
   }
 }

@@ -4,7 +4,9 @@ import StrictJSON
 /// Body of `POST /v1/chat/completions`.
 package struct ChatRequest: Sendable {
   package var parameters: GenerationParameters
-  package var messages: [ChatMessage]
+  package var conversation: Conversation
+  /// Whether thoughts are part of what is sent.
+  package var showsReasoning = true
   /// How many of the likeliest tokens to report at each position; nil reports nothing.
   package var topLogprobs: Int?
 
@@ -26,22 +28,25 @@ package struct ChatRequest: Sendable {
       throw .invalid("top_logprobs is only possible together with logprobs: true", param: "top_logprobs")
     }
     topLogprobs = wantsLogprobs ? top ?? 0 : nil
-    messages = try Self.messages(&fields, limits: limits)
-    for name in ["tools", "functions"] {
+    conversation = Conversation(messages: try ChatMessages(&fields, limits: limits).messages)
+    let tools = try ChatTools(&fields, raw: body, limits: limits)
+    conversation.tools = tools.choice == .none ? [] : tools.tools
+    conversation.toolChoice = tools.choice
+    conversation.callsInParallel = try fields.bool("parallel_tool_calls")
+    if !conversation.tools.isEmpty, case .grammar = parameters.format {
+      throw .invalid("a grammar is not possible together with tools", param: "grammar")
+    }
+    try readTemplateFields(&fields, raw: body)
+    for name in ["functions", "function_call"] {
       try fields.unsupported(name, unless: \.isEmptyArray)
     }
-    for name in ["tool_choice", "function_call"] {
-      try fields.unsupported(name, unless: { $0.isString("none") || $0.isString("auto") })
-    }
-    try fields.unsupported("parallel_tool_calls", unless: { $0.isBool(false) || $0.isBool(true) })
     try fields.unsupported("modalities", "supports text only") { node in
       if case .array(let elements) = node.value { return elements.allSatisfy { $0.isString("text") } }
       return false
     }
     for name in [
-      "audio", "prediction", "reasoning_effort", "verbosity", "web_search_options", "prompt_cache_key",
-      "safety_identifier", "chat_template", "chat_template_kwargs", "echo", "add_generation_prompt",
-      "continue_final_message",
+      "audio", "prediction", "verbosity", "web_search_options", "prompt_cache_key", "safety_identifier",
+      "chat_template", "echo",
     ] {
       try fields.unsupported(name, unless: { $0.isBool(false) })
     }
@@ -51,83 +56,56 @@ package struct ChatRequest: Sendable {
     try fields.finish()
   }
 
-  private static func messages(
-    _ fields: inout FieldReader, limits: GatewayLimits
-  ) throws(APIError) -> [ChatMessage] {
-    let node = try fields.required("messages")
-    guard case .array(let elements) = node.value else { throw fields.wrongType("messages", "an array", node) }
-    if elements.isEmpty {
-      throw .invalid("messages is empty: at least one is needed", param: "messages", code: "invalid_value")
-    }
-    if elements.count > limits.messages {
-      throw .invalid(
-        "there are \(elements.count) messages; at most \(limits.messages) are possible", param: "messages",
-        code: "invalid_value")
-    }
-    var result: [ChatMessage] = []
-    for (index, element) in elements.enumerated() {
-      result.append(try message(element, path: "messages[\(index)]"))
-    }
-    return result
-  }
-
-  private static func message(_ node: JSONNode, path: String) throws(APIError) -> ChatMessage {
-    var fields = try FieldReader(node, path: path)
-    let roleNode = try fields.required("role")
-    guard case .string(let name) = roleNode.value else {
-      throw fields.wrongType("role", "a string", roleNode)
-    }
-    let role: String
-    switch name {
-    case "system", "user", "assistant": role = name
-    // What newer clients call the system's instructions; chat templates know the older name.
-    case "developer": role = "system"
-    case "tool", "function":
-      throw .invalid(
-        "\(path).role: tools are not supported by this server", param: "\(path).role",
-        code: "unsupported_parameter")
-    default:
-      throw .invalid(
-        "\(path).role must be system, developer, user or assistant", param: "\(path).role",
-        code: "invalid_value")
-    }
-    _ = try fields.string("name")
-    for name in ["tool_calls", "tool_call_id", "function_call", "audio", "refusal", "reasoning_content"] {
-      try fields.unsupported(name, unless: \.isEmptyArray)
-    }
-    // What OpenAI's answers carry, sent back as it came.
-    try fields.unsupported("annotations", unless: \.isEmptyArray)
-    let content = try fields.required("content")
-    let text: String
-    switch content.value {
-    case .string(let whole):
-      text = whole
-    case .array(let parts):
-      var joined = ""
-      for (index, part) in parts.enumerated() {
-        let path = "\(path).content[\(index)]"
-        var own = try FieldReader(part, path: path)
-        let type = try own.required("type")
-        guard type.isString("text") else {
-          throw .invalid(
-            "\(path).type: only text parts are supported by this server", param: "\(path).type",
-            code: "unsupported_parameter")
-        }
-        let node = try own.required("text")
-        guard case .string(let piece) = node.value else { throw own.wrongType("text", "a string", node) }
-        joined += piece
-        try own.finish()
+  /// What the chat template is told beside the messages.
+  private mutating func readTemplateFields(_ fields: inout FieldReader, raw: [UInt8]) throws(APIError) {
+    if let node = fields.node("chat_template_kwargs") {
+      guard case .object(let members) = node.value else {
+        throw fields.wrongType("chat_template_kwargs", "an object", node)
       }
-      text = joined
-    default:
-      throw fields.wrongType("content", "a string or an array of text parts", content)
+      for member in members {
+        if member.key == "enable_thinking" {
+          guard case .bool(let thinks) = member.node.value else {
+            throw .invalid(
+              "chat_template_kwargs.enable_thinking must be a boolean, not \(member.node.kind)",
+              param: "chat_template_kwargs.enable_thinking", code: "invalid_type")
+          }
+          conversation.thinks = thinks
+        }
+        conversation.templateArguments[member.key] = String(
+          decoding: raw[member.node.range], as: UTF8.self)
+      }
     }
-    if text.utf8.contains(0) {
-      throw .invalid(
-        "\(path).content contains a NUL character", param: "\(path).content", code: "invalid_value")
+    if let effort = try fields.string("reasoning_effort") {
+      let known = ["none", "minimal", "low", "medium", "high", "xhigh"]
+      guard known.contains(effort) else {
+        throw .invalid(
+          "reasoning_effort must be one of \(known.joined(separator: ", "))", param: "reasoning_effort",
+          code: "invalid_value")
+      }
+      if effort == "none" {
+        conversation.thinks = false
+      } else {
+        conversation.templateArguments["reasoning_effort"] = JSONString.quoted(effort)
+      }
     }
-    try fields.finish()
-    return ChatMessage(role: role, content: text)
+    // vLLM's name.
+    if let includes = try fields.bool("include_reasoning") { showsReasoning = includes }
+    let continues = try fields.bool("continue_final_message") ?? false
+    let prompts = try fields.bool("add_generation_prompt")
+    if continues || prompts == false {
+      guard continues, prompts != true else {
+        throw .invalid(
+          "add_generation_prompt and continue_final_message must be each other's opposite",
+          param: "add_generation_prompt", code: "invalid_value")
+      }
+      guard let last = conversation.messages.last, last.role == "assistant", last.toolCalls.isEmpty else {
+        throw .invalid(
+          "continue_final_message: the last message is no text of the assistant",
+          param: "continue_final_message", code: "invalid_value")
+      }
+      conversation.continuesLastMessage = true
+    }
+    conversation.trustsControlText = try fields.bool("parse_special") ?? false
   }
 }
 

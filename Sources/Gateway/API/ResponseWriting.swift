@@ -19,6 +19,8 @@ struct ResponseShape: Sendable {
   /// nil: no log-probabilities.
   let logprobs: Int?
   let seed: UInt64
+  /// Whether thoughts are sent.
+  var showsReasoning = true
 
   private func writeHead(_ object: StaticString, to json: inout JSONWriter) {
     json.member("id", id)
@@ -51,7 +53,7 @@ struct ResponseShape: Sendable {
               json.key("message")
               json.object { json in
                 json.member("role", "assistant")
-                json.member("content", answer.text)
+                writeMessage(answer, to: &json)
                 json.key("refusal")
                 json.null()
               }
@@ -71,10 +73,53 @@ struct ResponseShape: Sendable {
     return json.bytes
   }
 
+  /// An answer without its role.
+  private func writeMessage(_ answer: Answer, to json: inout JSONWriter) {
+    json.member("content", answer.text.isEmpty && !answer.calls.isEmpty ? nil : answer.text)
+    if showsReasoning, !answer.reasoning.isEmpty {
+      // The older name, and the one that newer clients look for.
+      json.member("reasoning_content", answer.reasoning)
+      json.member("reasoning", answer.reasoning)
+    }
+    guard !answer.calls.isEmpty else { return }
+    json.key("tool_calls")
+    json.array { json in
+      for call in answer.calls {
+        json.object { json in
+          json.member("id", call.id)
+          json.member("type", "function")
+          json.key("function")
+          json.object { json in
+            json.member("name", call.name)
+            json.member("arguments", call.arguments)
+          }
+        }
+      }
+    }
+  }
+
   struct Answer: Sendable {
     var text = ""
+    var reasoning = ""
+    var calls: [ToolCall] = []
     var tokens: [AnswerToken] = []
     var finishReason: String?
+
+    mutating func append(_ piece: AnswerPiece) {
+      tokens += piece.tokens
+      for part in piece.content { append(part) }
+    }
+
+    private mutating func append(_ part: AnswerPart) {
+      switch part {
+      case .content(let more): text += more
+      case .reasoning(let more): reasoning += more
+      case .call(let index, let id, let name, let arguments):
+        while calls.count <= index { calls.append(ToolCall(id: id, name: "", arguments: "")) }
+        calls[index].name += name
+        calls[index].arguments += arguments
+      }
+    }
   }
 
   // MARK: Streaming
@@ -125,14 +170,48 @@ struct ResponseShape: Sendable {
     }
   }
 
-  func contentChunk(choice: Int, _ piece: AnswerPiece, withUsage: Bool) -> [UInt8] {
-    chunk(choice: choice, finishReason: nil, tokens: piece.tokens, withUsage: withUsage) { json in
-      switch endpoint {
-      case .chat:
-        json.key("delta")
-        json.object { $0.member("content", piece.text) }
-      case .completions:
+  /// A chunk for each part of a piece; the tokens are the first one's.
+  func contentChunks(choice: Int, _ piece: AnswerPiece, withUsage: Bool) -> [UInt8] {
+    if endpoint == .completions {
+      return chunk(choice: choice, finishReason: nil, tokens: piece.tokens, withUsage: withUsage) { json in
         json.member("text", piece.text)
+      }
+    }
+    var tokens = piece.tokens
+    var parts = piece.content.filter { showsReasoning || !$0.isReasoning }
+    if parts.isEmpty, !tokens.isEmpty { parts = [.content("")] }
+    var bytes: [UInt8] = []
+    for part in parts {
+      bytes += chunk(choice: choice, finishReason: nil, tokens: tokens, withUsage: withUsage) { json in
+        json.key("delta")
+        json.object { writeDelta(part, to: &$0) }
+      }
+      tokens = []
+    }
+    return bytes
+  }
+
+  private func writeDelta(_ part: AnswerPart, to json: inout JSONWriter) {
+    switch part {
+    case .content(let text): json.member("content", text)
+    case .reasoning(let text):
+      json.member("reasoning_content", text)
+      json.member("reasoning", text)
+    case .call(let index, let id, let name, let arguments):
+      json.key("tool_calls")
+      json.array { json in
+        json.object { json in
+          json.member("index", index)
+          if !name.isEmpty {
+            json.member("id", id)
+            json.member("type", "function")
+          }
+          json.key("function")
+          json.object { json in
+            if !name.isEmpty { json.member("name", name) }
+            json.member("arguments", arguments)
+          }
+        }
       }
     }
   }

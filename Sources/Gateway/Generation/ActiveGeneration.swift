@@ -12,6 +12,11 @@ package struct PlannedChoice: Sendable {
   var countsPrompt: Bool
   /// Text that goes before the answer.
   var echo = ""
+  /// How the answer is written; nil: all of it is content.
+  var format: (any AnswerFormat)?
+  var shownTokens: [TokenID] = []
+  /// Whether the answer ends with its first call of a tool.
+  var callsOnce = false
 }
 
 /// What happens to the choices of a request.
@@ -24,7 +29,7 @@ enum ChoiceEvent: Sendable {
 }
 
 struct FinishedChoice: Sendable {
-  /// "stop", "length", or "dead_end" where nothing that the grammar allows could follow.
+  /// "stop", "tool_calls", "length", or "dead_end" where nothing that the grammar allows could follow.
   var reason: String
   var figures: AnswerFigures
 }
@@ -104,10 +109,12 @@ final class ActiveGeneration: Sendable {
     // Followed where its end has to be judged.
     var answer: [TokenID] = []
     var text = ChoiceText(
-      tokenizer: tokenizer, endTokens: endTokens, stops: choice.stops,
+      tokenizer: tokenizer, endTokens: endTokens, shownTokens: choice.shownTokens, stops: choice.stops,
       charactersBefore: choice.echo.unicodeScalars.count)
+    var formatted: FormattedText?
     if !choice.echo.isEmpty { feed.yield(.piece(choice: choice.index, AnswerPiece(text: choice.echo))) }
     do {
+      formatted = try choice.format.map { try FormattedText($0, callsOnce: choice.callsOnce) }
       for try await event in await node.generate(choice.request) {
         switch event {
         case .note: break
@@ -125,12 +132,16 @@ final class ActiveGeneration: Sendable {
             piece.text += more.text
             piece.tokens += more.tokens
           }
+          if let parts = try formatted?.append(piece.text) { piece.takeApart(parts) }
           if !piece.isEmpty { feed.yield(.piece(choice: choice.index, piece)) }
-          if text.isStopped {
+          if text.isStopped || formatted?.isOver == true {
+            let rest = try formatted?.finish(isComplete: true) ?? []
+            if !rest.isEmpty { feed.yield(.piece(choice: choice.index, AnswerPiece(parts: rest))) }
             figures.take(progress.statistics)
             figures.timeToFirstToken = firstToken.map { began.duration(to: $0) }
             figures.decodeTime = firstToken.map { $0.duration(to: lastToken) } ?? .zero
-            feed.yield(.finished(choice: choice.index, FinishedChoice(reason: "stop", figures: figures)))
+            let reason = formatted?.hasCalls == true ? "tool_calls" : "stop"
+            feed.yield(.finished(choice: choice.index, FinishedChoice(reason: reason, figures: figures)))
             // Leaving the loop cancels the rest.
             return true
           }
@@ -139,12 +150,17 @@ final class ActiveGeneration: Sendable {
             feed.yield(.failed(APIError(GenerationError(.engineFailed, why))))
           }
           guard var reason = finishReason(summary.reason) else { return false }
-          if summary.reason == .endOfText, let grammar = choice.request.grammar,
-            !grammar.accepts(answer.lazy.filter { !endTokens.contains($0) }.flatMap(tokenizer.bytes(of:)))
+          if summary.reason == .endOfText, let grammar = choice.request.grammar, grammar.holdsFromTheStart,
+            !grammar.rules.accepts(
+              answer.lazy.filter { !endTokens.contains($0) }.flatMap(tokenizer.bytes(of:)))
           {
             reason = "dead_end"
           }
-          let rest = text.finish()
+          var rest = text.finish()
+          if let more = try formatted?.append(rest.text) {
+            rest.takeApart(try more + (formatted?.finish(isComplete: summary.reason == .endOfText) ?? []))
+          }
+          if reason == "stop", formatted?.hasCalls == true { reason = "tool_calls" }
           if !rest.isEmpty { feed.yield(.piece(choice: choice.index, rest)) }
           figures.take(summary)
           feed.yield(.finished(choice: choice.index, FinishedChoice(reason: reason, figures: figures)))

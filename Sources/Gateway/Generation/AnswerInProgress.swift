@@ -77,8 +77,7 @@ final class AnswerInProgress: Sendable {
       switch event {
       case .tick: break
       case .piece(let choice, let piece):
-        answers[choice].text += piece.text
-        answers[choice].tokens += piece.tokens
+        answers[choice].append(piece)
       case .finished(let choice, let finished):
         answers[choice].finishReason = finished.reason
         outcome.take(finished)
@@ -152,8 +151,8 @@ final class AnswerInProgress: Sendable {
       case .tick:
         return lastWrite.duration(to: .now) >= keepAlive * 0.9 ? Array(": keep-alive\n\n".utf8) : []
       case .piece(let choice, let piece):
-        if logger != nil { text += piece.text }
-        return start(choice) + shape.contentChunk(choice: choice, piece, withUsage: includesUsage)
+        if logger != nil { text += piece.content.map(\.text).joined() }
+        return start(choice) + shape.contentChunks(choice: choice, piece, withUsage: includesUsage)
       case .finished(let choice, let finished):
         outcome.take(finished)
         let isLast = outcome.reasons.count == shape.choices

@@ -12,17 +12,35 @@ package struct AnswerToken: Sendable {
 
 /// A piece of one choice's answer.
 package struct AnswerPiece: Sendable {
+  /// Empty where it is taken apart.
   package var text = ""
+  package private(set) var parts: [AnswerPart] = []
   /// The tokens whose text is complete with this piece; empty where log-probabilities were not asked for.
   package var tokens: [AnswerToken] = []
 
-  package var isEmpty: Bool { text.isEmpty && tokens.isEmpty }
+  package init(text: String = "", parts: [AnswerPart] = []) {
+    self.text = text
+    self.parts = parts
+  }
+
+  /// Takes the parts that its text was read as in its place.
+  mutating func takeApart(_ parts: [AnswerPart]) {
+    text = ""
+    self.parts = parts
+  }
+
+  /// What of it is told.
+  package var content: [AnswerPart] { parts.isEmpty && !text.isEmpty ? [.content(text)] : parts }
+
+  package var isEmpty: Bool { text.isEmpty && tokens.isEmpty && parts.isEmpty }
 }
 
 /// Turns one choice's tokens into the text that may be sent: whole characters, and nothing of a stop string.
 package struct ChoiceText: Sendable {
   private let tokenizer: any Tokenizer
   private let endTokens: [TokenID]
+  /// Control tokens that are part of the text.
+  private let shownTokens: Set<TokenID>
   private var stops: StopMatcher
   private var text: TextStream
   /// Bytes that came in, and those that the stop strings let through.
@@ -36,8 +54,10 @@ package struct ChoiceText: Sendable {
 
   /// - Parameter charactersBefore: of text that the client gets before the first token's (an echoed prompt)
   package init(
-    tokenizer: any Tokenizer, endTokens: [TokenID], stops: [[UInt8]], charactersBefore: Int = 0
+    tokenizer: any Tokenizer, endTokens: [TokenID], shownTokens: [TokenID] = [], stops: [[UInt8]],
+    charactersBefore: Int = 0
   ) {
+    self.shownTokens = Set(shownTokens)
     self.tokenizer = tokenizer
     self.endTokens = endTokens
     self.stops = StopMatcher(stops)
@@ -47,8 +67,9 @@ package struct ChoiceText: Sendable {
 
   /// - Parameter logprobs: nil where none were asked for
   package mutating func append(_ token: TokenID, logprobs: TokenLogprobs?) -> AnswerPiece {
-    if isStopped || endTokens.contains(token) { return AnswerPiece() }
-    let bytes = tokenizer.bytes(of: token)
+    let isShown = shownTokens.contains(token)
+    if isStopped || endTokens.contains(token) && !isShown { return AnswerPiece() }
+    let bytes = isShown ? tokenizer.shownBytes(of: token) : tokenizer.bytes(of: token)
     let start = bytesIn
     bytesIn += bytes.count
     if let logprobs {

@@ -94,12 +94,23 @@ final class GenerationService: Sendable {
     }
     try check(model: request.parameters.model, param: "model")
     if configuration.logsPrompts {
-      log.info("prompt", metadata: ["request": "\(record.id)", "messages": "\(request.messages)"])
+      log.info(
+        "prompt", metadata: ["request": "\(record.id)", "messages": "\(request.conversation.messages)"])
+    }
+    var conversation = request.conversation
+    conversation.separatesReasoning = configuration.separatesReasoning
+    conversation.templateArguments.merge(configuration.templateArguments) { own, _ in own }
+    if case .jsonSchema(let schema) = request.parameters.format {
+      conversation.answerSchema = String(decoding: schema, as: UTF8.self)
+    } else if request.parameters.format == .jsonObject {
+      conversation.answerSchema = #"{"type":"object"}"#
     }
     let plan = GenerationPlan(
-      parameters: request.parameters, endpoint: .chat, prompts: 1, logprobs: request.topLogprobs)
-    return try await generate(plan, key: key, connection: connection, record: record) { reader in
-      try await self.texts.run(bytes: body.count, for: connection) { [try reader.chat(request.messages)] }
+      parameters: request.parameters, endpoint: .chat, prompts: 1, logprobs: request.topLogprobs,
+      showsReasoning: request.showsReasoning, callsOnce: conversation.callsInParallel == false)
+    return try await generate(plan, key: key, connection: connection, record: record) {
+      [conversation] reader in
+      try await self.texts.run(bytes: body.count, for: connection) { [try reader.chat(conversation)] }
     }
   }
 
@@ -130,6 +141,8 @@ final class GenerationService: Sendable {
     var endpoint: ResponseShape.Endpoint
     var prompts: Int
     var logprobs: Int?
+    var showsReasoning = true
+    var callsOnce = false
 
     var choices: Int { prompts * parameters.choices }
   }
@@ -155,17 +168,19 @@ final class GenerationService: Sendable {
     }
     // Held while its texts are read, too: a key has so many requests that cost something.
     let slot = try limiter.take(plan.choices, key: key, limit: configuration.limits.streamsPerKey)
-    let grammar = try await grammar(parameters.format, connection: connection)
+    // What costs little is refused first.
+    let rules = try await rules(parameters.format, connection: connection)
     let prompts = try await read(reader(for: connection))
+    let calls = try await callRules(prompts.first?.chat, connection: connection)
     let seed = parameters.seed ?? UInt64.random(in: 0..<1 << 53)
     let shape = ResponseShape(
       endpoint: plan.endpoint, id: (plan.endpoint == .chat ? "chatcmpl-" : "cmpl-") + RandomName.make(),
       created: Int(Date().timeIntervalSince1970), model: parameters.model ?? configuration.modelName,
       fingerprint: "wanspec-" + model.vocabulary.tokens.prefix(12), tokenizer: tokenizer,
-      choices: plan.choices, logprobs: plan.logprobs, seed: seed)
+      choices: plan.choices, logprobs: plan.logprobs, seed: seed, showsReasoning: plan.showsReasoning)
     let interval = configuration.limits.keepAliveInterval
     let run = ActiveGeneration(
-      choices(plan, prompts, seed: seed, speculation: speculation, grammar: grammar), on: node,
+      choices(plan, prompts, seed: seed, speculation: speculation, rules: calls ?? rules), on: node,
       tokenizer: tokenizer, endTokens: model.endTokens, tick: parameters.isStreamed ? interval / 4 : nil,
       registry: registry)
     let answer = AnswerInProgress(
@@ -177,7 +192,7 @@ final class GenerationService: Sendable {
 
   private func choices(
     _ plan: GenerationPlan, _ prompts: [PromptReader.Prompt], seed: UInt64,
-    speculation: SpeculationSettings, grammar: GrammarRules?
+    speculation: SpeculationSettings, rules: GrammarRules?
   ) -> [PlannedChoice] {
     let parameters = plan.parameters
     var choices: [PlannedChoice] = []
@@ -190,15 +205,43 @@ final class GenerationService: Sendable {
             index: choices.count,
             request: GenerationRequest(
               prompt: prompt.tokens, sampling: sampling, maxTokens: min(parameters.maxTokens ?? room, room),
-              speculation: speculation, grammar: grammar, logprobs: plan.logprobs,
+              speculation: speculation, grammar: rules.map { grammar($0, prompt) }, logprobs: plan.logprobs,
               ignoresEnd: parameters.ignoresEnd),
-            stops: parameters.stop, countsPrompt: choice == 0, echo: prompt.echo))
+            stops: parameters.stop + (prompt.chat?.stops.map { Array($0.utf8) } ?? []),
+            countsPrompt: choice == 0, echo: prompt.echo, format: prompt.chat?.format,
+            shownTokens: prompt.chat?.shownTokens ?? [], callsOnce: plan.callsOnce))
       }
     }
     return choices
   }
 
-  private func grammar(
+  private func grammar(_ rules: GrammarRules, _ prompt: PromptReader.Prompt) -> Grammar {
+    var grammar = Grammar(rules, promptLength: prompt.tokens.count)
+    if let chat = prompt.chat, let calls = chat.calls {
+      grammar.trigger = calls.trigger
+      grammar.beginning = calls.beginning
+      for token in chat.shownTokens { grammar.shownTokens[token] = tokenizer.shownBytes(of: token) }
+    }
+    return grammar
+  }
+
+  /// What the template asks of the answer; nil where it asks for nothing.
+  private func callRules(_ chat: ChatPrompt?, connection: ClientConnection) async throws -> GrammarRules? {
+    guard let calls = chat?.calls else { return nil }
+    return try await texts.run(bytes: calls.grammar.utf8.count, for: connection) {
+      do {
+        let rules = try GrammarRules(calls.grammar)
+        if calls.trigger == nil, !rules.allows(beginning: calls.beginning.utf8) {
+          throw ConstraintError("the template's prompts end with what no call begins with")
+        }
+        return rules
+      } catch {
+        throw APIError.invalid("tools: \(error)", param: "tools", code: "invalid_value")
+      }
+    }
+  }
+
+  private func rules(
     _ format: ResponseFormat, connection: ClientConnection
   ) async throws -> GrammarRules? {
     guard let param = format.param else { return nil }

@@ -11,17 +11,29 @@ struct PromptReader: Sendable {
     var tokens: [TokenID]
     /// Text that goes before the answer.
     var echo = ""
+    /// Where the prompt is a conversation's.
+    var chat: ChatPrompt?
   }
 
   /// - Throws: `APIError`, `ClientGone`
-  func chat(_ messages: [ChatMessage]) throws -> Prompt {
-    let text: String
+  func chat(_ conversation: Conversation) throws -> Prompt {
+    let prompt = try rendered(conversation)
     do {
-      text = try tokenizer.chatPrompt(messages)
-    } catch let error as ModelError where error.code == .unsupportedModel {
+      let tokens = try tokenizer.encode(
+        prompt, limit: model.contextLength - 1, checkWanted: connection.checkPresence)
+      return Prompt(tokens: try notEmpty(tokens, path: "messages"), chat: prompt)
+    } catch let error as TooManyTokens {
+      throw tooLong(error, path: "messages")
+    }
+  }
+
+  /// - Throws: `APIError` with what the template says against the conversation
+  func rendered(_ conversation: Conversation) throws -> ChatPrompt {
+    do {
+      return try tokenizer.render(conversation)
+    } catch let error as ModelError where [.unsupportedModel, .invalidRequest].contains(error.code) {
       throw APIError.invalid("\(error)", param: "messages")
     }
-    return Prompt(tokens: try tokens(of: text, addSpecial: false, path: "messages"))
   }
 
   /// - Throws: `APIError`, `ClientGone`
@@ -64,6 +76,10 @@ struct PromptReader: Sendable {
     } catch let error as TooManyTokens {
       throw tooLong(error, path: path)
     }
+    return try notEmpty(tokens, path: path)
+  }
+
+  private func notEmpty(_ tokens: [TokenID], path: String) throws(APIError) -> [TokenID] {
     if tokens.isEmpty {
       throw APIError.invalid(
         "\(path) is empty: at least one token is needed", param: path, code: "invalid_value")

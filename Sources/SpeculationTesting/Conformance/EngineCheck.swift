@@ -40,8 +40,8 @@ public enum EngineCheck: String, CaseIterable, Sendable {
     for token in [TokenID(-1), TokenID(clamping: engine.model.vocabulary.size), .max] {
       try require(engine.tokenizer.bytes(of: token).isEmpty, "\(token) is no token and has bytes")
     }
-    let prompt = try? engine.tokenizer.chatPrompt([ChatMessage(role: "user", content: "7")])
-    try require(prompt?.contains("7") ?? true, "a conversation's prompt leaves out what was said")
+    let prompt = try? engine.tokenizer.render(Conversation(messages: [.init(role: "user", content: "7")]))
+    try require(prompt?.text.contains("7") ?? true, "a conversation's prompt leaves out what was said")
   }
 
   private static func settling(_ engine: any Engine) async throws {

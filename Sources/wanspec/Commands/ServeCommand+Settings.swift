@@ -7,9 +7,11 @@ import SpeculationCore
 extension ServeCommand {
   func settings(log: Logger) throws -> ModelServer.Settings {
     let models = ModelResolver()
+    let conversations = try chat.settings()
     var plan = engine.target(
       try models.path(for: target!), cores: cores.cpus?.cores ?? [], sessions: sessions!)
     plan.cacheTokens = cacheTokens!
+    plan.chatTemplate = conversations.template
     // Each answer needs a branch, each further leaf of its tree another.
     plan.allow(branches: sessions! * 8)
     var controller = ControllerHost.Settings(target: plan.load, listen: listen!.address)
@@ -30,6 +32,7 @@ extension ServeCommand {
       name: server.alias ?? target!, controller: controller, byHand: speculating.byHand,
       speculates: speculation! == .auto, log: log)
     try server.apply(to: &settings.gateway, log: log)
+    conversations.apply(to: &settings.gateway)
     settings.gateway.failsAfterWrongAudit = audit.strict
     if audit.share!.share > 0 { settings.auditLog = try AuditLog(path: audit.log!, target: target!) }
     return settings

@@ -57,6 +57,8 @@ struct ServeCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Engine") var cores: CoreOptions
 
+  @OptionGroup(title: "Chat") var chat: ChatOptions
+
   @OptionGroup(title: "Engine") var engine: EngineOptions
 
   @OptionGroup var configuration: ConfigurationOptions

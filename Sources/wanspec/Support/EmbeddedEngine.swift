@@ -26,6 +26,12 @@ struct EnginePlan: Sendable {
     set { options.sharesPrefixes = newValue }
   }
 
+  /// Jinja, instead of the model's own.
+  var chatTemplate: String? {
+    get { options.chatTemplate }
+    set { options.chatTemplate = newValue }
+  }
+
   /// Tokens that a session may have in the cache beyond its context.
   var treeNodes: Int {
     get { options.treeNodes }

@@ -119,6 +119,14 @@ extension Settings {
   static let sslKey = Setting<String>("ssl-key-file", "Its key, PEM.", "file")
   static let corsOrigin = Setting<String>(
     "cors-origin", "Web pages of this origin may call the API.", "origin", says: "none")
+  static let chatTemplate = Setting<String>(
+    "chat-template", "Chat template to use, a file of Jinja.", "file", says: "the model's own")
+  static let chatTemplateArguments = Setting<String>(
+    "chat-template-kwargs", "Variables of the chat template, a JSON object.", "json", says: "none")
+  static let reasoningFormat = Setting<String>(
+    "reasoning-format",
+    "What becomes of a model's thoughts: a field of their own (auto, deepseek), or text as they come (none).",
+    "format", default: "auto")
   static let maxBody = Setting<Int>(
     "max-body", "Bytes of a request at most.", "bytes", default: GatewayLimits().bodyBytes,
     limits: SettingLimits(range: 1024...1 << 30))
