@@ -3,5 +3,5 @@ public struct ConstraintError: Error, Hashable, Sendable, CustomStringConvertibl
   /// What is wrong, and where.
   public var description: String
 
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }
