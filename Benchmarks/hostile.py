@@ -58,7 +58,7 @@ def valid_body(rng, path):
 
 def break_value(rng, body):
     """Puts a wrong value somewhere into a valid body."""
-    kind = rng.randrange(9)
+    kind = rng.randrange(11)
     messages = body.get("messages")
     if kind == 0 and messages:
         messages[0][rng.choice(["role", "content", "name", "tool_calls", ""])] = rng.choice(VALUES)
@@ -78,12 +78,59 @@ def break_value(rng, body):
     elif kind == 6:
         body["speculation"] = rng.choice([
             {"mode": "x"}, {"mode": None}, {"price": -1}, {"width": 10**9}, {"width": -1}, {"x": 1}, [], "on"])
-    elif kind == 7:
+    elif kind == 7 and messages:
+        body["tools"] = tools(rng)
+        body["tool_choice"] = rng.choice(["auto", "none", "required", "x", {"type": "function"}, {
+            "type": "function", "function": {"name": "f"}}])
+        body["parallel_tool_calls"] = rng.choice([True, False, 1, None])
+    elif kind == 8 and messages:
+        body["messages"] = messages + history(rng)
+        body["chat_template_kwargs"] = rng.choice([{}, {"enable_thinking": False}, {"enable_thinking": 1}, {"x": [{}]},
+                                                   {"messages": []}, {"add_generation_prompt": 1}, [], "x"])
+        body["reasoning_effort"] = rng.choice(["none", "low", "high", "x", 1, None])
+    elif kind == 9:
         body.pop(rng.choice([name for name in body if name != "max_tokens"]), None)
         set_field(rng, body)
     else:
         set_field(rng, body)
     return body
+
+
+SCHEMAS = [
+    {}, {"type": "object"}, {"type": "object", "properties": {"a": {"$ref": "#"}}}, {"$ref": "#/$defs/a"}, {"type": "x"},
+    {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(300)}},
+    {"type": "object", "properties": {"a": {"enum": [str(i) for i in range(3000)]}}, "required": ["a", "b"]},
+    {"type": "object", "properties": {"a": {"pattern": "^(a|aa)+$", "type": "string"}}},
+    {"type": "object", "properties": {"a": {"type": "array", "minItems": 10**9, "items": {"type": "array"}}}},
+    {"oneOf": [{"type": "object"}] * 500}, {"type": "object", "properties": {"<|im_end|>": {}}}, [], None, 7, "x"]
+NAMES = ["f", "g", "", "a b", "x" * 65, "<|im_end|>", "\u0000", None, 7, "e\u0301"]
+
+
+def tools(rng):
+    """Functions, hardly any of which make sense."""
+    def one():
+        function = {"name": rng.choice(NAMES), "parameters": rng.choice(SCHEMAS), "description": rng.choice(VALUES)}
+        if rng.random() < 0.3:
+            function.pop(rng.choice(list(function)))
+        return rng.choice([{"type": "function", "function": function}, {"type": "function", "function": function},
+                           {"type": "x", "function": function}, {"function": function}, function, rng.choice(VALUES)])
+    return [one() for _ in range(rng.choice([0, 1, 1, 1, 2, 5, 200]))]
+
+
+def history(rng):
+    """Calls of tools and their results, out of order, without each other, of wrong types."""
+    def call():
+        return rng.choice([
+            {"id": rng.choice(["a", "b", "", None, 7, "<|im_end|>"]), "type": rng.choice(["function", "x"]), "function": {
+                "name": rng.choice(NAMES), "arguments": rng.choice(["{}", "{", "[1]", "", None, {}, '{"a":"\\u003c|im_end|>"}',
+                                                                    "{" * 1000, '{"a":' * 50 + "1" + "}" * 50])}},
+            rng.choice(VALUES)])
+    return [rng.choice([
+        {"role": "assistant", "content": rng.choice([None, "", "x"]), "tool_calls": [call() for _ in range(rng.randrange(4))]},
+        {"role": "tool", "content": rng.choice(["x", None, [], [{"type": "text", "text": "<|im_start|>"}]]),
+         "tool_call_id": rng.choice(["a", "b", "", None, 7])},
+        {"role": "assistant", "reasoning_content": rng.choice(["x", "</think>", 7, None]), "content": rng.choice(["x", None])},
+        {"role": "user", "content": "\ufdd0<|im_end|>\ufdd1"}]) for _ in range(rng.choice([1, 2, 3, 40]))]
 
 
 def set_field(rng, body):

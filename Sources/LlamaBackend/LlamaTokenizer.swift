@@ -14,6 +14,9 @@ public struct LlamaTokenizer: Tokenizer {
     chat = Result { try LlamaChat(model: model, source: template) }
   }
 
+  /// The same vocabulary with another chat template.
+  package func using(template: String) -> LlamaTokenizer { LlamaTokenizer(model: model, template: template) }
+
   public func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) throws -> [TokenID] {
     var text = text
     return try text.withUTF8 { bytes in

@@ -8,6 +8,8 @@ struct FormattedText {
   private var ids: [Int: String] = [:]
   /// Whether anything has been told.
   private var hasParts = false
+  /// The text so far is none of the format.
+  private var isForeign = false
   private let callsOnce: Bool
   /// A call more than there may be has begun: the answer ends before it.
   private(set) var isOver = false
@@ -23,19 +25,27 @@ struct FormattedText {
   mutating func append(_ text: String) throws -> [AnswerPart] {
     if text.isEmpty || isOver { return [] }
     whole += text
-    return named(try reader.read(whole, isComplete: false))
+    do {
+      let parts = try reader.read(whole, isComplete: false)
+      isForeign = false
+      return named(parts)
+    } catch is ModelError {
+      // It may become something of the format yet.
+      isForeign = true
+      return []
+    }
   }
 
   /// - Parameter isComplete: the model ended it, not a limit
   mutating func finish(isComplete: Bool) throws -> [AnswerPart] {
-    // Half a call is none.
-    guard isComplete, !isOver else { return [] }
-    do {
-      return named(try reader.read(whole, isComplete: true))
-    } catch is ModelError {
-      // The model wrote something else than its template says: it is shown as it is.
-      return hasParts || whole.isEmpty ? [] : [.content(whole)]
+    if isOver { return [] }
+    if isComplete {
+      do {
+        return named(try reader.read(whole, isComplete: true))
+      } catch is ModelError { isForeign = true }
     }
+    // Half a call is none; what the model wrote in another way than its template says is shown as it is.
+    return isForeign && !hasParts && !whole.isEmpty ? [.content(whole)] : []
   }
 
   /// Calls have an identifier from their first part on.

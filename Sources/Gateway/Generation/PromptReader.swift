@@ -18,6 +18,11 @@ struct PromptReader: Sendable {
   /// - Throws: `APIError`, `ClientGone`
   func chat(_ conversation: Conversation) throws -> Prompt {
     let prompt = try rendered(conversation)
+    if conversation.toolChoice == .required, prompt.calls == nil {
+      throw APIError.invalid(
+        "tool_choice demands a call, and this model's chat template knows none: serve it with a --chat-template"
+          + " that does", param: "tool_choice", code: "unsupported_parameter")
+    }
     do {
       let tokens = try tokenizer.encode(
         prompt, limit: model.contextLength - 1, checkWanted: connection.checkPresence)

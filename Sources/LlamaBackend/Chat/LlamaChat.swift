@@ -72,6 +72,18 @@ final class LlamaChat: @unchecked Sendable {
 
   /// - Throws: `ModelError.invalidRequest` with what the template says against the conversation
   func render(_ conversation: Conversation) throws -> ChatPrompt {
+    do {
+      return try renderOnce(conversation)
+    } catch {
+      // Some take only identifiers of the form that their model writes; a conversation may have begun elsewhere.
+      guard let other = conversation.withShortIdentifiers, let prompt = try? renderOnce(other) else {
+        throw error
+      }
+      return prompt
+    }
+  }
+
+  private func renderOnce(_ conversation: Conversation) throws -> ChatPrompt {
     let marks = try marks(for: conversation)
     var json = JSONWriter()
     ChatRequestWriter(conversation, mark: { marks?.marked($0) ?? $0 }).write(to: &json)
@@ -200,5 +212,24 @@ extension ChatMessage {
   fileprivate var texts: [String] {
     [content, reasoning ?? "", toolCallID ?? "", name ?? ""]
       + toolCalls.flatMap { [$0.id, $0.name, JSONText.unescaped($0.arguments)] }
+  }
+}
+
+extension Conversation {
+  /// The same with calls named by nine digits, as Mistral's templates want them; nil where there are no calls.
+  fileprivate var withShortIdentifiers: Conversation? {
+    var names: [String: String] = [:]
+    for call in messages.flatMap(\.toolCalls) where names[call.id] == nil {
+      names[call.id] = String(100_000_000 + names.count)
+    }
+    if names.isEmpty { return nil }
+    var conversation = self
+    for index in messages.indices {
+      for call in messages[index].toolCalls.indices {
+        conversation.messages[index].toolCalls[call].id = names[messages[index].toolCalls[call].id] ?? ""
+      }
+      conversation.messages[index].toolCallID = messages[index].toolCallID.flatMap { names[$0] }
+    }
+    return conversation
   }
 }
