@@ -32,6 +32,9 @@ public struct GatewayConfiguration: Sendable {
   /// Value of `Access-Control-Allow-Origin`; nil leaves browsers' same-origin rule as it is.
   public var allowedOrigin: String?
 
+  /// Whether a field that nobody knows is an error, instead of being passed over and named in a header of the answer.
+  public var isStrictAboutFields = false
+
   /// Whether an audit that finds a wrong text ends readiness.
   public var failsAfterWrongAudit = false
 

@@ -39,8 +39,7 @@ package struct ChatRequest: Sendable {
       return false
     }
     for name in [
-      "audio", "prediction", "reasoning_effort", "verbosity", "web_search_options", "prompt_cache_key",
-      "safety_identifier", "chat_template", "chat_template_kwargs", "echo", "add_generation_prompt",
+      "reasoning_effort", "chat_template", "chat_template_kwargs", "add_generation_prompt",
       "continue_final_message",
     ] {
       try fields.unsupported(name, unless: { $0.isBool(false) })
@@ -48,7 +47,7 @@ package struct ChatRequest: Sendable {
     for name in ["prompt", "suffix"] {
       try fields.unsupported(name, "belongs to /v1/completions; a chat has messages")
     }
-    try fields.finish()
+    try fields.finish(.chat)
   }
 
   private static func messages(

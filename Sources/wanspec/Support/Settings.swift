@@ -119,8 +119,10 @@ extension Settings {
   static let sslKey = Setting<String>("ssl-key-file", "Its key, PEM.", "file")
   static let corsOrigin = Setting<String>(
     "cors-origin", "Web pages of this origin may call the API.", "origin", says: "none")
+  static let strictFields = Setting<Bool>(
+    "strict-fields", "Refuse requests with fields that nobody knows, instead of naming those in the answer's header.")
   static let maxBody = Setting<Int>(
-    "max-body", "Bytes of a request at most.", "bytes", default: GatewayLimits().bodyBytes,
+    "max-body", "Bytes of a request at most, unpacked.", "bytes", default: GatewayLimits().bodyBytes,
     limits: SettingLimits(range: 1024...1 << 30))
   static let streamsPerKey = Setting<Int>(
     "streams-per-key", "Answers that one API key may have under way.", "n",
