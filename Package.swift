@@ -407,7 +407,8 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "SplitMix", "Credentials", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting", "NodeRuntime",
+        "SplitMix", "Credentials", "CZlib", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting",
+        "NodeRuntime",
         "ProcessControl", "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

@@ -54,7 +54,8 @@ extension ForeignFields.Neutral {
     case (.flag(let flag), .bool(let own)): flag == own
     case (.number(let number), _): node.number == number
     case (.text(let text), .string(let own)): text == own
-    case (.texts(let texts), .array(let own)): texts.count == own.count && zip(texts, own).allSatisfy { $1.isString($0) }
+    case (.texts(let texts), .array(let own)):
+      texts.count == own.count && zip(texts, own).allSatisfy { $1.isString($0) }
     case (.empty, .string(let text)): text.isEmpty
     case (.empty, .array(let elements)): elements.isEmpty
     case (.empty, .object(let members)): members.isEmpty
@@ -77,42 +78,59 @@ extension ForeignFields {
     .with(hints: ["keep_alive", "timeout"])
     // vLLM's.
     .with(hints: [
-      "include_reasoning", "media_io_kwargs", "mm_processor_kwargs", "priority", "request_id", "return_mm_kwargs",
+      "include_reasoning", "media_io_kwargs", "mm_processor_kwargs", "priority", "request_id",
+      "return_mm_kwargs",
       "routed_experts_prompt_start", "session_id", "spaces_between_special_tokens", "stream_interval",
       "truncation_side",
     ])
     .with([.flag(false), .empty], ["cache_salt", "ec_transfer_params", "kv_transfer_params", "vllm_xargs"])
-    .with([.flag(false)], [
-      "include_stop_str_in_output", "return_prompt_text", "return_token_ids", "return_token_offsets",
-      "return_tokens_as_token_ids", "use_beam_search", "watermarking",
-    ])
+    .with(
+      [.flag(false)],
+      [
+        "include_stop_str_in_output", "return_prompt_text", "return_token_ids", "return_token_offsets",
+        "return_tokens_as_token_ids", "use_beam_search", "watermarking",
+      ]
+    )
     .with([.flag(true)], ["skip_special_tokens"])
     .with([.flag(false)], ["prompt_logprobs"])
     .with([.number(0)], ["min_tokens"])
     .with([.number(0), .number(1)], ["length_penalty"])
     .with([], ["thinking_token_budget", "truncate_prompt_tokens"])
-    .with([.flag(false), .empty], [
-      "allowed_token_ids", "bad_words", "guided_choice", "guided_grammar", "guided_json", "guided_regex",
-      "logprob_token_ids", "repetition_detection", "stop_token_ids", "structured_outputs",
-    ])
+    .with(
+      [.flag(false), .empty],
+      [
+        "allowed_token_ids", "bad_words", "guided_choice", "guided_grammar", "guided_json", "guided_regex",
+        "logprob_token_ids", "repetition_detection", "stop_token_ids", "structured_outputs",
+      ]
+    )
     // llama-server's: where a prompt is kept, how work is cut, and settings of samplers that are off.
     .with(hints: [
-      "adaptive_decay", "backend_sampling", "cache_prompt", "dry_allowed_length", "dry_base", "dry_penalty_last_n",
-      "dry_sequence_breakers", "dynatemp_exponent", "id_slot", "mirostat_eta", "mirostat_tau", "n_cache_reuse",
+      "adaptive_decay", "backend_sampling", "cache_prompt", "dry_allowed_length", "dry_base",
+      "dry_penalty_last_n",
+      "dry_sequence_breakers", "dynatemp_exponent", "id_slot", "mirostat_eta", "mirostat_tau",
+      "n_cache_reuse",
       "n_discard", "n_keep", "preserved_tokens", "return_progress", "sse_ping_interval", "timings_per_token",
       "verbose", "xtc_threshold",
     ])
-    .with([.flag(false), .number(0)], [
-      "dry_multiplier", "dynatemp_range", "mirostat", "n_indent", "n_probs", "post_sampling_probs", "return_tokens",
-      "xtc_probability",
-    ])
+    .with(
+      [.flag(false), .number(0)],
+      [
+        "dry_multiplier", "dynatemp_range", "mirostat", "n_indent", "n_probs", "post_sampling_probs",
+        "return_tokens",
+        "xtc_probability",
+      ]
+    )
     .with([.number(-1), .number(0)], ["t_max_predict_ms", "t_max_prompt_ms", "top_n_sigma"])
     .with([.number(-1)], ["adaptive_target"])
     .with([.number(1)], ["n_cmpl", "typ_p", "typical_p"])
     .with([.number(0), .number(1)], ["min_keep"])
-    .with([.flag(false), .empty], [
-      "grammar_lazy", "grammar_triggers", "json_schema", "logits_all", "lora", "penalize_nl", "response_fields",
-    ])
+    .with(
+      [.flag(false), .empty],
+      [
+        "grammar_lazy", "grammar_triggers", "json_schema", "logits_all", "lora", "penalize_nl",
+        "response_fields",
+      ]
+    )
     // Its own order, in which this server's samplers stand too.
     .with(
       [
@@ -122,7 +140,8 @@ extension ForeignFields {
         ]),
       ], ["samplers"])
 
-  package static let chat = generation
+  package static let chat =
+    generation
     .with([.flag(false)], ["add_special_tokens", "audio", "echo"])
     .with([.flag(false), .empty], ["documents"])
     .with([.flag(false)], ["web_search_options"])

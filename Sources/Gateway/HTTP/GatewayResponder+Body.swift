@@ -39,7 +39,11 @@ extension GatewayResponder {
       }
     } catch let problem as PackedBody.Problem {
       switch problem {
-      case .tooLarge: throw tooLarge(limit, " unpacked")
+      case .tooLarge:
+        var error = tooLarge(limit, " unpacked")
+        // All of it was read.
+        error.closesConnection = false
+        throw error
       case .damaged:
         throw APIError.invalid(
           "the body is not what its Content-Encoding says, or damaged", code: "invalid_content_encoding")
@@ -65,7 +69,8 @@ extension GatewayResponder {
 
   private func tooLarge(_ limit: Int, _ how: String = "") -> APIError {
     var error = APIError(
-      .contentTooLarge, "the body has more than \(limit) bytes\(how), which is the limit", code: "body_too_large")
+      .contentTooLarge, "the body has more than \(limit) bytes\(how), which is the limit",
+      code: "body_too_large")
     error.closesConnection = true
     return error
   }

@@ -131,18 +131,22 @@ struct GatewayResponder: HTTPResponder {
     case .model(let name): return json(try service.model(named: name))
     case .tokenize:
       return json(
-        try await service.tokenize(try await body(of: request, for: context.connection), connection: context.connection))
+        try await service.tokenize(
+          try await body(of: request, for: context.connection), connection: context.connection))
     case .detokenize:
       return json(
-        try await service.detokenize(try await body(of: request, for: context.connection), connection: context.connection))
+        try await service.detokenize(
+          try await body(of: request, for: context.connection), connection: context.connection))
     case .chat:
       if service.isDraining { throw APIError.draining }
       return try await service.chat(
-        try await body(of: request, for: context.connection), key: key, connection: context.connection, record: record)
+        try await body(of: request, for: context.connection), key: key, connection: context.connection,
+        record: record)
     case .completions:
       if service.isDraining { throw APIError.draining }
       return try await service.completions(
-        try await body(of: request, for: context.connection), key: key, connection: context.connection, record: record)
+        try await body(of: request, for: context.connection), key: key, connection: context.connection,
+        record: record)
     }
   }
 

@@ -120,7 +120,8 @@ extension Settings {
   static let corsOrigin = Setting<String>(
     "cors-origin", "Web pages of this origin may call the API.", "origin", says: "none")
   static let strictFields = Setting<Bool>(
-    "strict-fields", "Refuse requests with fields that nobody knows, instead of naming those in the answer's header.")
+    "strict-fields",
+    "Refuse requests with fields that nobody knows, instead of naming those in the answer's header.")
   static let maxBody = Setting<Int>(
     "max-body", "Bytes of a request at most, unpacked.", "bytes", default: GatewayLimits().bodyBytes,
     limits: SettingLimits(range: 1024...1 << 30))
