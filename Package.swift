@@ -130,7 +130,7 @@ let package = Package(
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       swiftSettings: settings),
-    // zlib's C interface, for compressed recordings.
+    // zlib's C interface, for compressed recordings and bodies of requests.
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     // Files of settings, read without guessing: every error has its line.
     .target(
@@ -230,7 +230,7 @@ let package = Package(
       dependencies: [
         "Failures", "Spelling", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend",
         "NodeRuntime",
-        "Credentials", "StrictJSON",
+        "Credentials", "StrictJSON", "CZlib",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -407,7 +407,8 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "SplitMix", "Credentials", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting", "NodeRuntime",
+        "SplitMix", "Credentials", "CZlib", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting",
+        "NodeRuntime",
         "ProcessControl", "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

@@ -36,6 +36,8 @@ public struct GatewayConfiguration: Sendable {
   public var separatesReasoning = true
   /// Variables of the chat template beside its usual ones, as JSON, by name; requests' own win.
   public var templateArguments: [String: String] = [:]
+  /// Whether a field that nobody knows is an error, instead of being passed over and named in a header of the answer.
+  public var isStrictAboutFields = false
 
   /// Whether an audit that finds a wrong text ends readiness.
   public var failsAfterWrongAudit = false

@@ -126,6 +126,14 @@ import Testing
     }
   }
 
+  @Test func noTopPLeavesTheLikeliestToken() async throws {
+    try await TestServer.run { server in
+      let greedy = try await chat(server, ["temperature": 0])
+      let reply = try await chat(server, ["temperature": 1, "top_p": 0, "seed": 5])
+      #expect(try reply.status == 200 && text(reply) == text(greedy))
+    }
+  }
+
   @Test func severalChoicesAreThoseOfTheirSeeds() async throws {
     try await TestServer.run { server in
       let several = try await chat(server, ["seed": 5, "n": 3, "max_tokens": 12])

@@ -59,9 +59,10 @@ struct HTTPReply {
   /// Of an error response.
   var error: [String: Any] { json["error"] as? [String: Any] ?? [:] }
 
-  /// JSON objects of a stream of server-sent events, `[DONE]` apart.
+  /// JSON objects of a stream of server-sent events, comments and `[DONE]` apart.
   var events: [[String: Any]] {
     text.components(separatedBy: "\n\n").compactMap { block in
+      let block = block.split(separator: "\n").filter { !$0.hasPrefix(":") }.joined(separator: "\n")
       guard block.hasPrefix("data: "), block != "data: [DONE]" else { return nil }
       return (try? JSONSerialization.jsonObject(with: Data(block.dropFirst(6).utf8))) as? [String: Any]
     }

@@ -32,7 +32,7 @@ struct RequestParsingTests {
   static let refused: [(String, String, String)] = [
     (#""temperature":"hot""#, "temperature", "must be a number, not a string"),
     (#""temperature":-0.1"#, "temperature", "between 0 and 100, not -0.1"),
-    (#""top_p":0"#, "top_p", "between"), (#""top_p":1.1"#, "top_p", "between"),
+    (#""top_p":-0.1"#, "top_p", "between 0 and 1, not -0.1"), (#""top_p":1.1"#, "top_p", "between"),
     (#""top_k":-2"#, "top_k", "between -1"), (#""top_k":1.5"#, "top_k", "an integer"),
     (#""min_p":2"#, "min_p", "between 0 and 1"),
     (#""max_tokens":0"#, "max_tokens", "1 or more, not 0"),
@@ -115,7 +115,18 @@ struct RequestParsingTests {
     (#""audio":{"voice":"x"}"#, "audio", "not supported"),
     (#""modalities":["text","audio"]"#, "modalities", "text only"),
     (#""best_of":2"#, "best_of", "not supported"),
-    (#""store":true"#, "store", "not supported"), (#""prompt":"x""#, "prompt", "/v1/completions"),
+    (#""n_predict":0"#, "n_predict", "1 or more"),
+    (#""n_predict":1,"max_tokens":2"#, "n_predict", "two names"),
+    (#""response_format":{"type":"json_object","schema":5}"#, "response_format.schema", "an object"),
+    (#""repeat_last_n":64,"repeat_penalty":1.1"#, "repeat_last_n", "the whole text"),
+    (#""skip_special_tokens":false"#, "skip_special_tokens", "not supported"),
+    (#""add_special_tokens":true"#, "add_special_tokens", "not supported"),
+    (#""mirostat":2"#, "mirostat", "not supported"), (#""typical_p":0.5"#, "typical_p", "not supported"),
+    (#""samplers":["top_k"]"#, "samplers", "not supported"), (#""lora":[{"id":0}]"#, "lora", "not supported"),
+    (#""truncate_prompt_tokens":1"#, "truncate_prompt_tokens", "not supported"),
+    (#""moderation":{"model":"x"}"#, "moderation", "not supported"),
+    (#""n_probs":2"#, "n_probs", "not supported"), (#""echo":true"#, "echo", "not supported"),
+    (#""prompt":"x""#, "prompt", "/v1/completions"),
     (#""temprature":1"#, "temprature", "did you mean temperature?"),
     (#""max_token":1"#, "max_token", "did you mean max_tokens?"),
     (#""qwertyuiop":1"#, "qwertyuiop", "unknown field qwertyuiop"),
@@ -192,7 +203,22 @@ struct RequestParsingTests {
   @Test(arguments: [
     "", "\"tools\":[]", "\"tools\":null", "\"n\":1", "\"n\":1.0", "\"best_of\":1", "\"logit_bias\":{}",
     "\"stop\":null", "\"stop\":\"x\"", "\"stop\":[]", "\"response_format\":{\"type\":\"text\"}",
-    "\"store\":false",
+    "\"store\":false", "\"store\":true", "\"service_tier\":\"flex\"", "\"metadata\":{\"a\":\"b\"}",
+    "\"safety_identifier\":\"s\",\"prompt_cache_key\":\"k\",\"prompt_cache_retention\":\"24h\"",
+    "\"verbosity\":\"low\",\"prediction\":{\"type\":\"content\",\"content\":\"x\"}",
+    "\"stream\":true,\"stream_options\":{\"include_obfuscation\":true}", "\"stream_options\":{}",
+    "\"cache_prompt\":true,\"id_slot\":-1,\"n_cache_reuse\":0,\"return_progress\":true,\"timings_per_token\":true",
+    "\"include_reasoning\":true,\"add_special_tokens\":false,\"skip_special_tokens\":true,\"priority\":0",
+    "\"structured_outputs\":{},\"stop_token_ids\":[],\"audio\":null,\"json_schema\":null,\"best_of\":null",
+    "\"max_tokens\":-1", "\"n_predict\":8,\"max_tokens\":8", "\"repeat_last_n\":64",
+    "\"top_p\":0,\"timeout\":600",
+    // What llama-server's own page sends.
+    """
+    "samplers":["penalties","dry","top_n_sigma","top_k","typ_p","top_p","min_p","xtc","temperature"],"typ_p":1,
+    "dynatemp_range":0,"dynatemp_exponent":1,"xtc_probability":0,"xtc_threshold":0.1,"repeat_last_n":64,
+    "repeat_penalty":1,"dry_multiplier":0,"dry_base":1.75,"dry_allowed_length":2,"dry_penalty_last_n":-1,
+    "backend_sampling":false,"max_tokens":-1
+    """,
     "\"modalities\":[\"text\"]", "\"tool_choice\":\"none\"", "\"stream\":false", "\"seed\":-1",
     "\"seed\":18446744073709551615", "\"top_k\":-1", "\"temperature\":0", "\"grammar\":\"\"",
     "\"parallel_tool_calls\":true", "\"user\":\"u\"", "\"metadata\":{}",
@@ -230,6 +256,21 @@ struct RequestParsingTests {
     let adjustments = try #require(sampling.adjustments)
     #expect(adjustments.promptLength == 11 && adjustments.repetition == 1.5)
     #expect(adjustments.presence == 1 && adjustments.frequency == -1 && adjustments.biases.count == 2)
+  }
+
+  @Test func namesOfOtherServersMeanTheSame() throws {
+    func parameters(_ fields: String) throws -> GenerationParameters {
+      try ChatRequest(Array(Self.chat(fields).utf8), limits: Self.limits).parameters
+    }
+    #expect(try parameters(#""n_predict":7"#).maxTokens == 7)
+    #expect(try parameters(#""max_tokens":-1"#).maxTokens == .max)
+    #expect(
+      try CompletionRequest(Array(#"{"prompt":"x","max_tokens":-1}"#.utf8), limits: Self.limits).parameters
+        .maxTokens == .max)
+    let format = try parameters(#""response_format":{"type":"json_object","schema":{"a":1}}"#).format
+    #expect(format == .jsonSchema(Array(#"{"a":1}"#.utf8)))
+    let likeliest = try parameters(#""top_p":0"#).sampling(promptLength: 1, choice: 0, seed: 1)
+    #expect(likeliest.topP > 0 && likeliest.problem == nil)
   }
 
   @Test func settingsThatChangeNothingLeaveNoAdjustments() throws {

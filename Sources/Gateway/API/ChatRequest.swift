@@ -44,16 +44,11 @@ package struct ChatRequest: Sendable {
       if case .array(let elements) = node.value { return elements.allSatisfy { $0.isString("text") } }
       return false
     }
-    for name in [
-      "audio", "prediction", "verbosity", "web_search_options", "prompt_cache_key", "safety_identifier",
-      "chat_template", "echo",
-    ] {
-      try fields.unsupported(name, unless: { $0.isBool(false) })
-    }
+    try fields.unsupported("chat_template")
     for name in ["prompt", "suffix"] {
       try fields.unsupported(name, "belongs to /v1/completions; a chat has messages")
     }
-    try fields.finish()
+    try fields.finish(.chat)
   }
 
   /// What the chat template is told beside the messages.

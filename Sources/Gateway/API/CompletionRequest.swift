@@ -33,7 +33,7 @@ package struct CompletionRequest: Sendable {
     for name in ["messages", "max_completion_tokens", "top_logprobs", "tools", "tool_choice"] {
       try fields.unsupported(name, "belongs to /v1/chat/completions")
     }
-    try fields.finish()
+    try fields.finish(.completions)
   }
 
   private static func prompts(

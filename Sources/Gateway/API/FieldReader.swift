@@ -7,6 +7,7 @@ import StrictJSON
 package struct FieldReader {
   /// Path of the object; empty for the document itself.
   package let path: String
+  package static let unsupported = "is not supported by this server"
   private let members: [JSONMember]
   private var known: Set<String> = []
 
@@ -22,6 +23,8 @@ package struct FieldReader {
     self.members = members
     self.path = path
   }
+
+  package var isEmpty: Bool { members.isEmpty }
 
   package func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
@@ -93,22 +96,40 @@ package struct FieldReader {
 
   /// A field of the API that is not supported: accepted only with a value that asks for nothing.
   package mutating func unsupported(
-    _ name: String, _ why: String = "is not supported by this server",
+    _ name: String, _ why: String = FieldReader.unsupported,
     unless neutral: (JSONNode) -> Bool = { _ in false }
   ) throws(APIError) {
     guard let node = node(name), !neutral(node) else { return }
-    throw .invalid("\(path(of: name)) \(why)", param: path(of: name), code: "unsupported_parameter")
+    throw unsupported(name, why)
   }
 
-  /// Call when all fields have been asked for: any other is an error.
-  package func finish() throws(APIError) {
+  private func unsupported(_ name: String, _ why: String = FieldReader.unsupported) -> APIError {
+    .invalid("\(path(of: name)) \(why)", param: path(of: name), code: "unsupported_parameter")
+  }
+
+  /// Call when all fields have been asked for.
+  ///
+  /// - Parameter others: what else the object may have
+  /// - Throws: `APIError` for a field that asks for what is not supported, and for one that nobody knows unless
+  ///   `UnknownFields` collects those.
+  package func finish(_ others: ForeignFields = .none) throws(APIError) {
+    let unknown = others.isStrict ? nil : UnknownFields.current
     for member in members where !known.contains(member.key) {
-      let name = String(member.key.prefix(64))
-      var message = "unknown field \(path(of: name))"
-      if let nearest = NearestName.of(name, among: known.sorted()) {
-        message += "; did you mean \(path(of: nearest))?"
+      if let rule = others.rules[member.key] {
+        guard rule.accepts(member.node) else { throw unsupported(member.key) }
+        continue
       }
-      throw .invalid(message, param: path(of: name), code: "unknown_parameter")
+      let name = String(member.key.prefix(64))
+      func nearest() -> String? {
+        NearestName.of(name, among: known.union(others.rules.keys).sorted()).map(path(of:))
+      }
+      if let unknown {
+        unknown.note(path(of: name), nearest: nearest)
+      } else {
+        let hint = nearest().map { "; did you mean \($0)?" } ?? ""
+        throw .invalid(
+          "unknown field \(path(of: name))\(hint)", param: path(of: name), code: "unknown_parameter")
+      }
     }
   }
 }

@@ -28,9 +28,10 @@ package struct GenerationParameters: Sendable {
   /// - Throws: `APIError` with status 400 that names the field.
   init(_ fields: inout FieldReader, raw: [UInt8], limits: GatewayLimits) throws(APIError) {
     model = try fields.string("model")
-    maxTokens = try fields.integer("max_tokens", in: 1...Int.max)
+    maxTokens = try Self.maxTokens(&fields)
     temperature = try fields.number("temperature", in: 0...100) ?? 1
-    topP = try fields.number("top_p", in: Double(Float.leastNormalMagnitude)...1) ?? 1
+    // 0 leaves the likeliest token.
+    topP = try fields.number("top_p", in: 0...1) ?? 1
     // vLLM writes "off" as -1, llama-server as 0.
     topK = max(0, try fields.integer("top_k", in: -1...Int(Int32.max)) ?? 0)
     minP = try fields.number("min_p", in: 0...1) ?? 0
@@ -59,26 +60,27 @@ package struct GenerationParameters: Sendable {
     includesUsage = try Self.includesUsage(&fields, isStreamed: isStreamed)
     user = try fields.string("user")
     speculation = try Self.speculation(&fields)
-    try fields.unsupported("best_of", unless: { $0.wholeNumber == 1 })
-    try fields.unsupported("service_tier", unless: { $0.isString("auto") || $0.isString("default") })
-    for name in ["store", "logits_all", "cache_salt", "metadata"] {
-      try fields.unsupported(
-        name,
-        unless: {
-          if case .object(let members) = $0.value { return members.isEmpty }
-          return $0.isBool(false)
-        })
+    // Penalties here look at the whole text.
+    let hasPenalties = self.repetition != 1 || presence != 0 || frequency != 0
+    try fields.unsupported(
+      "repeat_last_n", "is not supported by this server: penalties look at the whole text",
+      unless: { !hasPenalties || $0.wholeNumber == -1 })
+  }
+
+  /// -1 is llama-server's word for as many as there is room for.
+  private static func maxTokens(_ fields: inout FieldReader) throws(APIError) -> Int? {
+    var limit: Int?
+    for name in ["max_tokens", "n_predict"] {
+      guard let node = fields.node(name) else { continue }
+      let own = node.wholeNumber == -1 ? Int.max : try fields.integer(name, in: 1...Int.max)
+      if let limit, own != limit {
+        throw .invalid(
+          "max_tokens and n_predict are two names of one limit: give one of them",
+          param: fields.path(of: name))
+      }
+      limit = own
     }
-    for name in [
-      "use_beam_search", "min_tokens", "length_penalty", "typical_p", "mirostat", "mirostat_tau",
-      "mirostat_eta",
-      "dynatemp_range", "xtc_probability", "dry_multiplier", "samplers", "guided_json", "guided_regex",
-      "guided_choice", "guided_grammar", "structured_outputs", "stop_token_ids", "bad_words",
-      "prompt_logprobs",
-    ] {
-      try fields.unsupported(
-        name, unless: { $0.isBool(false) || $0.number == 0 || $0.isEmptyArray })
-    }
+    return limit
   }
 
   private static func seed(_ fields: inout FieldReader) throws(APIError) -> UInt64? {
@@ -160,19 +162,17 @@ package struct GenerationParameters: Sendable {
       guard case .string(let name) = type.value else { throw own.wrongType("type", "a string", type) }
       switch name {
       case "text": break
-      case "json_object": format = .jsonObject
+      case "json_object":
+        format = .jsonObject
+        // As llama-server takes it.
+        if own.node("schema") != nil { format = try schema(&own, raw: raw) }
       case "json_schema":
         var schema = try FieldReader(try own.required("json_schema"), path: own.path(of: "json_schema"))
         _ = try schema.string("name")
         _ = try schema.string("description")
         // Followed exactly in any case.
         _ = try schema.bool("strict")
-        let node = try schema.required("schema")
-        switch node.value {
-        case .object, .bool: break
-        default: throw schema.wrongType("schema", "an object", node)
-        }
-        format = .jsonSchema(Array(raw[node.range]))
+        format = try Self.schema(&schema, raw: raw)
         try schema.finish()
       default:
         throw .invalid(
@@ -192,20 +192,25 @@ package struct GenerationParameters: Sendable {
     return format
   }
 
+  private static func schema(_ fields: inout FieldReader, raw: [UInt8]) throws(APIError) -> ResponseFormat {
+    let node = try fields.required("schema")
+    switch node.value {
+    case .object, .bool: return .jsonSchema(Array(raw[node.range]))
+    default: throw fields.wrongType("schema", "an object", node)
+    }
+  }
+
   private static func includesUsage(
     _ fields: inout FieldReader, isStreamed: Bool
   ) throws(APIError) -> Bool {
     guard let node = fields.node("stream_options") else { return false }
     var own = try FieldReader(node, path: fields.path(of: "stream_options"))
-    if !isStreamed {
+    if !isStreamed, !own.isEmpty {
       throw .invalid(
         "\(own.path) is only possible together with stream: true", param: own.path, code: "invalid_value")
     }
     let usage = try own.bool("include_usage") ?? false
-    for name in ["continuous_usage_stats", "include_obfuscation"] {
-      try own.unsupported(name, unless: { $0.isBool(false) })
-    }
-    try own.finish()
+    try own.finish(.streamOptions)
     return usage
   }
 
@@ -225,7 +230,7 @@ package struct GenerationParameters: Sendable {
     }
     choice.price = try own.number("price", in: 0...1_000_000)
     choice.width = try own.integer("width", in: 0...65_536)
-    try own.finish()
+    try own.finish(.own)
     return choice
   }
 

@@ -257,12 +257,8 @@ struct ResponseShape: Sendable {
     }
     switch endpoint {
     case .chat: writeChatLogprobs(tokens, to: &json)
-    case .completions: writeCompletionLogprobs(tokens, to: &json)
+    case .completions: writeLegacyLogprobs(tokens, to: &json)
     }
-  }
-
-  private func text(of token: Int32) -> String {
-    String(decoding: tokenizer.bytes(of: token), as: UTF8.self)
   }
 
   private func writeChatLogprobs(_ tokens: [AnswerToken], to json: inout JSONWriter) {
@@ -290,36 +286,6 @@ struct ResponseShape: Sendable {
       }
       json.key("refusal")
       json.null()
-    }
-  }
-
-  private func writeCompletionLogprobs(_ tokens: [AnswerToken], to json: inout JSONWriter) {
-    json.object { json in
-      json.key("tokens")
-      json.array { json in for token in tokens { json.value(text(of: token.token)) } }
-      json.key("token_logprobs")
-      json.array { json in
-        for token in tokens {
-          json.value(token.logprobs.chosen.logprob.isFinite ? token.logprobs.chosen.logprob : -9999)
-        }
-      }
-      json.key("top_logprobs")
-      json.array { json in
-        for token in tokens {
-          json.object { json in
-            // Different tokens can have one text (parts of a character); the likeliest keeps it.
-            var seen: Set<String> = []
-            for entry in token.logprobs.top.prefix(logprobs ?? 0) {
-              let name = text(of: entry.token)
-              guard seen.insert(name).inserted else { continue }
-              json.key(name)
-              json.value(entry.logprob.isFinite ? entry.logprob : -9999)
-            }
-          }
-        }
-      }
-      json.key("text_offset")
-      json.array { json in for token in tokens { json.value(token.offset) } }
     }
   }
 }

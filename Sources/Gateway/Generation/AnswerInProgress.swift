@@ -96,6 +96,9 @@ final class AnswerInProgress: Sendable {
 
   // MARK: Streamed
 
+  /// A comment, and no empty line after it, which some clients take for an event.
+  private static let keepAlive = Array(": keep-alive\n".utf8)
+
   /// Answers as soon as something has happened, so that a refusal still has its own status.
   ///
   /// - Throws: `APIError`, or `ClientGone`.
@@ -149,7 +152,7 @@ final class AnswerInProgress: Sendable {
     func bytes(for event: ChoiceEvent) -> [UInt8] {
       switch event {
       case .tick:
-        return lastWrite.duration(to: .now) >= keepAlive * 0.9 ? Array(": keep-alive\n\n".utf8) : []
+        return lastWrite.duration(to: .now) >= keepAlive * 0.9 ? Self.keepAlive : []
       case .piece(let choice, let piece):
         if logger != nil { text += piece.content.map(\.text).joined() }
         return start(choice) + shape.contentChunks(choice: choice, piece, withUsage: includesUsage)

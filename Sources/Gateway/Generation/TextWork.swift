@@ -27,13 +27,15 @@ package final class TextWork: Sendable {
   ) async throws -> Result {
     let isLong = bytes >= Self.longBytes
     if isLong { try enqueue() }
+    // A queue is no task.
+    let unknown = UnknownFields.current
     return try await withCheckedThrowingContinuation { continuation in
       (isLong ? long : short).async {
         if isLong { self.waiting.withLock { $0 -= 1 } }
         continuation.resume(
           with: Swift.Result {
             try connection.checkPresence()
-            return try work()
+            return try UnknownFields.$current.withValue(unknown, operation: work)
           })
       }
     }

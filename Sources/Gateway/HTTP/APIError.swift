@@ -18,6 +18,8 @@ package struct APIError: Error, Sendable {
   /// What the connection carries can no longer be told apart.
   package var closesConnection = false
   package var allow: String?
+  /// Says which compressions of a body are read.
+  var acceptsEncodings = false
 
   package init(
     _ status: HTTPResponse.Status, _ message: String, type: String = "invalid_request_error",
@@ -99,6 +101,7 @@ package struct APIError: Error, Sendable {
     if let retryAfter { headers[.retryAfter] = String(retryAfter) }
     if closesConnection { headers[.connection] = "close" }
     if let allow { headers[.allow] = allow }
+    if acceptsEncodings { headers[.acceptEncoding] = "gzip, deflate" }
     if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
     return headers
   }

@@ -24,6 +24,7 @@ struct GatewayResponder: HTTPResponder {
   let metrics: GatewayMetrics
   let log: Logger
   private let pages: PageGuard?
+  private let origins: CrossOrigin?
 
   init(
     service: GenerationService, configuration: GatewayConfiguration, metrics: GatewayMetrics, log: Logger
@@ -33,6 +34,7 @@ struct GatewayResponder: HTTPResponder {
     self.metrics = metrics
     self.log = log
     pages = PageGuard(configuration)
+    origins = CrossOrigin(origin: configuration.allowedOrigin)
   }
 
   func respond(to request: Request, context: GatewayContext) async throws -> Response {
@@ -41,8 +43,11 @@ struct GatewayResponder: HTTPResponder {
       id: Self.requestID(of: request), method: Self.known(request.method), route: route?.name ?? "other",
       log: log, metrics: metrics)
     var response: Response
+    let unknown = configuration.isStrictAboutFields ? nil : UnknownFields()
     do {
-      response = try await answer(request, route: route, context: context, record: record)
+      response = try await UnknownFields.$current.withValue(unknown) {
+        try await answer(request, route: route, context: context, record: record)
+      }
     } catch is ClientGone {
       record.clientWentAway()
       // Nobody reads it; the number is what proxies log for it.
@@ -56,7 +61,8 @@ struct GatewayResponder: HTTPResponder {
       response = error.response
     }
     response.headers[Self.requestIDHeader] = record.id
-    if let origin = configuration.allowedOrigin { response.headers[.accessControlAllowOrigin] = origin }
+    if let unknown { tell(unknown, &response, record) }
+    origins?.allow(&response)
     if request.method == .head { response = response.createHeadResponse() }
     // A stream finishes its record itself.
     if response.body.contentLength != nil { record.finish(status: response.status.code) }
@@ -64,6 +70,14 @@ struct GatewayResponder: HTTPResponder {
   }
 
   static let requestIDHeader = HTTPField.Name("x-request-id")!
+  private static let ignoredFieldsHeader = HTTPField.Name("x-wanspec-ignored-fields")!
+
+  private func tell(_ unknown: UnknownFields, _ response: inout Response, _ record: RequestRecord) {
+    guard let names = unknown.header else { return }
+    response.headers[Self.ignoredFieldsHeader] = names
+    metrics.ignoredFields(unknown.count, route: record.route)
+    record.ignored(fields: names)
+  }
 
   /// Methods have their own label in the metrics, so there must be few.
   private static func known(_ method: HTTPRequest.Method) -> String {
@@ -88,7 +102,7 @@ struct GatewayResponder: HTTPResponder {
     _ request: Request, route: Route?, context: GatewayContext, record: RequestRecord
   ) async throws -> Response {
     if route?.isHealth != true { try pages?.check(request.head) }
-    if request.method == .options, configuration.allowedOrigin != nil { return preflight() }
+    if request.method == .options, let origins { return origins.preflight(request.head) }
     guard let route else {
       throw APIError(
         .notFound,
@@ -117,18 +131,22 @@ struct GatewayResponder: HTTPResponder {
     case .model(let name): return json(try service.model(named: name))
     case .tokenize:
       return json(
-        try await service.tokenize(try await body(of: request), connection: context.connection))
+        try await service.tokenize(
+          try await body(of: request, for: context.connection), connection: context.connection))
     case .detokenize:
       return json(
-        try await service.detokenize(try await body(of: request), connection: context.connection))
+        try await service.detokenize(
+          try await body(of: request, for: context.connection), connection: context.connection))
     case .chat:
       if service.isDraining { throw APIError.draining }
       return try await service.chat(
-        try await body(of: request), key: key, connection: context.connection, record: record)
+        try await body(of: request, for: context.connection), key: key, connection: context.connection,
+        record: record)
     case .completions:
       if service.isDraining { throw APIError.draining }
       return try await service.completions(
-        try await body(of: request), key: key, connection: context.connection, record: record)
+        try await body(of: request, for: context.connection), key: key, connection: context.connection,
+        record: record)
     }
   }
 
@@ -147,16 +165,6 @@ struct GatewayResponder: HTTPResponder {
       throw APIError(.unauthorized, "the API key is not valid", code: "invalid_api_key")
     }
     return identity
-  }
-
-  private func preflight() -> Response {
-    Response(
-      status: .noContent,
-      headers: [
-        .accessControlAllowMethods: "GET, POST, OPTIONS",
-        .accessControlAllowHeaders: "Authorization, Content-Type, X-Request-Id",
-        .accessControlMaxAge: "86400",
-      ])
   }
 
   private func health(requiresReadiness: Bool) async -> Response {
@@ -181,41 +189,6 @@ struct GatewayResponder: HTTPResponder {
     Response(
       status: status, headers: [.contentType: "application/json"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
-  }
-
-  /// All of the body, within the limit.
-  private func body(of request: Request) async throws -> [UInt8] {
-    try requireJSON(request)
-    let limit = configuration.limits.bodyBytes
-    if let announced = request.headers[.contentLength].flatMap(Int.init), announced > limit {
-      throw tooLarge(limit)
-    }
-    var bytes: [UInt8] = []
-    for try await buffer in request.body {
-      if bytes.count + buffer.readableBytes > limit { throw tooLarge(limit) }
-      bytes += buffer.readableBytesView
-    }
-    return bytes
-  }
-
-  /// A web page of any origin may post a form or a text to any server, but not JSON, for which its browser asks first.
-  private func requireJSON(_ request: Request) throws(APIError) {
-    let type = request.headers[.contentType]
-    let media = (type ?? "").prefix { $0 != ";" }.lowercased().trimmingCharacters(in: .whitespaces)
-    if media == "application/json" || (media.hasPrefix("application/") && media.hasSuffix("+json")) { return }
-    throw APIError(
-      .unsupportedMediaType,
-      "the body must be declared as JSON"
-        + (type.map { ", not as \($0.prefix(64).debugDescription)" } ?? "")
-        + ": send the header Content-Type: application/json (curl: -H 'Content-Type: application/json')",
-      code: "unsupported_media_type")
-  }
-
-  private func tooLarge(_ limit: Int) -> APIError {
-    var error = APIError(
-      .contentTooLarge, "the body has more than \(limit) bytes, which is the limit", code: "body_too_large")
-    error.closesConnection = true
-    return error
   }
 }
 

@@ -14,6 +14,7 @@ final class RequestRecord: Sendable {
     var completionTokens: Int?
     var finishReason: String?
     var timeToFirstToken: Duration?
+    var ignoredFields: String?
     var isStreamed = false
     var isGone = false
     var isLogged = false
@@ -54,6 +55,8 @@ final class RequestRecord: Sendable {
     }
   }
 
+  func ignored(fields: String) { state.withLock { $0.ignoredFields = fields } }
+
   func clientWentAway() { state.withLock { $0.isGone = true } }
 
   /// The answer is complete, or never will be. The first call counts.
@@ -75,6 +78,7 @@ final class RequestRecord: Sendable {
     if let user = state.user { metadata["user"] = "\(user)" }
     if let tokens = state.promptTokens { metadata["prompt_tokens"] = "\(tokens)" }
     if let tokens = state.completionTokens { metadata["completion_tokens"] = "\(tokens)" }
+    if let fields = state.ignoredFields { metadata["ignored_fields"] = "\(fields)" }
     if let reason = state.finishReason { metadata["finish"] = "\(reason)" }
     if let time = state.timeToFirstToken { metadata["ttft_ms"] = "\(Self.milliseconds(time))" }
     if state.isStreamed { metadata["stream"] = "true" }

@@ -214,6 +214,9 @@ extension GatewayMetrics {
           Double(count)
         )
       })
+    page.counter(
+      "wanspec_http_ignored_fields_total", "Fields of requests that nobody knows, which were passed over.",
+      http.ignoredFields.sorted { $0.key < $1.key }.map { ([("route", $0.key)], Double($0.value)) })
     page.histogram(
       "wanspec_http_request_seconds", "From a request's header to the end of its answer.",
       http.time.sorted { $0.key < $1.key }.map { ([("route", $0.key)], $0.value) })

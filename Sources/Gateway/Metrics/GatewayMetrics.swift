@@ -55,6 +55,8 @@ public final class GatewayMetrics: NodeObserver {
     var acceptFailures: [Listener: Int] = [:]
     var answers: [Answer: Int] = [:]
     var time: [String: Histogram] = [:]
+    /// By route.
+    var ignoredFields: [String: Int] = [:]
     /// By finish reason.
     var finished: [String: Int] = ["stop": 0, "length": 0, "dead_end": 0, "abort": 0, "error": 0]
   }
@@ -114,6 +116,11 @@ public final class GatewayMetrics: NodeObserver {
       state.answers[.init(route: route, method: method, status: status), default: 0] += 1
       state.time[route, default: Histogram(Histogram.requestBounds)].observe(duration.inSeconds)
     }
+  }
+
+  /// A request had fields that nobody knows.
+  func ignoredFields(_ count: Int, route: String) {
+    http.withLock { $0.ignoredFields[route, default: 0] += count }
   }
 
   /// - Parameter reason: "stop", "length", "abort" (the client went away) or "error"

@@ -24,6 +24,8 @@ struct ServerOptions: ParsableArguments {
 
   @Option(Settings.corsOrigin) var origin: String?
 
+  @Flag(Settings.strictFields) var strictFields = false
+
   @Option(Settings.maxBody) var maxBody: Int?
 
   @Option(Settings.streamsPerKey) var streamsPerKey: Int?
@@ -43,6 +45,7 @@ struct ServerOptions: ParsableArguments {
     certificate = try Settings.sslCertificate.resolve(certificate)
     key = try Settings.sslKey.resolve(key)
     origin = try Settings.corsOrigin.resolve(origin)
+    strictFields = try Settings.strictFields.resolve(strictFields)
     maxBody = try Settings.maxBody.resolve(maxBody)
     streamsPerKey = try Settings.streamsPerKey.resolve(streamsPerKey)
     drainTimeout = try Settings.answersDrainTimeout.resolve(drainTimeout)
@@ -65,6 +68,7 @@ struct ServerOptions: ParsableArguments {
     configuration.host = host!
     configuration.port = port!
     configuration.allowedOrigin = origin
+    configuration.isStrictAboutFields = strictFields
     configuration.logsPrompts = logPrompts
     configuration.drainTimeout = drainTimeout!.duration
     configuration.limits.bodyBytes = maxBody!

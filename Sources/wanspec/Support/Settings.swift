@@ -127,8 +127,11 @@ extension Settings {
     "reasoning-format",
     "What becomes of a model's thoughts: a field of their own (auto, deepseek), or text as they come (none).",
     "format", default: "auto")
+  static let strictFields = Setting<Bool>(
+    "strict-fields",
+    "Refuse requests with fields that nobody knows, instead of naming those in the answer's header.")
   static let maxBody = Setting<Int>(
-    "max-body", "Bytes of a request at most.", "bytes", default: GatewayLimits().bodyBytes,
+    "max-body", "Bytes of a request at most, unpacked.", "bytes", default: GatewayLimits().bodyBytes,
     limits: SettingLimits(range: 1024...1 << 30))
   static let streamsPerKey = Setting<Int>(
     "streams-per-key", "Answers that one API key may have under way.", "n",
