@@ -400,7 +400,8 @@ let package = Package(
     .testTarget(
       name: "ServingTests",
       dependencies: [
-        "Serving", "Credentials", "DraftExchange", "ModelBackend", "NodeRuntime", "Simulator",
+        "Serving", "ConstrainedDecoding", "Credentials", "DraftExchange", "ModelBackend", "NodeRuntime",
+        "Simulator",
         "SpeculationCore", "SpeculationTesting", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

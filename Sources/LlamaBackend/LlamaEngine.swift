@@ -90,6 +90,10 @@ public actor LlamaEngine {
     }
     let engine = LlamaEngine(
       weights: weights, thread: thread, options: options, contextLength: length, stop: stop)
+    // One that somebody named is wrong now, not with the first conversation.
+    if let template = options.chatTemplate {
+      try LlamaTokenizer(model: weights, template: template).checkTemplate()
+    }
     try await engine.open()
     return engine
   }

@@ -1,18 +1,21 @@
 import CLlama
 import ModelBackend
 import SpeculationCore
+import Synchronization
 
 /// A model's own tokenizer and chat template.
 public struct LlamaTokenizer: Tokenizer {
   private let model: LlamaModel
-  /// Its template, or why there is none: models are also used without.
-  private let chat: Result<LlamaChat, any Error>
+  private let chat: LazyChat
 
   /// - Parameter template: instead of the model's own
   init(model: LlamaModel, template: String?) {
     self.model = model
-    chat = Result { try LlamaChat(model: model, source: template) }
+    chat = LazyChat(model: model, source: template)
   }
+
+  /// - Throws: `ModelError` for a template that cannot be used
+  func checkTemplate() throws { _ = try chat.get() }
 
   /// The same vocabulary with another chat template.
   package func using(template: String) -> LlamaTokenizer { LlamaTokenizer(model: model, template: template) }
@@ -54,5 +57,25 @@ public struct LlamaTokenizer: Tokenizer {
       throw ModelError(.invalidRequest, "a message contains a NUL character", hint: "remove it")
     }
     return try chat.get().render(conversation)
+  }
+}
+
+/// A model's chat template, read when it is first needed: drafts never need theirs, and some models have none.
+private final class LazyChat: Sendable {
+  private let model: LlamaModel
+  private let source: String?
+  private let chat = Mutex<Result<LlamaChat, any Error>?>(nil)
+
+  init(model: LlamaModel, source: String?) {
+    self.model = model
+    self.source = source
+  }
+
+  func get() throws -> LlamaChat {
+    try chat.withLock { chat in
+      let known = chat ?? Result { try LlamaChat(model: model, source: source) }
+      chat = known
+      return try known.get()
+    }
   }
 }

@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import Credentials
 import Failures
 import Foundation
@@ -50,6 +51,25 @@ public struct AuditRecord: Codable, Sendable {
     }
   }
 
+  /// `Grammar`, its rules apart, as JSON has it.
+  public struct Constraint: Codable, Sendable {
+    public var trigger: GrammarTrigger?
+    public var beginning: String
+    public var shownTokens: [TokenID]
+    public var shownBytes: [[UInt8]]
+
+    init(_ grammar: Grammar) {
+      (trigger, beginning) = (grammar.trigger, grammar.beginning)
+      shownTokens = grammar.shownTokens.keys.sorted()
+      shownBytes = shownTokens.map { grammar.shownTokens[$0] ?? [] }
+    }
+
+    func apply(to grammar: inout Grammar) {
+      (grammar.trigger, grammar.beginning) = (trigger, beginning)
+      grammar.shownTokens = Dictionary(zip(shownTokens, shownBytes)) { first, _ in first }
+    }
+  }
+
   /// What `serve --target` was given.
   public var target: String
   public var time: Date
@@ -58,6 +78,8 @@ public struct AuditRecord: Codable, Sendable {
   public var sampling: Sampling
   /// What the answer had to follow, in GBNF; nil for any text.
   public var grammar: String?
+  /// Where it holds; nil: in all of the answer.
+  public var constraint: Constraint?
   /// Of the token where they part, counted from the answer's first.
   public var index: Int
   public var given: TokenID
@@ -72,6 +94,7 @@ public struct AuditRecord: Codable, Sendable {
     answer = Array(finding.tokens[finding.promptLength...])
     sampling = Sampling(request.sampling)
     grammar = request.grammar?.rules.text
+    constraint = request.grammar.map(Constraint.init)
     (index, given) = (difference.index, difference.given)
     (chosen, margin) = (difference.chosen, difference.margin)
   }

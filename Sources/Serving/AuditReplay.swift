@@ -14,11 +14,21 @@ public struct AuditReplay: Sendable {
 }
 
 extension AuditRecord {
+  /// What the answer had to follow; nil for any text.
+  ///
+  /// - Throws: `ConstraintError` for a grammar that is none
+  package func rules() throws -> Grammar? {
+    guard let text = grammar else { return nil }
+    var grammar = Grammar(try GrammarRules(text), promptLength: prompt.count)
+    constraint?.apply(to: &grammar)
+    return grammar
+  }
+
   /// Decides the answer again, one token a pass, up to the recorded place.
   ///
   /// - Throws: `ModelError`; `ConstraintError` for a grammar that is none
   public func decide(with target: any TargetModel) async throws -> AuditReplay {
-    let grammar = try grammar.map { Grammar(try GrammarRules($0), promptLength: prompt.count) }
+    let grammar = try rules()
     let session = SessionID(1)
     for index in 0...self.index {
       let request = VerificationRequest(

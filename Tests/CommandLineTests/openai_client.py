@@ -332,13 +332,21 @@ def wrong_requests(server):
     refused(400, server.chat, names="response_format", response_format={
         "type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nothing"}}})
     refused(400, server.chat, names="grammar", extra_body={"grammar": "root ::= missing"})
-    refused(400, server.chat, names="temprature", extra_body={"temprature": 1})
     refused(400, server.chat, names="messages", messages=[{"role": "user", "content": "word " * 5000}])
     try:
         server.client.chat.completions.create(model="another-model", messages=STORY)
         raise AssertionError("an unknown model was accepted")
     except openai.NotFoundError as error:
         assert error.param == "model"
+
+
+@check
+def fields_that_nobody_knows(server):
+    raw = server.client.chat.completions.with_raw_response.create(
+        model=server.model, messages=STORY, max_tokens=2, store=True, metadata={"a": "b"},
+        extra_body={"temprature": 1})
+    assert raw.headers["x-wanspec-ignored-fields"] == "temprature (did you mean temperature?)", raw.headers
+    assert raw.parse().usage.completion_tokens == 2
 
 
 @check

@@ -88,6 +88,14 @@ def any_call(server):
 
 
 @check
+def a_call_after_thoughts(server):
+    """A model that may think first has to call all the same."""
+    answer = ask(server, tool_choice="required", thinks=True, max_tokens=40).choices[0].message
+    text = (answer.content or "").strip()
+    assert not text, f"wrote instead of calling: {text!r}"
+
+
+@check
 def free_to_call(server):
     for choice in ["auto", "none"]:
         plain, answer = calls_in(ask(server, "off", tool_choice=choice, max_tokens=40))

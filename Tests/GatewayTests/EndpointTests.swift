@@ -42,6 +42,25 @@ import Testing
     }
   }
 
+  @Test func templatesAreApplied() async throws {
+    try await TestServer.run { server in
+      let body = #"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}"#
+      let prompt = try await server.client.post("/apply-template", body)
+      #expect(prompt.status == 200)
+      #expect(prompt.json.string("prompt")?.contains("<|im_start|>system\nBe brief.<|im_end|>") == true)
+      #expect(prompt.json.string("prompt")?.hasSuffix("<|im_start|>assistant\n") == true)
+      #expect(try await server.client.post("/apply-template", "{}").error.string("param") == "messages")
+    }
+  }
+
+  @Test func embeddingsAreRefusedWithASentence() async throws {
+    try await TestServer.run { server in
+      let reply = try await server.client.post("/v1/embeddings", #"{"input":"Hi"}"#)
+      #expect(reply.status == 501 && reply.error.string("code") == "not_supported")
+      #expect(reply.error.string("message")?.contains("no embeddings") == true)
+    }
+  }
+
   @Test func tokenizeAndBack() async throws {
     try await TestServer.run { server in
       let text = "The capital of France is Paris. 😀"

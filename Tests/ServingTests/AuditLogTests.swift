@@ -1,3 +1,4 @@
+import ConstrainedDecoding
 import Foundation
 import ModelBackend
 import NodeRuntime
@@ -52,6 +53,22 @@ import Testing
       // Another model leaves the answer elsewhere.
       let other = ScriptedModel(seed: 4, vocabularySize: 60, endProbability: 0)
       #expect(try await !records[2].decide(with: ScriptedTarget(other)).repeats(records[2]))
+    }
+  }
+
+  /// Where a grammar holds is part of what was decided.
+  @Test func theGrammarIsWrittenDownWhole() async throws {
+    let trigger = GrammarTrigger(
+      words: ["<call>"], patterns: [.init("a+")], thinkingStart: "<t>", thinkingEnds: ["</t>"],
+      beginsThinking: true)
+    let grammar = Grammar(
+      try GrammarRules("root ::= \"<call>\""), promptLength: prompt.count, trigger: trigger, beginning: "x",
+      shownTokens: [7: [1, 2], 5: [3]])
+    try await withFile { path in
+      let log = try AuditLog(path: path, target: "scripted")
+      try log.write(finding(0), AuditedRequest(sampling: sampling, grammar: grammar))
+      let record = try #require(try AuditRecord.read(path).first)
+      #expect(try record.rules() == grammar)
     }
   }
 

@@ -2,9 +2,9 @@
 ///
 /// A model that may call tools answers freely until it writes what a call begins with; from there the grammar holds. What
 /// it thinks in between is not looked at.
-public struct GrammarTrigger: Hashable, Sendable {
+public struct GrammarTrigger: Hashable, Sendable, Codable {
   /// A regular expression. The grammar holds from its first group that matched, or from the match.
-  public struct Pattern: Hashable, Sendable {
+  public struct Pattern: Hashable, Sendable, Codable {
     public var expression: String
 
     public init(_ expression: String) { self.expression = expression }

@@ -97,20 +97,37 @@ final class GenerationService: Sendable {
       log.info(
         "prompt", metadata: ["request": "\(record.id)", "messages": "\(request.conversation.messages)"])
     }
-    var conversation = request.conversation
-    conversation.separatesReasoning = configuration.separatesReasoning
-    conversation.templateArguments.merge(configuration.templateArguments) { own, _ in own }
-    if case .jsonSchema(let schema) = request.parameters.format {
-      conversation.answerSchema = String(decoding: schema, as: UTF8.self)
-    } else if request.parameters.format == .jsonObject {
-      conversation.answerSchema = #"{"type":"object"}"#
-    }
+    let conversation = conversation(of: request)
     let plan = GenerationPlan(
       parameters: request.parameters, endpoint: .chat, prompts: 1, logprobs: request.topLogprobs,
       showsReasoning: request.showsReasoning, callsOnce: conversation.callsInParallel == false)
-    return try await generate(plan, key: key, connection: connection, record: record) {
-      [conversation] reader in
+    return try await generate(plan, key: key, connection: connection, record: record) { reader in
       try await self.texts.run(bytes: body.count, for: connection) { [try reader.chat(conversation)] }
+    }
+  }
+
+  /// What the template is given of a request.
+  private func conversation(of request: ChatRequest) -> Conversation {
+    var conversation = request.conversation
+    conversation.separatesReasoning = configuration.separatesReasoning
+    conversation.templateArguments.merge(configuration.templateArguments) { own, _ in own }
+    switch request.parameters.format {
+    case .jsonSchema(let schema): conversation.answerSchema = String(decoding: schema, as: UTF8.self)
+    case .jsonObject: conversation.answerSchema = #"{"type":"object"}"#
+    case .text, .grammar: break
+    }
+    return conversation
+  }
+
+  /// A chat's prompt as text, as llama-server's `/apply-template`.
+  func applyTemplate(_ body: [UInt8], connection: ClientConnection) async throws -> [UInt8] {
+    let (limits, reader) = (configuration.limits, reader(for: connection))
+    return try await texts.run(bytes: body.count, for: connection) {
+      let request = try ChatRequest(body, limits: limits)
+      let prompt = try reader.rendered(self.conversation(of: request))
+      var json = JSONWriter()
+      json.object { $0.member("prompt", prompt.text) }
+      return json.bytes
     }
   }
 

@@ -137,6 +137,15 @@ struct GatewayResponder: HTTPResponder {
       return json(
         try await service.detokenize(
           try await body(of: request, for: context.connection), connection: context.connection))
+    case .applyTemplate:
+      return json(
+        try await service.applyTemplate(
+          try await body(of: request, for: context.connection), connection: context.connection))
+    case .embeddings:
+      throw APIError(
+        .notImplemented,
+        "this server writes text and computes no embeddings: ask a server of an embedding model",
+        code: "not_supported")
     case .chat:
       if service.isDraining { throw APIError.draining }
       return try await service.chat(

@@ -5,7 +5,9 @@ import HTTPTypes
 enum Route {
   case chat, completions, models
   case model(String)
-  case tokenize, detokenize
+  case tokenize, detokenize, applyTemplate
+  /// What this server has not, and many ask for.
+  case embeddings
   case ready, live
   case metrics
 
@@ -16,6 +18,8 @@ enum Route {
     case "/v1/models": self = .models
     case "/tokenize": self = .tokenize
     case "/detokenize": self = .detokenize
+    case "/apply-template": self = .applyTemplate
+    case "/v1/embeddings": self = .embeddings
     case "/health", "/health/ready": self = .ready
     case "/health/live": self = .live
     case "/metrics": self = .metrics
@@ -37,6 +41,8 @@ enum Route {
     case .model: "/v1/models/{id}"
     case .tokenize: "/tokenize"
     case .detokenize: "/detokenize"
+    case .applyTemplate: "/apply-template"
+    case .embeddings: "/v1/embeddings"
     case .ready: "/health/ready"
     case .live: "/health/live"
     case .metrics: "/metrics"
@@ -53,13 +59,13 @@ enum Route {
 
   var methods: [HTTPRequest.Method] {
     switch self {
-    case .chat, .completions, .tokenize, .detokenize: [.post]
+    case .chat, .completions, .tokenize, .detokenize, .applyTemplate, .embeddings: [.post]
     case .models, .model, .ready, .live, .metrics: [.get, .head]
     }
   }
 
   static let paths = [
-    "/v1/chat/completions", "/v1/completions", "/v1/models", "/tokenize", "/detokenize", "/health/ready",
-    "/health/live", "/metrics",
+    "/v1/chat/completions", "/v1/completions", "/v1/models", "/tokenize", "/detokenize", "/apply-template",
+    "/health/ready", "/health/live", "/metrics",
   ]
 }

@@ -124,7 +124,7 @@ final class LlamaChat: @unchecked Sendable {
     // An answer of a given form alone is what our own grammar describes more exactly.
     let hasCalls = !conversation.tools.isEmpty && conversation.toolChoice != .none
     let thinks = fields.bool("supports_thinking") && conversation.thinks
-    let demandsCall = conversation.toolChoice == .required && !thinks
+    let demandsCall = conversation.toolChoice == .required
     return ChatPrompt(
       parts: parts.map { ChatPrompt.Part(text: $0.text, hasControlTokens: !$0.isMarked) },
       addsSpecial: true, calls: hasCalls || thinks ? constraint(fields, demandsCall: demandsCall) : nil,
@@ -133,7 +133,7 @@ final class LlamaChat: @unchecked Sendable {
       format: LlamaAnswerFormat(syntax: marks?.removed(from: syntax) ?? syntax))
   }
 
-  /// - Parameter demandsCall: the answer is a call and nothing else
+  /// - Parameter demandsCall: the answer is a call and nothing else but thoughts
   private func constraint(_ fields: Fields, demandsCall: Bool) -> ChatConstraint? {
     var grammar = fields.string("grammar")
     if grammar.isEmpty { return nil }

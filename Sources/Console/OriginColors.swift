@@ -1,13 +1,14 @@
-import Console
 import SpeculationCore
 
 /// Marks in the text who guessed each token first.
-struct OriginColors: Sendable {
-  let isOn: Bool
+package struct OriginColors: Sendable {
+  package let isOn: Bool
+
+  package init(isOn: Bool) { self.isOn = isOn }
 
   /// Remote guesses green, local guesses yellow, from the text itself cyan, the target's own in the terminal's
   /// colour, bold.
-  func paint(_ text: String, _ origin: SessionMachine.Origin) -> StyledText {
+  package func paint(_ text: String, _ origin: SessionMachine.Origin) -> StyledText {
     let style: TextStyle =
       switch origin {
       case .remote: .green
@@ -19,7 +20,7 @@ struct OriginColors: Sendable {
   }
 
   /// A line; empty where there are no colours.
-  func legend(_ title: String = "") -> StyledText {
+  package func legend(_ title: String = "") -> StyledText {
     guard isOn else { return StyledText() }
     var legend = StyledText(title)
     legend.append(paint("remote guess", .remote))
@@ -35,7 +36,7 @@ struct OriginColors: Sendable {
 }
 
 extension SessionMachine.Origin {
-  var name: String {
+  package var name: String {
     switch self {
     case .remote: "remote"
     case .local: "local"
