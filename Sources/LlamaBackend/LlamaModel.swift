@@ -68,6 +68,9 @@ public final class LlamaModel: @unchecked Sendable {
         "has an encoder, not a plain decoder"
       } else if llama_model_is_diffusion(handle) {
         "writes text by diffusion, not token by token"
+      } else if llama_vocab_type(llama_model_get_vocab(handle)) == LLAMA_VOCAB_TYPE_NONE {
+        // llama.cpp asserts that nobody asks it for a token then.
+        "has no vocabulary"
       } else {
         nil
       }
