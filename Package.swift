@@ -130,8 +130,10 @@ let package = Package(
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       swiftSettings: settings),
-    // zlib's C interface, for compressed recordings and bodies of requests.
+    // zlib's C interface.
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    // Compressed bytes, chunk by chunk: recordings, traces, bodies of requests.
+    .target(name: "PackedBytes", dependencies: ["CZlib"], swiftSettings: settings),
     // Files of settings, read without guessing: every error has its line.
     .target(
       name: "StrictYAML", dependencies: ["Spelling", .product(name: "Yams", package: "Yams")],
@@ -140,7 +142,7 @@ let package = Package(
     .target(
       name: "Simulator",
       dependencies: [
-        "OutputFiles", "SplitMix", "Spelling", "SpeculationCore", "WideArea", "StrictYAML", "CZlib",
+        "OutputFiles", "SplitMix", "Spelling", "SpeculationCore", "WideArea", "StrictYAML", "PackedBytes",
         .product(name: "Collections", package: "swift-collections"),
       ],
       swiftSettings: settings),
@@ -230,7 +232,7 @@ let package = Package(
       dependencies: [
         "Failures", "Spelling", "Sockets", "SpeculationCore", "ConstrainedDecoding", "ModelBackend",
         "NodeRuntime",
-        "Credentials", "StrictJSON", "CZlib",
+        "Credentials", "StrictJSON", "PackedBytes",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -408,7 +410,7 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "SplitMix", "Credentials", "CZlib", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting",
+        "SplitMix", "Credentials", "PackedBytes", "Gateway", "LlamaBackend", "ModelStore", "NetworkTesting",
         "NodeRuntime",
         "ProcessControl", "SpeculationTesting",
         .product(name: "NIOCore", package: "swift-nio"),

@@ -1,32 +1,10 @@
-import CZlib
 import Foundation
 import Gateway
+import PackedBytes
 import Testing
 
 /// Bodies that their clients have compressed.
 @Suite(.serialized) struct PackedBodyTests {
-  /// - Parameter windowBits: 31 for gzip, 15 for zlib's header, -15 for none
-  static func pack(_ bytes: [UInt8], windowBits: Int32) -> [UInt8] {
-    var stream = z_stream()
-    deflateInit2_(
-      &stream, Z_BEST_COMPRESSION, Z_DEFLATED, windowBits, 9, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
-      Int32(MemoryLayout<z_stream>.size))
-    defer { deflateEnd(&stream) }
-    var output = [UInt8](repeating: 0, count: Int(deflateBound(&stream, UInt(bytes.count))))
-    var input = bytes
-    let left = input.withUnsafeMutableBufferPointer { source in
-      output.withUnsafeMutableBufferPointer { sink in
-        stream.next_in = source.baseAddress
-        stream.avail_in = UInt32(source.count)
-        stream.next_out = sink.baseAddress
-        stream.avail_out = UInt32(sink.count)
-        _ = deflate(&stream, Z_FINISH)
-        return Int(stream.avail_out)
-      }
-    }
-    return output.dropLast(left)
-  }
-
   static let text = "The capital of France is Paris. "
 
   private func body(_ repeats: Int = 1) -> [UInt8] {
@@ -45,19 +23,19 @@ import Testing
         let plain = try await server.client.send(
           server.client.request("POST", "/tokenize", body: body(repeats)))
         #expect(plain.status == 200)
-        for (coding, windowBits) in [
-          ("gzip", 31), ("x-gzip", 31), ("GZIP", 31), ("deflate", 15), ("deflate", -15),
-        ] as [(String, Int32)] {
-          let reply = try await send(server, Self.pack(body(repeats), windowBits: windowBits), coding)
+        for (coding, format) in [
+          ("gzip", .gzip), ("x-gzip", .gzip), ("GZIP", .gzip), ("deflate", .zlib), ("deflate", .raw),
+        ] as [(String, PackedFormat)] {
+          let reply = try await send(server, format.compress(body(repeats)), coding)
           #expect(
             reply.status == 200 && reply.body == plain.body,
-            "\(coding) \(windowBits): \(reply.text.prefix(200))")
+            "\(coding) \(format): \(reply.text.prefix(200))")
         }
         #expect(try await send(server, body(repeats), "identity").body == plain.body)
       }
       let half = body().count / 2
       let members = [body().prefix(half), body().dropFirst(half)].flatMap {
-        Self.pack(Array($0), windowBits: 31)
+        PackedFormat.gzip.compress(Array($0))
       }
       #expect(try await send(server, members, "gzip").status == 200)
     }
@@ -70,7 +48,7 @@ import Testing
         #expect(reply.status == 415 && reply.headers["accept-encoding"] == "gzip, deflate", "\(coding)")
         #expect(reply.error.string("code") == "unsupported_content_encoding")
       }
-      let packed = Self.pack(body(), windowBits: 31)
+      let packed = PackedFormat.gzip.compress(body())
       var flipped = packed
       flipped[packed.count - 6] ^= 1
       for (bytes, message) in [
@@ -91,15 +69,15 @@ import Testing
     try await TestServer.run({ $0.limits.bodyBytes = 100_000 }) { server in
       let fits = Array(#"{"content":"\#(String(repeating: " ", count: 99_986))"}"#.utf8)
       #expect(fits.count == 100_000)
-      #expect(try await send(server, Self.pack(fits, windowBits: 31), "gzip").status == 200)
-      let over = try await send(server, Self.pack(fits + [0x20], windowBits: 31), "gzip")
+      #expect(try await send(server, PackedFormat.gzip.compress(fits), "gzip").status == 200)
+      let over = try await send(server, PackedFormat.gzip.compress(fits + [0x20]), "gzip")
       #expect(over.status == 413 && over.error.string("message")?.contains("unpacked") == true)
-      let bomb = Self.pack([UInt8](repeating: 0x20, count: 64 << 20), windowBits: 31)
+      let bomb = PackedFormat.gzip.compress([UInt8](repeating: 0x20, count: 64 << 20))
       try #require(bomb.count < 100_000)
       #expect(try await send(server, bomb, "gzip").status == 413)
       #expect(
         try await send(
-          server, Self.pack([UInt8](repeating: 0x20, count: 64 << 20), windowBits: -15), "deflate"
+          server, PackedFormat.raw.compress([UInt8](repeating: 0x20, count: 64 << 20)), "deflate"
         ).status == 413)
     }
   }

@@ -2,6 +2,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import PackedBytes
 
 /// From a request to the bytes of its JSON.
 extension GatewayResponder {
@@ -32,25 +33,21 @@ extension GatewayResponder {
         return try await service.texts.run(bytes: bytes.count, for: connection) {
           try packed.unpacked(bytes, limit: short)
         }
-      } catch PackedBody.Problem.tooLarge where short < limit {
+      } catch is PackedBody.TooLarge where short < limit {
         return try await service.texts.run(bytes: limit, for: connection) {
           try packed.unpacked(bytes, limit: limit)
         }
       }
-    } catch let problem as PackedBody.Problem {
-      switch problem {
-      case .tooLarge:
-        var error = tooLarge(limit, " unpacked")
-        // All of it was read.
-        error.closesConnection = false
-        throw error
-      case .damaged:
-        throw APIError.invalid(
-          "the body is not what its Content-Encoding says, or damaged", code: "invalid_content_encoding")
-      case .truncated:
-        throw APIError.invalid(
-          "the compressed body ends before it is complete", code: "invalid_content_encoding")
-      }
+    } catch is PackedBody.TooLarge {
+      var error = tooLarge(limit, " unpacked")
+      // All of it was read.
+      error.closesConnection = false
+      throw error
+    } catch let failure as UnpackingFailure {
+      throw APIError.invalid(
+        failure == .truncated
+          ? "the compressed body ends before it is complete"
+          : "the body is not what its Content-Encoding says, or damaged", code: "invalid_content_encoding")
     }
   }
 

@@ -1,21 +1,13 @@
-import CZlib
 import HTTPTypes
 import Hummingbird
+import PackedBytes
 
 /// A request's body that its client has compressed (RFC 9110, 8.4).
 struct PackedBody: Sendable {
   enum Coding: Sendable { case gzip, deflate }
 
-  enum Problem: Error, Hashable {
-    /// It unpacks to more than may be.
-    case tooLarge
-    /// Not of that coding, or damaged.
-    case damaged
-    /// It ends before its stream does.
-    case truncated
-  }
-
-  private static let step = 64 << 10
+  /// It unpacks to more than may be.
+  struct TooLarge: Error {}
 
   let coding: Coding
 
@@ -37,54 +29,23 @@ struct PackedBody: Sendable {
     }
   }
 
-  /// - Parameter limit: bytes that it may unpack to; what it would be beyond is never made
-  func unpacked(_ bytes: [UInt8], limit: Int) throws(Problem) -> [UInt8] {
-    // zlib keeps a pointer to it, so it must not move.
-    let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
-    stream.initialize(to: z_stream())
-    defer { stream.deallocate() }
-    let size = Int32(MemoryLayout<z_stream>.size)
-    guard inflateInit2_(stream, windowBits(bytes), ZLIB_VERSION, size) == Z_OK else { throw .damaged }
-    defer { inflateEnd(stream) }
-    return try bytes.withUnsafeBufferPointer { (input) throws(Problem) in
-      stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
-      stream.pointee.avail_in = UInt32(input.count)
-      var output: [UInt8] = []
-      while true {
-        let (piece, status) = Self.next(stream, atMost: min(Self.step, limit + 1 - output.count))
-        output += piece
-        if output.count > limit { throw .tooLarge }
-        switch status {
-        case Z_OK: continue
-        case Z_STREAM_END:
-          if stream.pointee.avail_in == 0 { return output }
-          // gzip may have several members (RFC 1952, 2.2).
-          guard coding == .gzip, inflateReset(stream) == Z_OK else { throw .damaged }
-        case Z_BUF_ERROR where stream.pointee.avail_in == 0: throw .truncated
-        default: throw .damaged
-        }
-      }
+  /// - Parameter limit: bytes that it may unpack to; of what it would be beyond no more than a chunk is made
+  /// - Throws: `TooLarge`, `UnpackingFailure`
+  func unpacked(_ bytes: [UInt8], limit: Int) throws -> [UInt8] {
+    let unpacked = UnpackedBytes(MemoryBytes(bytes), format: format(of: bytes), chunkLength: 64 << 10)
+    var output: [UInt8] = []
+    while let chunk = try unpacked.next() {
+      output += chunk
+      if output.count > limit { throw TooLarge() }
     }
+    return output
   }
 
-  private static func next(
-    _ stream: UnsafeMutablePointer<z_stream>, atMost count: Int
-  ) -> (bytes: [UInt8], status: Int32) {
-    var status = Z_OK
-    let piece = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      stream.pointee.next_out = buffer.baseAddress
-      stream.pointee.avail_out = UInt32(count)
-      status = inflate(stream, Z_NO_FLUSH)
-      filled = count - Int(stream.pointee.avail_out)
-    }
-    return (piece, status)
-  }
-
-  /// 15 bits of window, and 16 for gzip's header. "deflate" means zlib's header, which some clients leave out.
-  private func windowBits(_ bytes: [UInt8]) -> Int32 {
-    guard coding == .deflate else { return 15 + 16 }
+  /// "deflate" means zlib's header, which some clients leave out.
+  private func format(of bytes: [UInt8]) -> PackedFormat {
+    guard coding == .deflate else { return .gzip }
     let hasHeader =
       bytes.count >= 2 && bytes[0] & 0x0F == 8 && (Int(bytes[0]) << 8 | Int(bytes[1])) % 31 == 0
-    return hasHeader ? 15 : -15
+    return hasHeader ? .zlib : .raw
   }
 }

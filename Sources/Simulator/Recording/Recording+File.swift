@@ -1,5 +1,6 @@
 import Foundation
 import OutputFiles
+import PackedBytes
 import SpeculationCore
 
 /// The file: gzip around JSON lines, a header and then one line for each text (docs/recordings.md).
@@ -64,7 +65,7 @@ extension Recording {
         probabilities: text.positions.map { $0.draft.candidates.map { Self.rounded($0.probability) } })
       bytes += [UInt8](try encoder.encode(line)) + [0x0A]
     }
-    return Gzip.compress(bytes)
+    return PackedFormat.gzip.compress(bytes)
   }
 
   /// Five decimals: far below what a draft's probability is good for, and half the size.

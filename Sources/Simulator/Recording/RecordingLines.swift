@@ -1,11 +1,12 @@
 import Foundation
+import PackedBytes
 
 /// The lines of a recording's file, unpacked as they are asked for, so that a file that promises too much costs no more
 /// than what has been read of it.
 struct RecordingLines {
   private let name: String
   private let packed: CountedBytes
-  private let source: GzipBytes
+  private let source: UnpackedBytes
   private var chunk: ArraySlice<UInt8> = []
   private var unpacked = 0
   /// From 1; 0 before the first.
@@ -19,7 +20,7 @@ struct RecordingLines {
     do { first = try packed.next() ?? [] } catch {
       throw RecordingError(name, "cannot be read: check the path and its permissions")
     }
-    source = GzipBytes(packed, first: first)
+    source = UnpackedBytes(packed, first: first)
   }
 
   /// The next line that is not empty, without its end; nil at the end of the file.
@@ -48,7 +49,7 @@ struct RecordingLines {
   private mutating func refill() throws(RecordingError) -> [UInt8]? {
     let more: [UInt8]?
     do { more = try source.next() } catch {
-      switch error as? GzipFailure {
+      switch error as? UnpackingFailure {
       case .truncated: throw RecordingError(name, "ends too early; copy or record it again")
       case .damaged: throw RecordingError(name, "is not a recording (gzip), or is damaged")
       case nil: throw RecordingError(name, "cannot be read: check the path and its permissions")
@@ -79,18 +80,5 @@ private final class CountedBytes: ByteSource {
     let chunk = try source.next()
     count += chunk?.count ?? 0
     return chunk
-  }
-}
-
-/// Bytes that are there.
-final class MemoryBytes: ByteSource {
-  private var rest: ArraySlice<UInt8>
-
-  init(_ bytes: [UInt8]) { rest = bytes[...] }
-
-  func next() -> [UInt8]? {
-    guard !rest.isEmpty else { return nil }
-    defer { rest = rest.dropFirst(256 << 10) }
-    return Array(rest.prefix(256 << 10))
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import OutputFiles
+import PackedBytes
 
 /// The lines of a file, one at a time: a file of gigabytes takes the memory of a chunk and a line.
 final class TraceLines {
@@ -21,8 +22,8 @@ final class TraceLines {
     do {
       let file = FileBytes(try FileHandle(forReadingFrom: URL(fileURLWithPath: path)), Self.chunkLength)
       let first = try file.next() ?? []
-      if first.starts(with: GzipBytes.magic) {
-        source = GzipBytes(file, first: first)
+      if first.starts(with: PackedFormat.gzipMagic) {
+        source = UnpackedBytes(file, first: first)
       } else {
         source = file
         chunk = first
@@ -79,7 +80,7 @@ final class TraceLines {
     position = 0
     do {
       chunk = try source.next() ?? []
-    } catch let failure as GzipFailure {
+    } catch let failure as UnpackingFailure {
       throw TraceError(
         path, line: number,
         failure == .truncated ? "the compressed file ends too early" : "the compressed file is damaged",
@@ -89,11 +90,6 @@ final class TraceLines {
     }
     return !chunk.isEmpty
   }
-}
-
-/// Bytes in chunks; nil, or none, at the end.
-protocol ByteSource: AnyObject {
-  func next() throws -> [UInt8]?
 }
 
 /// A file's bytes.

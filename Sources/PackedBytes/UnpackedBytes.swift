@@ -1,18 +1,16 @@
 import CZlib
 
-/// Why bytes are no gzip.
-enum GzipFailure: Error, Hashable {
-  /// Not gzip, or damaged: the checksum does not fit.
+/// Why bytes cannot be unpacked.
+package enum UnpackingFailure: Error, Hashable {
+  /// Of another format, or damaged: the checksum does not fit.
   case damaged
   /// The data ends before its stream does.
   case truncated
 }
 
-/// What gzip (RFC 1952) holds, chunk by chunk: neither side of it is ever in memory as a whole.
-final class GzipBytes: ByteSource {
-  static let magic: [UInt8] = [0x1F, 0x8B]
-  private static let outputLength = 256 << 10
-
+/// What compressed bytes hold, chunk by chunk: neither side of it is ever in memory as a whole.
+package final class UnpackedBytes: ByteSource {
+  private let format: PackedFormat
   private let source: any ByteSource
   /// zlib keeps a pointer to it, so it must not move.
   private let stream: UnsafeMutablePointer<z_stream>
@@ -22,15 +20,20 @@ final class GzipBytes: ByteSource {
   /// Between two members of one file, which may also be its end.
   private var isBetweenMembers = false
 
-  /// - Parameter first: what was read from the source already
-  init(_ source: any ByteSource, first: [UInt8]) {
+  /// - Parameters:
+  ///   - first: what was read from the source already
+  ///   - chunkLength: bytes of a chunk at most
+  package init(
+    _ source: any ByteSource, first: [UInt8] = [], format: PackedFormat = .gzip, chunkLength: Int = 256 << 10
+  ) {
     self.source = source
+    self.format = format
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
-    output = .allocate(capacity: Self.outputLength)
+    output = .allocate(capacity: chunkLength)
     input = .allocate(capacity: 0)
-    // 15 bits of window, and 16 for gzip's header and trailer.
-    let status = inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+    let status = inflateInit2_(
+      stream, format.windowBits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
     precondition(status == Z_OK, "zlib cannot start: \(status)")
     feed(first)
   }
@@ -42,7 +45,7 @@ final class GzipBytes: ByteSource {
     input.deallocate()
   }
 
-  func next() throws -> [UInt8]? {
+  package func next() throws -> [UInt8]? {
     while true {
       if stream.pointee.avail_in == 0, !isEnded {
         let chunk = try source.next() ?? []
@@ -50,6 +53,7 @@ final class GzipBytes: ByteSource {
       }
       if isBetweenMembers {
         guard stream.pointee.avail_in > 0 else { return nil }
+        guard format == .gzip else { throw UnpackingFailure.damaged }
         inflateReset(stream)
         isBetweenMembers = false
       }
@@ -60,8 +64,8 @@ final class GzipBytes: ByteSource {
       switch status {
       case Z_STREAM_END: isBetweenMembers = true
       case Z_OK: break
-      case Z_BUF_ERROR: if isEnded { throw GzipFailure.truncated }
-      default: throw GzipFailure.damaged
+      case Z_BUF_ERROR: if isEnded { throw UnpackingFailure.truncated }
+      default: throw UnpackingFailure.damaged
       }
       if count > 0 { return [UInt8](output[..<count]) }
     }

@@ -1,11 +1,28 @@
 import CZlib
 
-/// gzip (RFC 1952), by zlib, in memory.
-enum Gzip {
-  /// 15 bits of window, and 16 for gzip's header and trailer instead of zlib's.
-  private static let windowBits: Int32 = 15 + 16
+/// What stands around compressed bytes.
+package enum PackedFormat: Sendable {
+  /// RFC 1952; several members may follow each other.
+  case gzip
+  /// RFC 1950.
+  case zlib
+  /// RFC 1951: nothing.
+  case raw
 
-  static func compress(_ bytes: [UInt8]) -> [UInt8] {
+  /// Gzip files begin so.
+  package static let gzipMagic: [UInt8] = [0x1F, 0x8B]
+
+  /// 15 bits of window, and how zlib is told the format.
+  var windowBits: Int32 {
+    switch self {
+    case .gzip: 15 + 16
+    case .zlib: 15
+    case .raw: -15
+    }
+  }
+
+  /// In memory.
+  package func compress(_ bytes: [UInt8]) -> [UInt8] {
     var stream = z_stream()
     let status = deflateInit2_(
       &stream, Z_BEST_COMPRESSION, Z_DEFLATED, windowBits, 9, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
