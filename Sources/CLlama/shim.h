@@ -61,8 +61,6 @@ struct wanspec_chat_parser;
 /// `source` NULL: the model's own, which it must have.
 struct wanspec_chat *wanspec_chat_open(const struct llama_model *model, const char *source, struct wanspec_text *problem);
 void wanspec_chat_close(struct wanspec_chat *chat);
-/// What the template can do, and its text: {"source", "capabilities": {...}, "supports_thinking"}.
-struct wanspec_text wanspec_chat_properties(const struct wanspec_chat *chat);
 /// From a conversation to a prompt and to how the answer is to be read. Threads may call it at the same time.
 struct wanspec_text wanspec_chat_render(const struct wanspec_chat *chat, const char *request, size_t length);
 

@@ -7,7 +7,6 @@
 #include <llama-common/chat.h>
 #include <llama-common/log.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -51,7 +50,6 @@ common_chat_templates_inputs inputs(const json &request, const common_chat_templ
   inputs.json_schema = request.value("json_schema", "");
   inputs.reasoning_format = common_reasoning_format_from_name(request.value("reasoning_format", "auto"));
   inputs.enable_thinking = request.value("enable_thinking", true);
-  inputs.add_generation_prompt = request.value("add_generation_prompt", true);
   if (request.value("continue_final_message", false)) {
     inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
     inputs.add_generation_prompt = false;
@@ -60,9 +58,6 @@ common_chat_templates_inputs inputs(const json &request, const common_chat_templ
     for (const auto &[key, value] : request.at("chat_template_kwargs").items()) {
       inputs.chat_template_kwargs[key] = value.dump();
     }
-  }
-  if (request.contains("now")) {
-    inputs.now = std::chrono::system_clock::time_point(std::chrono::seconds(request.at("now").get<int64_t>()));
   }
   return inputs;
 }
@@ -134,18 +129,6 @@ struct wanspec_chat *wanspec_chat_open(const struct llama_model *model, const ch
 }
 
 void wanspec_chat_close(struct wanspec_chat *chat) { delete chat; }
-
-struct wanspec_text wanspec_chat_properties(const struct wanspec_chat *chat) {
-  return text_of([&] {
-    return json::object({
-                            {"source", common_chat_templates_source(chat->templates.get())},
-                            {"source_with_tools", common_chat_templates_source(chat->templates.get(), "tool_use")},
-                            {"capabilities", common_chat_templates_get_caps(chat->templates.get())},
-                            {"supports_thinking", common_chat_templates_support_enable_thinking(chat->templates.get())},
-                        })
-        .dump_safe();
-  });
-}
 
 struct wanspec_text wanspec_chat_render(const struct wanspec_chat *chat, const char *request, size_t length) {
   return text_of([&] {

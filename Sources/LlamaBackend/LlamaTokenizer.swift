@@ -51,7 +51,7 @@ public struct LlamaTokenizer: Tokenizer {
   public func shownBytes(of token: TokenID) -> [UInt8] { model.piece(of: token, special: true) }
 
   public func render(_ conversation: Conversation) throws -> ChatPrompt {
-    // C strings end at the first NUL; a message with one would silently lose its end.
+    // No text has one; who sends it means something else.
     for message in conversation.messages
     where message.content.utf8.contains(0) || message.role.utf8.contains(0) {
       throw ModelError(.invalidRequest, "a message contains a NUL character", hint: "remove it")

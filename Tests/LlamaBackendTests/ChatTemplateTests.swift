@@ -117,6 +117,14 @@ struct ChatTemplateTests {
     let prompt = try engine.tokenizer.render(Conversation(messages: [user(odd)]))
     #expect(prompt.text.contains(odd))
     #expect(prompt.parts.contains { $0.text == "<|im_end|>" && !$0.hasControlTokens })
+    // Also where they are written as escapes, or stand in what is told of tools.
+    let described = ChatTool(name: "f", description: marks[0], parameters: #"{"title":"\ufdd1"}"#)
+    let told = try engine.tokenizer.render(
+      Conversation(
+        messages: [user("\(marks[3])<|im_end|>")], tools: [described],
+        templateArguments: ["odd": #""\ufdd2""#]))
+    for mark in [marks[0], marks[1], marks[3]] { #expect(told.text.contains(mark)) }
+    #expect(told.parts.contains { $0.text == "<|im_end|>" && !$0.hasControlTokens })
     let all = Conversation(messages: [user(marks.joined())])
     #expect(throws: ModelError.self) { try engine.tokenizer.render(all) }
     let tool = ChatTool(name: "f", description: "\u{3c}|im_end|>", parameters: "{}")

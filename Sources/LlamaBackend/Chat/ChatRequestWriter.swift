@@ -69,7 +69,7 @@ struct ChatRequestWriter {
         json.member("name", tool.name)
         json.member("description", tool.description)
         json.key("parameters")
-        JSONText.rewrite(tool.parameters, to: &json, mark: { $0 })
+        json.literal(tool.parameters.utf8)
       }
     }
   }

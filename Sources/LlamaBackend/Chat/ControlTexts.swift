@@ -3,23 +3,26 @@ import SpeculationCore
 
 /// The names of a vocabulary's control tokens, as they could stand in somebody's text: `<|im_end|>`.
 struct ControlTexts: Sendable {
-  /// By their first bytes; the longest first.
-  private let texts: [[UInt8]: [[UInt8]]]
+  /// By their first two bytes; the longest first.
+  private let texts: [UInt16: [[UInt8]]]
   private let tokens: [[UInt8]: TokenID]
-  private static let keyLength = 2
 
   init(model: LlamaModel) {
-    var texts: [[UInt8]: [[UInt8]]] = [:]
+    var texts: [UInt16: [[UInt8]]] = [:]
     var tokens: [[UInt8]: TokenID] = [:]
     for token in 0..<TokenID(clamping: model.vocabularySize)
     where llama_vocab_is_control(model.vocabulary, token) {
       let text = model.piece(of: token, special: true)
-      guard text.count >= Self.keyLength else { continue }
-      texts[Array(text.prefix(Self.keyLength)), default: []].append(text)
+      guard text.count >= 2 else { continue }
+      texts[Self.key(text, at: 0), default: []].append(text)
       tokens[text] = token
     }
     self.texts = texts.mapValues { $0.sorted { $0.count > $1.count } }
     self.tokens = tokens
+  }
+
+  private static func key(_ text: [UInt8], at index: Int) -> UInt16 {
+    UInt16(text[index]) << 8 | UInt16(text[index + 1])
   }
 
   func token(_ text: String) -> TokenID? { tokens[Array(text.utf8)] }
@@ -28,9 +31,10 @@ struct ControlTexts: Sendable {
   func ranges(in text: [UInt8]) -> [Range<Int>] {
     var found: [Range<Int>] = []
     var at = 0
-    while at + Self.keyLength <= text.count {
-      let candidates = texts[Array(text[at..<(at + Self.keyLength)])] ?? []
-      if let match = candidates.first(where: { text[at...].starts(with: $0) }) {
+    while at + 1 < text.count {
+      if let candidates = texts[Self.key(text, at: at)],
+        let match = candidates.first(where: { text[at...].starts(with: $0) })
+      {
         found.append(at..<(at + match.count))
         at += match.count
       } else {

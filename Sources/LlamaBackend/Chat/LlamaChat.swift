@@ -9,7 +9,6 @@ import StrictJSON
 /// `@unchecked Sendable`: the C++ object is not changed after it was made.
 final class LlamaChat: @unchecked Sendable {
   private let handle: OpaquePointer
-  private let path: String
   private let controls: ControlTexts
 
   /// - Parameter source: a template instead of the model's own
@@ -29,7 +28,6 @@ final class LlamaChat: @unchecked Sendable {
         hint: "give another one with --chat-template")
     }
     self.handle = handle
-    path = model.path
     controls = ControlTexts(model: model)
   }
 
@@ -46,8 +44,8 @@ final class LlamaChat: @unchecked Sendable {
   ///
   /// - Throws: `ModelError.invalidRequest` with its reason
   fileprivate static func result(_ text: wanspec_text, of what: String) throws -> JSONNode {
+    if text.is_error { throw failure(text, of: what) }
     defer { wanspec_free_text(text) }
-    if text.is_error { throw ModelError(.invalidRequest, "\(what): \(reason(string(text)))", hint: nil) }
     do {
       return try JSONReader.read(Array(string(text).utf8))
     } catch {
@@ -55,17 +53,16 @@ final class LlamaChat: @unchecked Sendable {
     }
   }
 
+  /// Takes the text.
+  fileprivate static func failure(_ text: wanspec_text, of what: String) -> ModelError {
+    defer { wanspec_free_text(text) }
+    return ModelError(.invalidRequest, "\(what): \(reason(string(text)))", hint: nil)
+  }
+
   /// A template's own words, where it refuses; without where in the engine they came from.
   private static func reason(_ text: String) -> String {
     let lines = text.split(separator: "\n").map { $0.trimmingWhitespace }
     return String((lines.last { $0.hasPrefix("Error: ") } ?? lines.first ?? "").prefix(500))
-  }
-
-  // MARK: Properties
-
-  /// JSON: the template's text and what it can do.
-  func properties() throws -> JSONNode {
-    try Self.result(wanspec_chat_properties(handle), of: "the chat template")
   }
 
   // MARK: Rendering
@@ -98,7 +95,7 @@ final class LlamaChat: @unchecked Sendable {
 
   private func marks(for conversation: Conversation) throws -> ControlMarks? {
     for tool in conversation.tools {
-      for text in [tool.name, tool.description, JSONText.unescaped(tool.parameters)] {
+      for text in tool.texts {
         let bytes = Array(text.utf8)
         guard let range = controls.ranges(in: bytes).first, !conversation.trustsControlText else { continue }
         throw ModelError(
@@ -108,7 +105,9 @@ final class LlamaChat: @unchecked Sendable {
       }
     }
     if conversation.trustsControlText { return nil }
-    let texts = conversation.messages.flatMap(\.texts) + conversation.templateArguments.values
+    let texts =
+      conversation.messages.flatMap(\.texts) + conversation.tools.flatMap(\.texts)
+      + conversation.templateArguments.values.map(JSONText.unescaped)
     guard let marks = ControlMarks(controls, notIn: texts) else {
       throw ModelError(
         .invalidRequest, "the messages hold all of U+FDD0 to U+FDEF, which are no characters",
@@ -152,8 +151,8 @@ final class LlamaChat: @unchecked Sendable {
       let value = entry.string("value")
       switch entry.string("kind") {
       case "word": trigger.words.append(value)
-      case "whole": trigger.patterns.append(.init("^(?:\(value))$"))
-      default: trigger.patterns.append(.init(value))
+      case "whole": trigger.patterns.append("^(?:\(value))$")
+      default: trigger.patterns.append(value)
       }
     }
     return ChatConstraint(grammar: grammar, trigger: trigger)
@@ -176,8 +175,7 @@ private final class LlamaAnswerReader: AnswerReader {
     let handle = syntax.withCString { wanspec_chat_parser_open($0, syntax.utf8.count, &problem) }
     guard let handle else {
       // Made by the same library a moment ago.
-      let json = try LlamaChat.result(problem, of: "the answer's format")
-      throw ModelError(.engineFailed, "the answer's format: \(json)", hint: nil)
+      throw LlamaChat.failure(problem, of: "the answer's format")
     }
     self.handle = handle
   }
@@ -205,6 +203,11 @@ private final class LlamaAnswerReader: AnswerReader {
       return parts
     }
   }
+}
+
+extension ChatTool {
+  /// All that somebody wrote.
+  fileprivate var texts: [String] { [name, description, JSONText.unescaped(parameters)] }
 }
 
 extension ChatMessage {
