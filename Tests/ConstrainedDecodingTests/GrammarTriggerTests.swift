@@ -58,13 +58,13 @@ struct GrammarTriggerTests {
       ("a", #"^(?:a)$"#, "root ::= \"a\" \"!\"", .beginning),
     ] as [(String, String, String, Verdict)])
   func aPatternBeginsIt(text: String, pattern: String, grammar: String, expected: Verdict) throws {
-    let trigger = GrammarTrigger(words: [], patterns: [.init(pattern)])
+    let trigger = GrammarTrigger(words: [], patterns: [pattern])
     #expect(verdict(text, try Self.session(trigger, grammar)) == expected)
   }
 
   @Test func aWrongPatternIsRefused() {
     #expect(throws: ConstraintError.self) {
-      try Self.session(GrammarTrigger(words: [], patterns: [.init("(")]))
+      try Self.session(GrammarTrigger(words: [], patterns: ["("]))
     }
   }
 

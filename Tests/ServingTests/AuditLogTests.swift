@@ -59,7 +59,7 @@ import Testing
   /// Where a grammar holds is part of what was decided.
   @Test func theGrammarIsWrittenDownWhole() async throws {
     let trigger = GrammarTrigger(
-      words: ["<call>"], patterns: [.init("a+")], thinkingStart: "<t>", thinkingEnds: ["</t>"],
+      words: ["<call>"], patterns: ["a+"], thinkingStart: "<t>", thinkingEnds: ["</t>"],
       beginsThinking: true)
     let grammar = Grammar(
       try GrammarRules("root ::= \"<call>\""), promptLength: prompt.count, trigger: trigger, beginning: "x",

@@ -28,9 +28,9 @@ struct FreeText {
     words = trigger.words.map { Array($0.utf8) }.filter { !$0.isEmpty }
     patterns = try trigger.patterns.map { pattern in
       do {
-        return try Regex(pattern.expression)
+        return try Regex(pattern)
       } catch {
-        throw ConstraintError("the pattern \(pattern.expression.debugDescription) cannot be used: \(error)")
+        throw ConstraintError("the pattern \(pattern.debugDescription) cannot be used: \(error)")
       }
     }
     thinkingEnds = trigger.thinkingEnds.map { Array($0.utf8) }.filter { !$0.isEmpty }

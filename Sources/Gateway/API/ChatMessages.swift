@@ -9,15 +9,10 @@ struct ChatMessages {
 
   /// - Throws: `APIError` with status 400 that says what is wrong and where.
   init(_ fields: inout FieldReader, limits: GatewayLimits) throws(APIError) {
-    let node = try fields.required("messages")
-    guard case .array(let elements) = node.value else { throw fields.wrongType("messages", "an array", node) }
+    let elements = try fields.elements(
+      of: try fields.required("messages"), "messages", limit: limits.messages)
     if elements.isEmpty {
       throw .invalid("messages is empty: at least one is needed", param: "messages", code: "invalid_value")
-    }
-    if elements.count > limits.messages {
-      throw .invalid(
-        "there are \(elements.count) messages; at most \(limits.messages) are possible", param: "messages",
-        code: "invalid_value")
     }
     for (index, element) in elements.enumerated() { try append(element, path: "messages[\(index)]") }
   }
@@ -60,8 +55,7 @@ struct ChatMessages {
   }
 
   private static func role(_ fields: inout FieldReader) throws(APIError) -> String {
-    let node = try fields.required("role")
-    guard case .string(let name) = node.value else { throw fields.wrongType("role", "a string", node) }
+    let name = try fields.requiredString("role")
     switch name {
     case "system", "user", "assistant", "tool": return name
     // What newer clients call the system's instructions; chat templates know the older name.
@@ -91,19 +85,11 @@ struct ChatMessages {
     var calls: [ToolCall] = []
     for (index, element) in elements.enumerated() {
       var own = try FieldReader(element, path: fields.path(of: "tool_calls[\(index)]"))
-      let type = own.node("type")
-      if let type, !type.isString("function") {
-        throw .invalid(
-          "\(own.path(of: "type")): only function is supported", param: own.path(of: "type"),
-          code: "unsupported_parameter")
-      }
+      if let type = own.node("type") { try ChatTools.requireFunction(type, path: own.path(of: "type")) }
       _ = own.node("index")
       let id = try own.string("id") ?? ""
       var function = try FieldReader(try own.required("function"), path: own.path(of: "function"))
-      let nameNode = try function.required("name")
-      guard case .string(let name) = nameNode.value else {
-        throw function.wrongType("name", "a string", nameNode)
-      }
+      let name = try function.requiredString("name")
       let arguments = try function.string("arguments") ?? "{}"
       try requireObject(arguments, path: function.path(of: "arguments"))
       try function.finish()
@@ -137,12 +123,10 @@ struct ChatMessages {
 
   private static func text(ofPart part: JSONNode, path: String) throws(APIError) -> String {
     var own = try FieldReader(part, path: path)
-    let type = try own.required("type")
-    guard case .string(let kind) = type.value else { throw own.wrongType("type", "a string", type) }
+    let kind = try own.requiredString("type")
     switch kind {
     case "text", "refusal":
-      let node = try own.required(kind)
-      guard case .string(let piece) = node.value else { throw own.wrongType(kind, "a string", node) }
+      let piece = try own.requiredString(kind)
       // Where a cache begins is found without being told.
       _ = own.node("cache_control")
       try own.finish()

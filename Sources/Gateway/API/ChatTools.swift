@@ -9,12 +9,7 @@ struct ChatTools {
   /// - Throws: `APIError` with status 400 that says what is wrong and where.
   init(_ fields: inout FieldReader, raw: [UInt8], limits: GatewayLimits) throws(APIError) {
     if let node = fields.node("tools") {
-      guard case .array(let elements) = node.value else { throw fields.wrongType("tools", "an array", node) }
-      if elements.count > limits.tools {
-        throw .invalid(
-          "there are \(elements.count) tools; at most \(limits.tools) are possible", param: "tools",
-          code: "invalid_value")
-      }
+      let elements = try fields.elements(of: node, "tools", limit: limits.tools)
       for (index, element) in elements.enumerated() {
         try append(element, path: "tools[\(index)]", raw: raw)
       }
@@ -24,13 +19,9 @@ struct ChatTools {
 
   private mutating func append(_ node: JSONNode, path: String, raw: [UInt8]) throws(APIError) {
     var own = try FieldReader(node, path: path)
-    let type = try own.required("type")
-    guard type.isString("function") else {
-      throw .invalid(
-        "\(path).type: only function is supported", param: "\(path).type", code: "unsupported_parameter")
-    }
+    try Self.requireFunction(try own.required("type"), path: own.path(of: "type"))
     var function = try FieldReader(try own.required("function"), path: own.path(of: "function"))
-    let name = try Self.name(try function.required("name"), path: function.path(of: "name"))
+    let name = try Self.name(&function)
     if tools.contains(where: { $0.name == name }) {
       throw .invalid(
         "\(function.path(of: "name")): there are two tools called \(name)", param: function.path(of: "name"),
@@ -52,10 +43,15 @@ struct ChatTools {
     tools.append(ChatTool(name: name, description: description, parameters: parameters))
   }
 
-  private static func name(_ node: JSONNode, path: String) throws(APIError) -> String {
-    guard case .string(let name) = node.value else {
-      throw .invalid("\(path) must be a string, not \(node.kind)", param: path, code: "invalid_type")
-    }
+  /// - Parameter type: of a tool or a call
+  static func requireFunction(_ type: JSONNode, path: String) throws(APIError) {
+    if type.isString("function") { return }
+    throw .invalid("\(path): only function is supported", param: path, code: "unsupported_parameter")
+  }
+
+  private static func name(_ function: inout FieldReader) throws(APIError) -> String {
+    let name = try function.requiredString("name")
+    let path = function.path(of: "name")
     let isPlain = name.utf8.allSatisfy { byte in
       (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
         || [UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: ".")].contains(byte)
@@ -79,14 +75,9 @@ struct ChatTools {
       self.choice = choice
     case .object:
       var own = try FieldReader(node, path: "tool_choice")
-      let type = try own.required("type")
-      guard type.isString("function") else {
-        throw .invalid(
-          "tool_choice.type: only function is supported", param: "tool_choice.type",
-          code: "unsupported_parameter")
-      }
-      var function = try FieldReader(try own.required("function"), path: "tool_choice.function")
-      let name = try Self.name(try function.required("name"), path: "tool_choice.function.name")
+      try Self.requireFunction(try own.required("type"), path: own.path(of: "type"))
+      var function = try FieldReader(try own.required("function"), path: own.path(of: "function"))
+      let name = try Self.name(&function)
       try function.finish()
       try own.finish()
       guard let tool = tools.first(where: { $0.name == name }) else {

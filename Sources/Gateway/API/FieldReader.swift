@@ -43,6 +43,25 @@ package struct FieldReader {
     return node
   }
 
+  package mutating func requiredString(_ name: String) throws(APIError) -> String {
+    let node = try required(name)
+    guard case .string(let text) = node.value else { throw wrongType(name, "a string", node) }
+    return text
+  }
+
+  /// The elements of an array.
+  ///
+  /// - Parameter limit: elements at most
+  package func elements(of node: JSONNode, _ name: String, limit: Int) throws(APIError) -> [JSONNode] {
+    guard case .array(let elements) = node.value else { throw wrongType(name, "an array", node) }
+    guard elements.count <= limit else {
+      throw .invalid(
+        "there are \(elements.count) \(name); at most \(limit) are possible", param: path(of: name),
+        code: "invalid_value")
+    }
+    return elements
+  }
+
   func wrongType(_ name: String, _ wanted: String, _ node: JSONNode) -> APIError {
     .invalid(
       "\(path(of: name)) must be \(wanted), not \(node.kind)", param: path(of: name), code: "invalid_type")

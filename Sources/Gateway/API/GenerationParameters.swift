@@ -158,9 +158,7 @@ package struct GenerationParameters: Sendable {
     var format = ResponseFormat.text
     if let node = fields.node("response_format") {
       var own = try FieldReader(node, path: fields.path(of: "response_format"))
-      let type = try own.required("type")
-      guard case .string(let name) = type.value else { throw own.wrongType("type", "a string", type) }
-      switch name {
+      switch try own.requiredString("type") {
       case "text": break
       case "json_object":
         format = .jsonObject

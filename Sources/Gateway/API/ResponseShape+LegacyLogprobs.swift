@@ -37,7 +37,7 @@ extension ResponseShape {
   }
 
   /// OpenAI's value for what is too unlikely to have a logarithm.
-  private static func shown(_ logprob: Float) -> Float { logprob.isFinite ? logprob : -9999 }
+  static func shown(_ logprob: Float) -> Float { logprob.isFinite ? logprob : -9999 }
 
   /// A token's text. Parts of characters, which have none of their own, are spelled as OpenAI's API does:
   /// `bytes:\xf0\x9f`.

@@ -266,8 +266,7 @@ struct ResponseShape: Sendable {
       let bytes = tokenizer.bytes(of: entry.token)
       json.member("token", String(decoding: bytes, as: UTF8.self))
       json.key("logprob")
-      // OpenAI's value for what is too unlikely to have a logarithm.
-      json.value(entry.logprob.isFinite ? entry.logprob : -9999)
+      json.value(Self.shown(entry.logprob))
       json.key("bytes")
       json.array { json in for byte in bytes { json.value(byte) } }
     }

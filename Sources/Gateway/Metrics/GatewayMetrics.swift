@@ -58,7 +58,9 @@ public final class GatewayMetrics: NodeObserver {
     /// By route.
     var ignoredFields: [String: Int] = [:]
     /// By finish reason.
-    var finished: [String: Int] = ["stop": 0, "length": 0, "dead_end": 0, "abort": 0, "error": 0]
+    var finished: [String: Int] = [
+      "stop": 0, "length": 0, "tool_calls": 0, "dead_end": 0, "abort": 0, "error": 0,
+    ]
   }
 
   let modelName: String
