@@ -37,6 +37,21 @@ struct StartupTests {
     }
   }
 
+  /// A template may be a pipe that nobody writes to. (Files of keys may not.)
+  @Test func aSignalEndsItWhileItWaitsForAFile() async throws {
+    let pipe = FileManager.default.temporaryDirectory.appending(path: "wanspec-\(UUID().uuidString)").path
+    try #require(mkfifo(pipe, 0o600) == 0)
+    defer { unlink(pipe) }
+    let program = try await RunningProgram(ServeTests.serve(["--chat-template", pipe]))
+    try await Task.sleep(for: .seconds(1))
+    #expect(program.isRunning, "it does not wait")
+    let sent = ContinuousClock.now
+    program.signal(SIGTERM)
+    let result = await program.result()
+    #expect(ContinuousClock.now - sent < .seconds(8))
+    #expect(result.status == 128 + SIGTERM, "\(result.errors)")
+  }
+
   /// IPv6 on both ports, between them the link emulator, and a certificate for an address.
   @Test func everythingTakesIPv6() async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "wanspec-\(UUID().uuidString)")

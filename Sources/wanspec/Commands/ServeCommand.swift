@@ -98,12 +98,14 @@ struct ServeCommand: AsyncParsableCommand {
       return configuration.print(chosen: speculating.byHand.values(hasLocal: draft != nil))
     }
     let log = server.log
+    // Reads files, which may be pipes that nobody writes to: until then a signal ends it at once.
+    let settings = try settings(log: log)
     // From here on a signal ends the server in order, however far it has come.
     TerminationSignals.install()
     if let note = speculating.byHand.note { log.info("\(note)") }
     let command = self
     try await ModelServer.run(
-      try settings(log: log), workers: { Self.report($0, log) },
+      settings, workers: { Self.report($0, log) },
       loaded: { server in
         CrashSignals.install(patience: 5) { signal in
           log.critical("crashed; telling the clients", metadata: ["signal": "\(signal)"])
